@@ -1,0 +1,38 @@
+#ifndef PENSTOCK_MODELS_ZOO_ZOO_H_
+#define PENSTOCK_MODELS_ZOO_ZOO_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "models/graph/graph.h"
+
+namespace penstock {
+
+struct PresetInfo {
+  std::string name;
+  // One line: what it is and how large.
+  std::string description;
+  // Overridable numbers with their defaults: {"layers", "4"}.
+  std::map<std::string, std::string> defaults;
+  int32_t default_sequence_length = 0;
+};
+
+// In the order to show them: gpt-nano, gpt-mini, gpt2-small, mlp.
+const std::vector<PresetInfo>& Presets();
+
+struct ModelRequest {
+  std::string preset;
+  std::map<std::string, std::string> overrides;
+  int64_t microbatch_size = 0;
+  int32_t sequence_length = 0;
+};
+
+// The checked graph. INVALID_ARGUMENT, with a suggestion, for an unknown preset
+// or override, and for a value that is no number or impossible.
+absl::StatusOr<Graph> MakeModel(const ModelRequest& request);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_MODELS_ZOO_ZOO_H_

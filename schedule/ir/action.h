@@ -1,0 +1,65 @@
+#ifndef PENSTOCK_SCHEDULE_IR_ACTION_H_
+#define PENSTOCK_SCHEDULE_IR_ACTION_H_
+
+#include <cstdint>
+#include <optional>
+
+#include "base/ids.h"
+
+namespace penstock {
+
+// The kind of one cell of a schedule; docs/schedule_format.md says what each
+// does. The values are those of proto Op.
+enum class Op {
+  kForward = 1,          // F
+  kBackward = 2,         // B: I and W fused
+  kBackwardInput = 3,    // I
+  kBackwardWeight = 4,   // W
+  kRecompute = 5,        // R
+  kSendForward = 6,      // SF
+  kReceiveForward = 7,   // RF
+  kSendBackward = 8,     // SB
+  kReceiveBackward = 9,  // RB
+  kReduceGradient = 10,  // G
+  kAgreeNorm = 11,       // N
+  kUpdate = 12,          // U
+};
+
+// Communication once a step instead of once a microbatch: tied weights. The
+// text writes it `*`.
+inline constexpr MicrobatchId kWholeStep{-1};
+
+// One instruction of one rank. Fields that its op does not use keep their
+// defaults, so that equality is meaningful.
+struct Action {
+  Op op = Op::kForward;
+  // Every op but N.
+  StageId stage;
+  // F B I W R and communication (`kWholeStep` for a tied weight's).
+  MicrobatchId microbatch;
+  // Weights that an F or backward uses; unset where a flush leaves only one.
+  std::optional<int64_t> version;
+  // SF RF SB RB: index into `Schedule::edges`, and the rank at the other end.
+  // `stage` is the one on this rank: the sender's at a send, the receiver's at
+  // a receive.
+  EdgeId edge;
+  RankId peer;
+
+  friend bool operator==(const Action&, const Action&) = default;
+};
+
+// Forms for the ops, to read at a glance.
+Action Forward(StageId stage, MicrobatchId microbatch);
+Action Backward(StageId stage, MicrobatchId microbatch);
+Action Communicate(Op op, StageId stage, MicrobatchId microbatch, EdgeId edge,
+                   RankId peer);
+Action AgreeNorm();
+Action Update(StageId stage);
+
+bool IsCompute(Op op);  // F B I W R
+bool IsSend(Op op);     // SF SB
+bool IsReceive(Op op);  // RF RB
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_SCHEDULE_IR_ACTION_H_

@@ -1,0 +1,88 @@
+#ifndef PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_H_
+#define PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/ids.h"
+#include "proto/plan.pb.h"
+#include "stage_server/transport/transport.h"
+
+namespace penstock {
+
+class Device;
+
+// What one rank knows of one finished step.
+struct StepResult {
+  int64_t step = 0;  // from 1
+  // Mean over the microbatches; only where the loss is computed.
+  std::optional<double> loss;
+  // Over all ranks, before clipping.
+  std::optional<double> gradient_norm;
+  int64_t step_nanos = 0;
+  // Inside compute, updates and agreement arithmetic; the rest is waiting.
+  int64_t busy_nanos = 0;
+  double learning_rate = 0;
+  // Trained on in this step by the whole job; only where the loss is computed.
+  int64_t tokens = 0;
+};
+
+struct LayerDigestResult {
+  int layer = 0;
+  std::string name;
+  std::string sha256;  // 32 raw bytes
+};
+
+// One rank of one epoch of a job: its layers' weights and optimizer state, and
+// the interpreter that runs its action list once a step. Needs no knowledge of
+// any particular schedule.
+//
+// All calls come from one executor thread, except `Cancel`. No exception leaves
+// it. The header is free of libtorch.
+class Engine {
+ public:
+  virtual ~Engine() = default;
+
+  // Sets the executor thread's intra-op threads, builds and initialises the
+  // rank's layers, opens its data. `plan.schedule` needs only this rank's
+  // list; the list is checked again (complete, order).
+  //   INVALID_ARGUMENT  plan and model do not fit; says where.
+  //   NOT_FOUND, OUT_OF_RANGE  the data file; says which and why.
+  static absl::StatusOr<std::unique_ptr<Engine>> Load(const Plan& plan,
+                                                      RankId rank,
+                                                      Device& device);
+
+  // Takes the data plane for the epoch. Call once, before the first step.
+  virtual void Attach(std::unique_ptr<Transport> transport) = 0;
+
+  // Runs the list once. After an error the engine is of no more use.
+  //   DEADLINE_EXCEEDED  a receive timed out; names what is missing.
+  //   INTERNAL, RESOURCE_EXHAUSTED  libtorch's message.
+  //   FAILED_PRECONDITION  the loss or a gradient is not finite; names step,
+  //                        stage and microbatch.
+  virtual absl::StatusOr<StepResult> RunStep() = 0;
+
+  // Makes the running and every later `RunStep` return `why` soon (within the
+  // compute action that it is in). Any thread.
+  virtual void Cancel(absl::Status why) = 0;
+
+  // Steps finished.
+  virtual int64_t step() const = 0;
+
+  // Of the float32 masters of the layers that this rank owns, by layer.
+  virtual std::vector<LayerDigestResult> Digests() const = 0;
+};
+
+// Every channel of the epoch, the same on each rank: for each edge of
+// `plan.schedule` and each direction that crosses ranks, then the agreement
+// channels between rank 0 and the others.
+std::vector<ChannelSpec> ChannelsOf(const Plan& plan);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_H_
