@@ -1,0 +1,40 @@
+# A front with one-line targets over Bazel; not a second build.
+# `make help` lists them.
+
+BAZEL ?= bazel
+RUN_TESTS = tools/run_tests
+
+.PHONY: help setup build demo test format lint bench asan tsan clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+
+setup:  ## install what is missing (Debian packages, libtorch)
+	@tools/setup
+
+build: setup  ## build every binary
+	@$(BAZEL) build //coordinator:penstock-coordinator //stage_server:penstock-stage-server //client:penstock
+
+demo: setup  ## train gpt-nano on real text: coordinator and 2 stage servers
+	@tools/demo
+
+test: setup  ## run all tests
+	@$(RUN_TESTS)
+
+asan: setup  ## the tests under AddressSanitizer and UBSan
+	@$(RUN_TESTS) --config=asan
+
+tsan: setup  ## the pure and control-plane tests under ThreadSanitizer
+	@$(RUN_TESTS) --config=tsan
+
+bench: setup  ## measure; prints ratios with their spread
+	@tools/bench
+
+format:  ## clang-format every C++ file of ours
+	@tools/setup --lint && git ls-files '*.h' '*.cc' | xargs clang-format -i
+
+lint:  ## formatting, shell scripts, clang-tidy on the pure folders
+	@tools/setup --lint && tools/lint
+
+clean:  ## forget build results (the per-user cache stays)
+	@$(BAZEL) clean
