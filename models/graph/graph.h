@@ -49,6 +49,9 @@ struct LayerSpec {
   std::map<std::string, double> attributes;
   // Layers or graph inputs whose output it takes, in the kind's order.
   std::vector<std::string> inputs;
+  // For kinds that may share their matrix: the parameter of an earlier layer
+  // that owns it, "embed.token.weight". Empty: the layer owns its own.
+  std::string tied_to;
 };
 
 // A DAG of named layers in topological order; the last layer is the loss.

@@ -11,7 +11,24 @@
 
 namespace penstock {
 
-// What can be said of a layer without running it.
+// What can be said of a layer without running it. The kinds, their attributes
+// and their parameters are the rows of models/graph/kind_table.cc:
+//
+//   token_embedding   tokens [b,s] -> [b,s,hidden]: token + learned position
+//                     embedding, dropout
+//   window_embedding  tokens [b,s] -> [b,s,window*hidden]: the embeddings of
+//                     each position's last `window` tokens, zeros before the
+//                     first (the input of Bengio et al. 2003)
+//   attention         x + dropout(project(causal attention(norm(x))))
+//   mlp_block         x + dropout(linear(gelu(linear(norm(x)))))
+//   layer_norm, linear (with bias), relu
+//   lm_head           [b,s,hidden] -> logits [b,s,vocabulary], no bias; may be
+//                     tied to an embedding's token table
+//   cross_entropy     logits, labels -> mean loss; the loss
+//
+// Dropout is on embeddings and residual branches only. Attention probabilities
+// have none: libtorch's fused attention would draw it from a generator that
+// is global state, and the same numbers could not be drawn at another cut.
 
 // The layer's parameters in their fixed order. INVALID_ARGUMENT for an unknown
 // kind or a missing or impossible attribute, naming the layer.
@@ -36,8 +53,10 @@ struct TiedUse {
 // In layer order of the users.
 absl::StatusOr<std::vector<TiedUse>> TiedUses(const Graph& graph);
 
-// Names are unique, inputs exist and come earlier, tied owners exist with the
-// same shape, every kind is known, exactly the last layer is a loss.
+// INVALID_ARGUMENT, naming the layer, unless: names are unique, inputs exist
+// and come earlier, every layer but the last is used, tied owners exist in an
+// earlier layer with the same shape and are not tied themselves, every kind is
+// known, and exactly the last layer is a loss.
 absl::Status CheckGraph(const Graph& graph);
 
 }  // namespace penstock

@@ -1,0 +1,64 @@
+#ifndef PENSTOCK_MODELS_GRAPH_KIND_TABLE_H_
+#define PENSTOCK_MODELS_GRAPH_KIND_TABLE_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "models/graph/graph.h"
+
+namespace penstock {
+
+// What an attribute's number may be.
+enum class AttributeKind {
+  kCount,        // an integer in 1..kMaxCount
+  kProbability,  // in [0, 1)
+};
+
+// Keeps every product of three counts inside 64 bits.
+inline constexpr int64_t kMaxCount = 1 << 20;
+
+struct AttributeRow {
+  const char* name;
+  AttributeKind kind;
+};
+
+// One kind of layer. The functions may take for granted what
+// `CheckAttributes` and `num_inputs` check.
+struct KindRow {
+  const char* name;
+  // All required.
+  std::vector<AttributeRow> attributes;
+  int num_inputs = 1;
+  bool is_loss = false;
+  // Whether `LayerSpec::tied_to` may be set.
+  bool may_be_tied = false;
+  absl::StatusOr<std::vector<ParameterSpec>> (*parameters)(const LayerSpec&);
+  // Error messages are without the layer's name.
+  absl::StatusOr<TensorShape> (*output)(const LayerSpec&,
+                                        absl::Span<const TensorShape> inputs);
+};
+
+// nullptr when there is no such kind.
+const KindRow* FindKind(absl::string_view kind);
+
+// The names of all kinds, for messages.
+std::vector<std::string> KindNames();
+
+// `layer` has exactly the attributes of `kind`, each with a value that it may
+// have. INVALID_ARGUMENT, naming the layer, if not.
+absl::Status CheckAttributes(const KindRow& kind, const LayerSpec& layer);
+
+// Requires: the attribute is a kCount that was checked.
+int64_t CountAttribute(const LayerSpec& layer, const std::string& name);
+
+// "[8, 64, 128]"
+std::string ShapeText(const std::vector<int64_t>& shape);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_MODELS_GRAPH_KIND_TABLE_H_

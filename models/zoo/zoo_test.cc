@@ -1,0 +1,115 @@
+#include "models/zoo/zoo.h"
+
+#include <numeric>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "models/graph/layer_kinds.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+ModelRequest Request(std::string preset,
+                     std::map<std::string, std::string> overrides = {}) {
+  return {.preset = std::move(preset),
+          .overrides = std::move(overrides),
+          .microbatch_size = 2,
+          .sequence_length = 16};
+}
+
+int64_t ParameterTotal(const Graph& graph) {
+  const std::vector<int64_t> counts = *ParameterCounts(graph);
+  return std::accumulate(counts.begin(), counts.end(), int64_t{0});
+}
+
+void ExpectRefused(const ModelRequest& request, const std::string& part) {
+  const absl::StatusOr<Graph> graph = MakeModel(request);
+  EXPECT_EQ(graph.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(graph.status().message()), HasSubstr(part));
+}
+
+TEST(ZooTest, EveryPresetIsSoundAtItsDefaultSequence) {
+  std::vector<std::string> names;
+  for (const PresetInfo& preset : Presets()) {
+    names.push_back(preset.name);
+    ModelRequest request = Request(preset.name);
+    request.sequence_length = preset.default_sequence_length;
+    const absl::StatusOr<Graph> graph = MakeModel(request);
+    EXPECT_TRUE(graph.ok()) << graph.status();
+  }
+  EXPECT_THAT(names, ElementsAre("gpt-nano", "gpt-mini", "gpt2-small", "mlp"));
+}
+
+TEST(ZooTest, Gpt2SmallHasThePublishedNumberOfParameters) {
+  EXPECT_EQ(ParameterTotal(*MakeModel(Request("gpt2-small"))), 124439808);
+}
+
+TEST(ZooTest, GptNanoIsBlocksBetweenEmbeddingAndLoss) {
+  const Graph graph = *MakeModel(Request("gpt-nano", {{"layers", "2"}}));
+  std::vector<std::string> names;
+  for (const LayerSpec& layer : graph.layers) names.push_back(layer.name);
+  EXPECT_THAT(names, ElementsAre("embed", "h0.attn", "h0.mlp", "h1.attn",
+                                 "h1.mlp", "final_norm", "head", "loss"));
+  EXPECT_THAT(graph.layers.back().inputs, ElementsAre("head", "labels"));
+}
+
+TEST(ZooTest, OverridesReachTheLayers) {
+  const Graph graph = *MakeModel(Request(
+      "gpt-nano", {{"hidden", "64"}, {"dropout", "0.25"}, {"tied", "true"}}));
+  EXPECT_EQ(graph.layers[1].attributes.at("hidden"), 64);
+  EXPECT_EQ(graph.layers[2].attributes.at("inner"), 256);
+  EXPECT_EQ(graph.layers[2].attributes.at("dropout"), 0.25);
+  EXPECT_EQ(TiedUses(graph)->size(), 1u);
+  EXPECT_TRUE(TiedUses(*MakeModel(Request("gpt-nano")))->empty());
+}
+
+TEST(ZooTest, MlpSeesAWindowOfTokens) {
+  const Graph graph =
+      *MakeModel(Request("mlp", {{"window", "4"}, {"embedding", "6"}}));
+  EXPECT_THAT(InferShapes(graph)->at("embed").shape, ElementsAre(2, 16, 24));
+}
+
+TEST(ZooTest, RefusesAnUnknownPresetWithASuggestion) {
+  ExpectRefused(Request("gpt-nono"),
+                "no model preset \"gpt-nono\"; did you mean \"gpt-nano\"?");
+}
+
+TEST(ZooTest, RefusesAnUnknownPresetWithTheList) {
+  ExpectRefused(Request("zzz"), "there are gpt-nano, gpt-mini");
+}
+
+TEST(ZooTest, RefusesAnUnknownOverride) {
+  ExpectRefused(Request("gpt-nano", {{"layer", "3"}}),
+                "model gpt-nano has no override \"layer\"; did you mean "
+                "\"layers\"?");
+}
+
+TEST(ZooTest, RefusesAnOverrideThatIsNoNumber) {
+  ExpectRefused(Request("gpt-nano", {{"hidden", "big"}}),
+                "model override hidden: \"big\" is not a number");
+  ExpectRefused(Request("gpt-nano", {{"tied", "1"}}), "neither true nor false");
+}
+
+TEST(ZooTest, RefusesAnImpossibleOverride) {
+  for (const char* layers : {"0", "-1", "1.5", "nan", "1e9"}) {
+    ExpectRefused(Request("gpt-nano", {{"layers", layers}}),
+                  "want an integer in 1..10000");
+  }
+  ExpectRefused(Request("gpt-nano", {{"heads", "5"}}), "not a multiple");
+  ExpectRefused(Request("gpt-nano", {{"dropout", "1"}}), "dropout is 1");
+  ExpectRefused(Request("gpt2-small", {{"hidden", "0"}}), "hidden is 0");
+}
+
+TEST(ZooTest, RefusesASequenceThatDoesNotFit) {
+  ModelRequest request = Request("gpt-nano");
+  request.sequence_length = 257;
+  ExpectRefused(request, "does not fit its 256 positions");
+  request.sequence_length = 0;
+  ExpectRefused(request, "want sizes in 1..");
+}
+
+}  // namespace
+}  // namespace penstock
