@@ -1,0 +1,394 @@
+#include "client/job_file/job_file.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
+#include "base/file.h"
+#include "base/status_macros.h"
+#include "base/suggest.h"
+#include "client/job_file/given_values.h"
+#include "client/job_file/key_table.h"
+
+namespace penstock {
+namespace {
+
+using google::protobuf::FieldDescriptor;
+using google::protobuf::Message;
+using google::protobuf::Reflection;
+
+// The message and field that `key` writes.
+struct Target {
+  Message* message = nullptr;
+  const FieldDescriptor* field = nullptr;
+  const Reflection& reflection() const { return *message->GetReflection(); }
+};
+
+Target TargetOf(const JobKey& key, Job& job) {
+  Target target{&job, nullptr};
+  for (const absl::string_view name : absl::StrSplit(key.field, '.')) {
+    if (target.field != nullptr) {
+      target.message =
+          target.reflection().MutableMessage(target.message, target.field);
+    }
+    target.field =
+        target.message->GetDescriptor()->FindFieldByName(std::string(name));
+  }
+  return target;
+}
+
+std::string Got(const YAML::Node& node) {
+  switch (node.Type()) {
+    case YAML::NodeType::Map:
+      return "a mapping";
+    case YAML::NodeType::Sequence:
+      return "a list";
+    case YAML::NodeType::Scalar:
+      return absl::StrCat(node.Tag() == "!" ? "the quoted text " : "", "\"",
+                          node.Scalar(), "\"");
+    default:
+      return "no value";
+  }
+}
+
+bool IsValidName(absl::string_view name) {
+  return !name.empty() && name.size() <= 63 && absl::ascii_isalnum(name[0]) &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+         });
+}
+
+std::string Absolute(const std::string& path, const std::string& folder) {
+  const std::filesystem::path given(path);
+  if (path.empty() || given.is_absolute()) return path;
+  return (std::filesystem::path(folder) / given).lexically_normal().string();
+}
+
+// Turns given values into fields of a Job and keeps the problems.
+class Assembler {
+ public:
+  Assembler(const JobFileSource& source, GivenValues values)
+      : source_(source), values_(std::move(values)) {}
+
+  void SetAll() {
+    for (const JobKey& key : JobKeys()) {
+      if (key.type == KeyType::kNameMap) SetNames(key);
+      const auto given = values_.by_path.find(key.path);
+      if (given != values_.by_path.end()) {
+        Set(key, given->second);
+      } else if (!key.default_value.has_value()) {
+        Problem(source_.path, absl::StrCat(key.path, " is missing; wanted ",
+                                           Wanted(key), ", for example `",
+                                           key.path, ": ", key.example, "`"));
+      } else if (!key.default_value->empty()) {
+        Set(key, {YAML::Load(*key.default_value), "default", false});
+      }
+    }
+  }
+
+  bool WasGiven(const std::string& path) const {
+    return values_.by_path.contains(path);
+  }
+  // Where `path` was given, or the file as a whole.
+  std::string Where(const std::string& path) const {
+    const auto given = values_.by_path.find(path);
+    return given == values_.by_path.end() ? source_.path : given->second.where;
+  }
+  void Problem(const std::string& where, const std::string& what) {
+    values_.problems.push_back(absl::StrCat(where, ": ", what));
+  }
+  const std::vector<std::string>& problems() const { return values_.problems; }
+  Job& job() { return job_; }
+
+ private:
+  void Set(const JobKey& key, const GivenValue& given) {
+    bool fits = false;
+    switch (key.type) {
+      case KeyType::kText:
+      case KeyType::kPath:
+        fits = SetText(key, given);
+        break;
+      case KeyType::kInteger:
+        fits = SetInteger(key, given);
+        break;
+      case KeyType::kNumber:
+        fits = SetNumber(key, given);
+        break;
+      case KeyType::kNameMap:
+        // Its names are values of their own; an empty mapping is left.
+        fits = given.node.IsNull() || given.node.IsMap();
+        break;
+      case KeyType::kLayers:
+        fits = SetLayers(key, given);
+        break;
+    }
+    if (fits) return;
+    std::string advice;
+    if (given.node.IsScalar() && !key.choices.empty()) {
+      advice = DidYouMean(given.node.Scalar(), key.choices);
+    } else if (given.node.IsScalar() && given.node.Tag() == "!") {
+      advice = "; remove the quotes";
+    }
+    Problem(given.where, absl::StrCat(key.path, " wants ", Wanted(key),
+                                      ", got ", Got(given.node), advice));
+  }
+
+  bool SetText(const JobKey& key, const GivenValue& given) {
+    if (!given.node.IsScalar()) return false;
+    std::string text = given.node.Scalar();
+    if (!key.choices.empty() &&
+        std::find(key.choices.begin(), key.choices.end(), text) ==
+            key.choices.end()) {
+      return false;
+    }
+    if (key.type == KeyType::kPath) {
+      text = Absolute(
+          text, given.from_override ? source_.working_folder : source_.folder);
+    }
+    const Target target = TargetOf(key, job_);
+    target.reflection().SetString(target.message, target.field, text);
+    return true;
+  }
+
+  bool SetInteger(const JobKey& key, const GivenValue& given) {
+    if (!given.node.IsScalar()) return false;
+    const std::string& text = given.node.Scalar();
+    const Target target = TargetOf(key, job_);
+    if (!key.zero_word.empty() && text == key.zero_word) {
+      return Store(target, 0);
+    }
+    if (given.node.Tag() == "!") return false;
+    if (target.field->cpp_type() == FieldDescriptor::CPPTYPE_UINT64) {
+      uint64_t value = 0;
+      if (!absl::SimpleAtoi(text, &value)) return false;
+      target.reflection().SetUInt64(target.message, target.field, value);
+      return true;
+    }
+    int64_t value = 0;
+    if (!absl::SimpleAtoi(text, &value)) return false;
+    return InRange(key, static_cast<double>(value)) && Store(target, value);
+  }
+
+  static bool Store(const Target& target, int64_t value) {
+    if (target.field->cpp_type() == FieldDescriptor::CPPTYPE_INT64) {
+      target.reflection().SetInt64(target.message, target.field, value);
+      return true;
+    }
+    if (value > std::numeric_limits<int32_t>::max()) return false;
+    target.reflection().SetInt32(target.message, target.field,
+                                 static_cast<int32_t>(value));
+    return true;
+  }
+
+  bool SetNumber(const JobKey& key, const GivenValue& given) {
+    double value = 0;
+    if (!given.node.IsScalar() || given.node.Tag() == "!" ||
+        !absl::SimpleAtod(given.node.Scalar(), &value) ||
+        !std::isfinite(value) || !InRange(key, value)) {
+      return false;
+    }
+    const Target target = TargetOf(key, job_);
+    target.reflection().SetDouble(target.message, target.field, value);
+    return true;
+  }
+
+  static bool InRange(const JobKey& key, double value) {
+    if (key.minimum.has_value() && value < *key.minimum) return false;
+    if (key.above_minimum && value == *key.minimum) return false;
+    return !key.below.has_value() || value < *key.below;
+  }
+
+  // The names of mapping `key` that were given, with their values as text.
+  void SetNames(const JobKey& key) {
+    const std::string prefix = absl::StrCat(key.path, ".");
+    const Target target = TargetOf(key, job_);
+    for (const auto& [path, given] : values_.by_path) {
+      if (!absl::StartsWith(path, prefix)) continue;
+      if (!given.node.IsScalar()) {
+        Problem(given.where, absl::StrCat(path, " wants a number or text, got ",
+                                          Got(given.node)));
+        continue;
+      }
+      // A map field is a repeated field of entries with key 1 and value 2.
+      Message* const entry =
+          target.reflection().AddMessage(target.message, target.field);
+      const auto set = [entry](int number, const std::string& value) {
+        entry->GetReflection()->SetString(
+            entry, entry->GetDescriptor()->FindFieldByNumber(number), value);
+      };
+      set(1, path.substr(prefix.size()));
+      set(2, given.node.Scalar());
+    }
+  }
+
+  bool SetLayers(const JobKey& key, const GivenValue& given) {
+    if (!given.node.IsSequence()) return false;
+    for (const YAML::Node& stage : given.node) {
+      if (!stage.IsSequence() || stage.size() == 0) return false;
+      auto* const layers = job_.mutable_partition()->add_explicit_layers();
+      for (const YAML::Node& layer : stage) {
+        if (!layer.IsScalar()) return false;
+        layers->add_layers(layer.Scalar());
+      }
+    }
+    return true;
+  }
+
+  const JobFileSource& source_;
+  GivenValues values_;
+  Job job_;
+};
+
+void FillName(const JobFileSource& source, Assembler& assembler) {
+  Job& job = assembler.job();
+  if (!assembler.WasGiven("name")) {
+    job.set_name(std::filesystem::path(source.path).stem().string());
+  }
+  if (!IsValidName(job.name())) {
+    assembler.Problem(
+        assembler.Where("name"),
+        absl::StrCat("name wants letters, digits, '.', '_' and '-', at most "
+                     "63, the first a letter or digit; got \"",
+                     job.name(), "\"",
+                     assembler.WasGiven("name")
+                         ? ""
+                         : " from the file's name; give --name"));
+  }
+}
+
+void CheckModel(const std::vector<PresetInfo>& presets, Assembler& assembler) {
+  Job& job = assembler.job();
+  const std::string& name = job.model().preset();
+  if (name.empty()) return;
+  std::vector<std::string> names;
+  const PresetInfo* preset = nullptr;
+  for (const PresetInfo& candidate : presets) {
+    names.push_back(candidate.name);
+    if (candidate.name == name) preset = &candidate;
+  }
+  if (preset == nullptr) {
+    assembler.Problem(
+        assembler.Where("model.preset"),
+        absl::StrCat("unknown model \"", name, "\"; wanted one of ",
+                     absl::StrJoin(names, ", "), DidYouMean(name, names)));
+    return;
+  }
+  std::vector<std::string> attributes;
+  for (const auto& [attribute, unused] : preset->defaults) {
+    attributes.push_back(attribute);
+  }
+  for (const auto& [attribute, unused] : job.model().overrides()) {
+    if (preset->defaults.contains(attribute)) continue;
+    const std::string path = absl::StrCat("model.overrides.", attribute);
+    assembler.Problem(
+        assembler.Where(path),
+        absl::StrCat("model ", name, " has no number \"", attribute,
+                     "\"; it has ", absl::StrJoin(attributes, ", "),
+                     DidYouMean(attribute, attributes)));
+  }
+  if (!assembler.WasGiven("data.sequence_length")) {
+    job.mutable_data()->set_sequence_length(preset->default_sequence_length);
+  }
+}
+
+std::vector<int> Divisors(int number) {
+  std::vector<int> divisors;
+  for (int d = 1; d <= number && divisors.size() < 64; ++d) {
+    if (number % d == 0) divisors.push_back(d);
+  }
+  return divisors;
+}
+
+void CheckBatch(Assembler& assembler) {
+  const Job& job = assembler.job();
+  const int batch = job.batch_size();
+  const int pieces = job.schedule().microbatches();
+  if (batch < 1 || pieces < 1 || batch % pieces == 0) return;
+  const bool pieces_given = assembler.WasGiven("schedule.microbatches");
+  const int below = batch / pieces * pieces;
+  const std::string batches = below == 0
+                                  ? absl::StrCat(below + pieces)
+                                  : absl::StrCat(below, " or ", below + pieces);
+  assembler.Problem(
+      assembler.Where(pieces_given ? "schedule.microbatches" : "batch_size"),
+      absl::StrCat("batch_size ", batch, " does not divide into ", pieces,
+                   " microbatches; with batch_size ", batch,
+                   " microbatches of ", absl::StrJoin(Divisors(batch), ", "),
+                   " would do, or with ", pieces, " microbatches batch_size ",
+                   batches));
+}
+
+void CheckPartition(Assembler& assembler) {
+  PartitionSpec& partition = *assembler.job().mutable_partition();
+  const int listed = partition.explicit_layers_size();
+  if (!assembler.WasGiven("partition.stages")) {
+    partition.set_stages(std::max(1, listed));
+  } else if (listed > 0 && partition.stages() != listed) {
+    assembler.Problem(
+        assembler.Where("partition.stages"),
+        absl::StrCat("partition.stages is ", partition.stages(),
+                     " but partition.layers lists ", listed,
+                     " stages; make them equal or leave one out"));
+  }
+}
+
+}  // namespace
+
+absl::StatusOr<JobOverride> ParseSetFlag(absl::string_view flag) {
+  const size_t equals = flag.find('=');
+  if (equals == absl::string_view::npos || equals == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--set ", flag, ": wanted key=value, for example --set steps=500"));
+  }
+  return JobOverride{std::string(flag.substr(0, equals)),
+                     std::string(flag.substr(equals + 1)),
+                     absl::StrCat("--set ", flag)};
+}
+
+absl::StatusOr<Job> ParseJobFile(absl::string_view text,
+                                 const JobFileSource& source,
+                                 const std::vector<JobOverride>& overrides,
+                                 const std::vector<PresetInfo>& presets) {
+  GivenValues values = CollectGivenValues(text, source, overrides);
+  if (values.by_path.empty() && !values.problems.empty()) {
+    return absl::InvalidArgumentError(absl::StrJoin(values.problems, "\n"));
+  }
+  Assembler assembler(source, std::move(values));
+  assembler.SetAll();
+  // Numbers that were refused are 0 here; rules between keys would only repeat
+  // what has been said about one of them.
+  if (assembler.problems().empty()) {
+    FillName(source, assembler);
+    CheckModel(presets, assembler);
+    CheckBatch(assembler);
+    CheckPartition(assembler);
+  }
+  if (!assembler.problems().empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrJoin(assembler.problems(), "\n"));
+  }
+  return std::move(assembler.job());
+}
+
+absl::StatusOr<Job> LoadJobFile(const std::string& path,
+                                const std::string& working_folder,
+                                const std::vector<JobOverride>& overrides,
+                                const std::vector<PresetInfo>& presets) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  const std::filesystem::path absolute =
+      std::filesystem::path(Absolute(path, working_folder));
+  return ParseJobFile(text,
+                      {path, absolute.parent_path().string(), working_folder},
+                      overrides, presets);
+}
+
+}  // namespace penstock

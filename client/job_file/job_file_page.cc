@@ -1,0 +1,81 @@
+#include "client/job_file/job_file_page.h"
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "client/job_file/key_table.h"
+
+namespace penstock {
+namespace {
+
+constexpr char kHead[] = R"(# The job file
+
+<!-- Made from client/job_file/key_table.cc; do not edit. To make it again:
+     bazel run //client/job_file:write_page -- "$PWD/docs/job_file.md" -->
+
+A job file is YAML and says what to train. The shortest one:
+
+```yaml
+model:
+  preset: gpt-nano
+data:
+  tokens: text.bin     # made by: penstock data prepare --text FILE -o text.bin
+steps: 200
+```
+
+`penstock submit job.yaml` sends it, `penstock local run job.yaml` runs it on
+this machine, and `penstock submit job.yaml --dry-run` only shows the plan.
+
+* A key that is not in the table below is refused with its line and column.
+* `--set key=value` changes any key for one run: `--set steps=500`,
+  `--set model.overrides.layers=6`, `--set 'partition.layers=[[embed], [head]]'`.
+  The last one given wins, and all win over the file.
+* `-o yaml` of `penstock describe` shows a job with every default filled in;
+  its `job` part is a job file again.
+
+## Keys
+
+)";
+
+constexpr char kTail[] = R"(
+## Which bits a run gives
+
+In float32 on CPUs the same job gives the same bits in loss, gradient norm and
+weights at any number of stages. A finished job carries a `weights_digest` to
+check that with: the sha256 over the layers' sha256s in layer order, each over
+the float32 master weights of the newest version, a tied parameter once, at its
+owner. `threads`, the libtorch version and the processor's instruction set are
+part of the numerics.
+)";
+
+std::string Code(const std::string& text) {
+  return text.empty() ? "" : absl::StrCat("`", text, "`");
+}
+
+std::string DefaultCell(const JobKey& key) {
+  if (!key.default_words.empty()) return key.default_words;
+  if (!key.default_value.has_value()) return "**required**";
+  return Code(*key.default_value);
+}
+
+// A '|' would end the cell.
+std::string Cell(const std::string& text) {
+  return absl::StrReplaceAll(text, {{"|", "\\|"}});
+}
+
+}  // namespace
+
+std::string JobFilePage() {
+  std::string page = kHead;
+  absl::StrAppend(
+      &page, "| key | type | default | unit | allowed | example | meaning |\n",
+      "|---|---|---|---|---|---|---|\n");
+  for (const JobKey& key : JobKeys()) {
+    absl::StrAppend(&page, "| `", key.path, "` | ", TypeName(key.type), " | ",
+                    Cell(DefaultCell(key)), " | ", key.unit, " | ",
+                    Cell(RangeWords(key)), " | ", Cell(Code(key.example)),
+                    " | ", Cell(key.doc), " |\n");
+  }
+  return absl::StrCat(page, kTail);
+}
+
+}  // namespace penstock

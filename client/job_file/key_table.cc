@@ -1,0 +1,346 @@
+#include "client/job_file/key_table.h"
+
+#include <algorithm>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+
+namespace penstock {
+namespace {
+
+void AddModelKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "name",
+                  .default_value = "",
+                  .default_words = "the job file's name",
+                  .example = "first-run",
+                  .doc = "What lists and run folders call the job. Letters, "
+                         "digits, `.`, `_` and `-`, at most 63."});
+  keys.push_back({.path = "model.preset",
+                  .example = "gpt-nano",
+                  .doc = "A model of the zoo."});
+  keys.push_back({.path = "model.overrides",
+                  .type = KeyType::kNameMap,
+                  .default_value = "{}",
+                  .example = "{layers: 6, dropout: 0.1}",
+                  .doc = "Numbers of the preset to change, by name; an unknown "
+                         "name is refused with the names there are."});
+  keys.push_back({.path = "data.tokens",
+                  .type = KeyType::kPath,
+                  .example = "../data/text.bin",
+                  .doc = "Token file made by `penstock data prepare`, as the "
+                         "stage servers see it. A relative path counts from "
+                         "the job file's folder; in `--set` from the working "
+                         "folder."});
+  keys.push_back({.path = "data.sequence_length",
+                  .type = KeyType::kInteger,
+                  .default_value = "",
+                  .default_words = "the preset's",
+                  .unit = "tokens",
+                  .minimum = 1,
+                  .below = 1 << 20,
+                  .example = "128",
+                  .doc = "Length of one sample."});
+}
+
+void AddTrainingKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "batch_size",
+                  .type = KeyType::kInteger,
+                  .default_value = "8",
+                  .unit = "samples",
+                  .minimum = 1,
+                  .below = 1 << 24,
+                  .example = "32",
+                  .doc = "Samples per update; a multiple of "
+                         "`schedule.microbatches`."});
+  keys.push_back({.path = "steps",
+                  .type = KeyType::kInteger,
+                  .unit = "updates",
+                  .minimum = 1,
+                  .below = 1e15,
+                  .example = "200",
+                  .doc = "Updates to make; then the job has succeeded."});
+  keys.push_back({.path = "seed",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .minimum = 0,
+                  .example = "1234",
+                  .doc = "Of initial weights, dropout and the order of "
+                         "samples. The same seed gives the same bits at any "
+                         "number of stages."});
+  keys.push_back({.path = "dtype",
+                  .default_value = "float32",
+                  .choices = {"float32", "bfloat16"},
+                  .example = "bfloat16",
+                  .doc = "Of weights and activations; `bfloat16` keeps float32 "
+                         "master weights."});
+  keys.push_back({.path = "threads",
+                  .type = KeyType::kInteger,
+                  .default_value = "1",
+                  .unit = "threads per rank",
+                  .minimum = 1,
+                  .below = 4096,
+                  .zero_word = "auto",
+                  .example = "2",
+                  .doc = "Part of the numerics. `auto` uses the cores and "
+                         "gives bit-equality between machines up."});
+  keys.push_back({.path = "step_timeout_seconds",
+                  .type = KeyType::kNumber,
+                  .default_value = "300",
+                  .unit = "seconds",
+                  .minimum = 0,
+                  .above_minimum = true,
+                  .example = "60",
+                  .doc = "A receive or agreement between ranks that takes "
+                         "longer fails the job."});
+}
+
+void AddOptimizerKeys(std::vector<JobKey>& keys) {
+  const auto number = [&keys](std::string path, std::string default_value,
+                              std::string example, std::string doc,
+                              std::optional<double> below = std::nullopt) {
+    keys.push_back({.path = std::move(path),
+                    .type = KeyType::kNumber,
+                    .default_value = std::move(default_value),
+                    .minimum = 0,
+                    .below = below,
+                    .example = std::move(example),
+                    .doc = std::move(doc)});
+  };
+  keys.push_back({.path = "optimizer.kind",
+                  .default_value = "adamw",
+                  .choices = {"sgd", "adamw"},
+                  .example = "sgd",
+                  .doc = "Which update rule."});
+  number("optimizer.learning_rate", "0.001", "3e-4",
+         "Base rate; `learning_rate_schedule` scales it.");
+  number("optimizer.momentum", "0.9", "0.95", "Of `sgd`.", 1);
+  number("optimizer.beta1", "0.9", "0.85", "Of `adamw`: first moment.", 1);
+  number("optimizer.beta2", "0.999", "0.95", "Of `adamw`: second moment.", 1);
+  number("optimizer.epsilon", "1e-8", "1e-6",
+         "Of `adamw`: added to the denominator.");
+  number("optimizer.weight_decay", "0", "0.1",
+         "Decoupled for `adamw`, L2 for `sgd`.");
+  number("optimizer.clip_norm", "0", "1.0",
+         "The gradient's global norm is scaled down to this; 0 leaves it "
+         "alone.");
+}
+
+void AddLearningRateKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "learning_rate_schedule.kind",
+                  .default_value = "constant",
+                  .choices = {"constant", "step", "cosine", "polynomial"},
+                  .example = "cosine",
+                  .doc = "How the rate changes after the warm-up."});
+  keys.push_back({.path = "learning_rate_schedule.warmup_steps",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .unit = "updates",
+                  .minimum = 0,
+                  .example = "20",
+                  .doc = "The rate rises linearly from 0 over so many."});
+  keys.push_back({.path = "learning_rate_schedule.decay_steps",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .unit = "updates",
+                  .minimum = 0,
+                  .example = "150",
+                  .doc = "Where `cosine` and `polynomial` end; 0 means "
+                         "`steps`."});
+  keys.push_back({.path = "learning_rate_schedule.final_fraction",
+                  .type = KeyType::kNumber,
+                  .default_value = "0.1",
+                  .minimum = 0,
+                  .example = "0",
+                  .doc = "Fraction of the base rate that `cosine` and "
+                         "`polynomial` end at."});
+  keys.push_back({.path = "learning_rate_schedule.power",
+                  .type = KeyType::kNumber,
+                  .default_value = "1",
+                  .minimum = 0,
+                  .above_minimum = true,
+                  .example = "2",
+                  .doc = "Of `polynomial`; 1 is linear."});
+  keys.push_back({.path = "learning_rate_schedule.step_size",
+                  .type = KeyType::kInteger,
+                  .default_value = "100",
+                  .unit = "updates",
+                  .minimum = 1,
+                  .example = "50",
+                  .doc = "Of `step`: the rate is multiplied by `gamma` every "
+                         "so many."});
+  keys.push_back({.path = "learning_rate_schedule.gamma",
+                  .type = KeyType::kNumber,
+                  .default_value = "0.1",
+                  .minimum = 0,
+                  .example = "0.5",
+                  .doc = "Of `step`."});
+}
+
+void AddPipelineKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "schedule.name",
+                  .default_value = "one_f_one_b",
+                  .example = "gpipe",
+                  .doc = "The pipeline schedule's generator: `naive`, `gpipe` "
+                         "or `one_f_one_b`."});
+  keys.push_back({.path = "schedule.microbatches",
+                  .type = KeyType::kInteger,
+                  .default_value = "4",
+                  .unit = "microbatches",
+                  .minimum = 1,
+                  .below = 1 << 16,
+                  .example = "8",
+                  .doc = "Pieces that a batch is cut into; must divide "
+                         "`batch_size`."});
+  keys.push_back({.path = "schedule.parameters",
+                  .type = KeyType::kNameMap,
+                  .default_value = "{}",
+                  .example = "{order: lifo}",
+                  .doc = "Parameters of the generator, by name."});
+  keys.push_back({.path = "partition.stages",
+                  .type = KeyType::kInteger,
+                  .default_value = "",
+                  .default_words = "as many as `partition.layers`, else 1",
+                  .unit = "stages",
+                  .minimum = 1,
+                  .below = 1 << 16,
+                  .example = "2",
+                  .doc = "Stages that the model is cut into, one stage server "
+                         "each. `--stages` sets it."});
+  keys.push_back(
+      {.path = "partition.layers",
+       .type = KeyType::kLayers,
+       .default_value = "[]",
+       .default_words = "split evenly by parameter count",
+       .example = "[[embed, h0.attn, h0.mlp], [final_norm, head, loss]]",
+       .doc = "The layers of each stage, by name, in graph order.",
+       .field = "partition.explicit_layers"});
+}
+
+std::vector<JobKey> MakeJobKeys() {
+  std::vector<JobKey> keys;
+  AddModelKeys(keys);
+  AddTrainingKeys(keys);
+  AddOptimizerKeys(keys);
+  AddLearningRateKeys(keys);
+  AddPipelineKeys(keys);
+  for (JobKey& key : keys) {
+    if (key.field.empty()) key.field = key.path;
+  }
+  return keys;
+}
+
+// "a", "a or b", "a, b or c".
+std::string JoinChoices(const std::vector<std::string>& choices) {
+  if (choices.size() < 2) return absl::StrJoin(choices, "");
+  return absl::StrCat(absl::StrJoin(choices.begin(), choices.end() - 1, ", "),
+                      " or ", choices.back());
+}
+
+std::string Plain(double number) { return absl::StrCat(number); }
+
+}  // namespace
+
+const std::vector<JobKey>& JobKeys() {
+  static const auto* const keys = new std::vector<JobKey>(MakeJobKeys());
+  return *keys;
+}
+
+const JobKey* FindJobKey(absl::string_view path) {
+  for (const JobKey& key : JobKeys()) {
+    if (key.path == path) return &key;
+  }
+  return nullptr;
+}
+
+bool IsJobSection(absl::string_view path) {
+  const std::string prefix = absl::StrCat(path, ".");
+  for (const JobKey& key : JobKeys()) {
+    if (absl::StartsWith(key.path, prefix)) return true;
+  }
+  return false;
+}
+
+std::vector<std::string> NamesInSection(absl::string_view section) {
+  const std::string prefix = section.empty() ? "" : absl::StrCat(section, ".");
+  std::vector<std::string> names;
+  for (const JobKey& key : JobKeys()) {
+    if (!absl::StartsWith(key.path, prefix)) continue;
+    const std::string rest = key.path.substr(prefix.size());
+    const std::string name = rest.substr(0, rest.find('.'));
+    if (std::find(names.begin(), names.end(), name) == names.end()) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
+std::string RangeWords(const JobKey& key) {
+  if (!key.choices.empty()) return JoinChoices(key.choices);
+  const std::string zero =
+      key.zero_word.empty() ? "" : absl::StrCat(", or ", key.zero_word);
+  if (!key.minimum.has_value()) return "";
+  if (key.above_minimum) {
+    return absl::StrCat("more than ", Plain(*key.minimum), zero);
+  }
+  // Bounds that only keep a number in its field are noise to a reader.
+  if (key.below.has_value() && *key.below <= 4096) {
+    return absl::StrCat("at least ", Plain(*key.minimum), " and less than ",
+                        Plain(*key.below), zero);
+  }
+  return absl::StrCat("at least ", Plain(*key.minimum), zero);
+}
+
+std::string TypeName(KeyType type) {
+  switch (type) {
+    case KeyType::kText:
+      return "text";
+    case KeyType::kPath:
+      return "path";
+    case KeyType::kInteger:
+      return "integer";
+    case KeyType::kNumber:
+      return "number";
+    case KeyType::kNameMap:
+      return "mapping";
+    case KeyType::kLayers:
+      return "list of lists";
+  }
+  return "";
+}
+
+std::string Wanted(const JobKey& key) {
+  std::string words;
+  switch (key.type) {
+    case KeyType::kText:
+      words = key.choices.empty() ? "a text" : "";
+      break;
+    case KeyType::kPath:
+      words = "a path";
+      break;
+    case KeyType::kInteger:
+      words = "an integer";
+      break;
+    case KeyType::kNumber:
+      words = "a number";
+      break;
+    case KeyType::kNameMap:
+      words = "a mapping of names to values, like {layers: 6}";
+      break;
+    case KeyType::kLayers:
+      words =
+          "a list of stages, each a list of layer names, like "
+          "[[embed, h0], [h1, head]]";
+      break;
+  }
+  const std::string range = RangeWords(key);
+  if (!range.empty()) {
+    const absl::string_view join =
+        words.empty() ? "" : (key.above_minimum ? " " : " of ");
+    words = absl::StrCat(words, join, range);
+  }
+  if (!key.unit.empty()) absl::StrAppend(&words, " (", key.unit, ")");
+  return words;
+}
+
+}  // namespace penstock
