@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -110,6 +111,9 @@ struct ConnectRequest {
   // the transport uses those that begin or end at `rank`.
   std::vector<ChannelSpec> channels;
   absl::Time deadline;
+  // Asked at least every 100 ms while connecting, on the connecting thread; an
+  // error ends `Connect` with that error. Empty: never.
+  std::function<absl::Status()> interrupted;
 };
 
 // One rank's half-made data plane: it has an address to give away and becomes
