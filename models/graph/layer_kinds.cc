@@ -97,6 +97,12 @@ absl::StatusOr<TiedUse> TiedUseOf(
     return error(absl::StrCat("which is ", ShapeText(place.spec.shape),
                               ", want ", ShapeText(user.shape)));
   }
+  // Each user draws the owner's first value by itself, so the draw must be the
+  // same.
+  if (place.spec.init != user.init ||
+      place.spec.init_scale != user.init_scale) {
+    return error("which starts from another distribution");
+  }
   return TiedUse{.owner_parameter = user.tied_to,
                  .owner_layer = place.layer,
                  .user_parameter = user.name,

@@ -55,8 +55,8 @@ absl::StatusOr<std::vector<TiedUse>> TiedUses(const Graph& graph);
 
 // INVALID_ARGUMENT, naming the layer, unless: names are unique, inputs exist
 // and come earlier, every layer but the last is used, tied owners exist in an
-// earlier layer with the same shape and are not tied themselves, every kind is
-// known, and exactly the last layer is a loss.
+// earlier layer with the same shape and initial distribution and are not tied
+// themselves, every kind is known, and exactly the last layer is a loss.
 absl::Status CheckGraph(const Graph& graph);
 
 }  // namespace penstock

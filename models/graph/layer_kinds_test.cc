@@ -179,6 +179,14 @@ TEST(CheckGraphTest, RefusesATieToAnotherShape) {
                 "which is [6, 8], want [16, 8]");
 }
 
+TEST(CheckGraphTest, RefusesATieToAnotherStart) {
+  Graph graph = SmallGraph("embed.token.weight");
+  graph.layers[0].kind = "window_embedding";
+  graph.layers[0].attributes = {
+      {"vocabulary", 16}, {"hidden", 8}, {"window", 1}};
+  ExpectRefused(graph, "which starts from another distribution");
+}
+
 TEST(CheckGraphTest, RefusesATieToTheLayerItself) {
   ExpectRefused(SmallGraph("head.weight"), "not in an earlier layer");
 }
