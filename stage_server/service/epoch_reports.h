@@ -1,0 +1,69 @@
+#ifndef PENSTOCK_STAGE_SERVER_SERVICE_EPOCH_REPORTS_H_
+#define PENSTOCK_STAGE_SERVER_SERVICE_EPOCH_REPORTS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "proto/stage_service.pb.h"
+
+namespace penstock {
+
+// What one epoch has to tell the coordinator, until it is acknowledged: step
+// reports, log lines and the end. A new session gets everything again that the
+// last one did not see acknowledged.
+//
+// Pure value; not thread-safe. Memory: about 100 bytes a step, and at most
+// `kMaxLogEntries` lines, of which the oldest go first (their sequence numbers
+// show the gap).
+class EpochReports {
+ public:
+  static constexpr size_t kMaxLogEntries = 10'000;
+  // A message stays well below gRPC's 4 MiB.
+  static constexpr int kStepsPerMessage = 1'000;
+  static constexpr int kLogEntriesPerMessage = 200;
+  // Longer lines are cut, and say so.
+  static constexpr size_t kMaxLogTextBytes = 8 * 1024;
+
+  void AddStep(const StepReport& report);
+  void AddLog(absl::Time time, const std::string& level,
+              const std::string& text);
+  void SetFinished(std::vector<LayerDigest> layers);
+
+  // Forgets what is durable.
+  void Acknowledge(const Ack& ack);
+
+  // Everything unacknowledged counts as unsent again.
+  void StartSession();
+
+  bool has_unsent() const;
+
+  // The unsent as messages without fence, steps before the end; counts them as
+  // sent.
+  std::vector<StageMessage> TakeUnsent(const std::string& job_id);
+
+  // Steps finished so far, acknowledged or not.
+  int64_t last_step() const { return last_step_; }
+  bool finished() const { return finished_; }
+
+ private:
+  std::vector<LayerDigest> layers_;
+  std::deque<StepReport> steps_;
+  std::deque<LogEntry> logs_;
+  int64_t last_step_ = 0;
+  int64_t last_log_ = 0;
+  bool finished_ = false;
+  bool finished_acknowledged_ = false;
+  // Sent in the present session, through here.
+  int64_t sent_step_ = 0;
+  int64_t sent_log_ = 0;
+  bool finished_sent_ = false;
+};
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_STAGE_SERVER_SERVICE_EPOCH_REPORTS_H_

@@ -1,0 +1,817 @@
+#include "stage_server/service/session_core.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+const EpochKey kJob{"job-1", 3};
+
+// Drives a core through time and sorts what it wants done.
+class SessionCoreTest : public ::testing::Test {
+ protected:
+  SessionCoreTest()
+      : core_(ServerIdentity{"id-1", "one", 0xabc, "0.1.0", "cpu", "host", 2},
+              SessionLimits{}) {}
+
+  void Apply(const Event& event) { Keep(core_.Apply(event, now_)); }
+
+  void Keep(std::vector<Effect> effects) {
+    effects_ = std::move(effects);
+    sent_.clear();
+    for (const Effect& effect : effects_) {
+      if (const auto* send = std::get_if<SendMessage>(&effect)) {
+        sent_.push_back(send->message);
+      }
+    }
+  }
+
+  // The first effect of that kind, if there is one.
+  template <typename T>
+  const T* Find() const {
+    for (const Effect& effect : effects_) {
+      if (const T* found = std::get_if<T>(&effect)) return found;
+    }
+    return nullptr;
+  }
+
+  std::string Logged() const {
+    std::string all;
+    for (const Effect& effect : effects_) {
+      if (const auto* log = std::get_if<WriteLog>(&effect)) {
+        all += log->text + "\n";
+      }
+    }
+    return all;
+  }
+
+  std::vector<StageStatus::Phase> Phases() const {
+    std::vector<StageStatus::Phase> phases;
+    for (const StageMessage& message : sent_) {
+      if (message.has_status()) phases.push_back(message.status().phase());
+    }
+    return phases;
+  }
+
+  std::vector<int64_t> Steps() const {
+    std::vector<int64_t> steps;
+    for (const StageMessage& message : sent_) {
+      for (const StepReport& report : message.steps().reports()) {
+        steps.push_back(report.step());
+      }
+    }
+    return steps;
+  }
+
+  void AnswerRegister(int64_t term = 7) {
+    Registered event;
+    event.response.set_coordinator_term(term);
+    event.response.set_heartbeat_seconds(1);
+    event.response.set_grace_seconds(60);
+    ++session_;
+    Apply(event);
+  }
+
+  void Open(int64_t term = 7) {
+    Keep(core_.Start(now_));
+    AnswerRegister(term);
+  }
+
+  void Break() {
+    Apply(SessionEnded{session_, absl::UnavailableError("reset")});
+  }
+
+  // Waits until it wants to register again, and lets it.
+  void Reopen(int64_t term = 7) {
+    now_ = core_.next_wake();
+    Apply(Tick{});
+    ASSERT_NE(Find<CallRegister>(), nullptr);
+    AnswerRegister(term);
+  }
+
+  DesiredState Desired(DesiredState::Goal goal, const EpochKey& key) {
+    DesiredState desired;
+    desired.set_goal(goal);
+    desired.set_job_id(key.job_id);
+    desired.set_rank(1);
+    desired.mutable_plan()->mutable_job()->set_steps(100);
+    desired.mutable_plan()->mutable_schedule()->add_ranks();
+    desired.mutable_plan()->mutable_schedule()->add_ranks();
+    if (goal >= DesiredState::CONNECT) {
+      for (int rank = 0; rank < 2; ++rank) {
+        PeerAddress* peer = desired.add_peers();
+        peer->set_rank(rank);
+        peer->mutable_address()->set_host_identity(rank == 0 ? "host-0"
+                                                             : "host-1");
+      }
+      desired.set_epoch_secret("secret");
+    }
+    return desired;
+  }
+
+  void Say(const DesiredState& desired, int64_t epoch, int64_t sequence = 0,
+           int64_t term = 7) {
+    MessageReceived event;
+    event.session = session_;
+    event.message.mutable_fence()->set_coordinator_term(term);
+    event.message.mutable_fence()->set_job_epoch(epoch);
+    event.message.set_idempotency_sequence(sequence != 0 ? sequence
+                                                         : ++sequence_);
+    *event.message.mutable_desired() = desired;
+    Apply(event);
+  }
+  void Say(DesiredState::Goal goal, const EpochKey& key = kJob) {
+    Say(Desired(goal, key), key.job_epoch);
+  }
+  void SayIdle() {
+    DesiredState idle;
+    idle.set_goal(DesiredState::BE_IDLE);
+    idle.set_reason("the job was cancelled");
+    Say(idle, 0);
+  }
+
+  void Acknowledge(int64_t step, bool finished = false) {
+    MessageReceived event;
+    event.session = session_;
+    event.message.mutable_fence()->set_coordinator_term(7);
+    event.message.mutable_fence()->set_job_epoch(kJob.job_epoch);
+    event.message.mutable_ack()->set_job_id(kJob.job_id);
+    event.message.mutable_ack()->set_step(step);
+    event.message.mutable_ack()->set_finished(finished);
+    Apply(event);
+  }
+
+  void FinishStep(int64_t step) {
+    StepDone event;
+    event.epoch = kJob;
+    event.report.set_step(step);
+    Apply(event);
+  }
+
+  // As far as running step after step of kJob.
+  void Run() {
+    Open();
+    Say(DesiredState::RUN);
+    Apply(Loaded{kJob, DataAddress()});
+    Apply(Connected{kJob});
+    ASSERT_NE(Find<RunSteps>(), nullptr);
+  }
+
+  absl::Time now_ = absl::UnixEpoch() + absl::Hours(1);
+  int64_t session_ = 0;
+  int64_t sequence_ = 0;
+  SessionCore core_;
+  std::vector<Effect> effects_;
+  std::vector<StageMessage> sent_;
+};
+
+// ---- Registration ---------------------------------------------------------
+
+TEST_F(SessionCoreTest, StartsByRegisteringWithWhatItIs) {
+  Keep(core_.Start(now_));
+  const auto* call = Find<CallRegister>();
+  ASSERT_NE(call, nullptr);
+  EXPECT_EQ(call->request.server_id(), "id-1");
+  EXPECT_EQ(call->request.name(), "one");
+  EXPECT_EQ(call->request.incarnation(), 0xabcu);
+  EXPECT_EQ(call->request.build_version(), "0.1.0");
+  EXPECT_EQ(call->request.device(), "cpu");
+  EXPECT_EQ(call->request.host_identity(), "host");
+  EXPECT_EQ(call->request.cores(), 2);
+  EXPECT_EQ(call->request.job_id(), "");
+  EXPECT_EQ(call->request.fence().coordinator_term(), 0);
+}
+
+TEST_F(SessionCoreTest, OpensASessionAndSaysHelloBeforeAnythingElse) {
+  Open();
+  ASSERT_NE(Find<OpenSession>(), nullptr);
+  ASSERT_EQ(sent_.size(), 2u);
+  EXPECT_EQ(sent_[0].hello().server_id(), "id-1");
+  EXPECT_EQ(sent_[0].fence().coordinator_term(), 7);
+  EXPECT_EQ(sent_[0].incarnation(), 0xabcu);
+  EXPECT_EQ(sent_[0].idempotency_sequence(), 1);
+  EXPECT_EQ(sent_[1].idempotency_sequence(), 2);
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::IDLE));
+}
+
+TEST_F(SessionCoreTest, ARetryOfARegistrationHasTheSameKey) {
+  Keep(core_.Start(now_));
+  const std::string first = Find<CallRegister>()->request.idempotency_key();
+  Apply(RegisterFailed{absl::UnavailableError("refused")});
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  EXPECT_EQ(Find<CallRegister>()->request.idempotency_key(), first);
+  AnswerRegister();
+  Break();
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  EXPECT_NE(Find<CallRegister>()->request.idempotency_key(), first);
+}
+
+TEST_F(SessionCoreTest, BacksOffFrom200MillisecondsTo5Seconds) {
+  Keep(core_.Start(now_));
+  std::vector<absl::Duration> waits;
+  for (int attempt = 0; attempt < 7; ++attempt) {
+    Apply(RegisterFailed{absl::UnavailableError("refused")});
+    waits.push_back(core_.next_wake() - now_);
+    now_ = core_.next_wake();
+    Apply(Tick{});
+    ASSERT_NE(Find<CallRegister>(), nullptr);
+  }
+  EXPECT_THAT(waits,
+              ElementsAre(absl::Milliseconds(200), absl::Milliseconds(400),
+                          absl::Milliseconds(800), absl::Milliseconds(1600),
+                          absl::Milliseconds(3200), absl::Seconds(5),
+                          absl::Seconds(5)));
+}
+
+TEST_F(SessionCoreTest, DoesNotRegisterBeforeTheBackOffIsOver) {
+  Keep(core_.Start(now_));
+  Apply(RegisterFailed{absl::UnavailableError("refused")});
+  now_ += absl::Milliseconds(199);
+  Apply(Tick{});
+  EXPECT_EQ(Find<CallRegister>(), nullptr);
+  now_ += absl::Milliseconds(1);
+  Apply(Tick{});
+  EXPECT_NE(Find<CallRegister>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, ASessionThatNeverSpokeDoesNotResetTheBackOff) {
+  Open();
+  Break();
+  EXPECT_EQ(core_.next_wake() - now_, absl::Milliseconds(200));
+  Reopen();
+  Break();
+  EXPECT_EQ(core_.next_wake() - now_, absl::Milliseconds(400));
+  Reopen();
+  SayIdle();
+  Break();
+  EXPECT_EQ(core_.next_wake() - now_, absl::Milliseconds(200));
+}
+
+TEST_F(SessionCoreTest, TheSameTroubleIsLoggedOnce) {
+  Keep(core_.Start(now_));
+  Apply(RegisterFailed{absl::UnavailableError("refused")});
+  EXPECT_THAT(Logged(), HasSubstr("refused"));
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  Apply(RegisterFailed{absl::UnavailableError("refused")});
+  EXPECT_EQ(Logged(), "");
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  Apply(RegisterFailed{absl::UnavailableError("no route")});
+  EXPECT_THAT(Logged(), HasSubstr("no route"));
+}
+
+TEST_F(SessionCoreTest, AFailedPreconditionEndsTheProcessWithTheReason) {
+  Keep(core_.Start(now_));
+  Apply(RegisterFailed{absl::FailedPreconditionError(
+      "build version 0.1.0, wanted 0.2.0; install that one")});
+  const auto* exit = Find<Exit>();
+  ASSERT_NE(exit, nullptr);
+  EXPECT_EQ(exit->status.message(),
+            "the coordinator refuses this server: build version 0.1.0, wanted "
+            "0.2.0; install that one");
+  EXPECT_TRUE(exit->executor_left);
+}
+
+TEST_F(SessionCoreTest, ARefusalOfTheSessionEndsTheProcessToo) {
+  Open();
+  Apply(SessionEnded{session_, absl::FailedPreconditionError("twice")});
+  ASSERT_NE(Find<Exit>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, NothingComesAfterTheExit) {
+  Keep(core_.Start(now_));
+  Apply(RegisterFailed{absl::FailedPreconditionError("no")});
+  AnswerRegister();
+  EXPECT_THAT(effects_, IsEmpty());
+}
+
+// ---- Terms ----------------------------------------------------------------
+
+TEST_F(SessionCoreTest, AnOlderCoordinatorThatAnswersIsNotServed) {
+  Open(7);
+  Break();
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  AnswerRegister(6);
+  EXPECT_EQ(Find<OpenSession>(), nullptr);
+  EXPECT_EQ(core_.term(), 7);
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  EXPECT_EQ(Find<CallRegister>()->request.fence().coordinator_term(), 7);
+}
+
+TEST_F(SessionCoreTest, ANewerTermIsAdopted) {
+  Open(7);
+  Break();
+  Reopen(8);
+  EXPECT_EQ(core_.term(), 8);
+  EXPECT_EQ(sent_[0].fence().coordinator_term(), 8);
+}
+
+TEST_F(SessionCoreTest, AMessageOfASmallerTermIsRefused) {
+  Open(7);
+  Say(Desired(DesiredState::RUN, kJob), 3, /*sequence=*/1, /*term=*/6);
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  EXPECT_THAT(Logged(), HasSubstr("term 6"));
+}
+
+TEST_F(SessionCoreTest, AMessageOfALargerTermIsAdopted) {
+  Open(7);
+  Say(Desired(DesiredState::RUN, kJob), 3, /*sequence=*/1, /*term=*/8);
+  EXPECT_NE(Find<LoadLayers>(), nullptr);
+  EXPECT_EQ(core_.term(), 8);
+}
+
+TEST_F(SessionCoreTest, WhatAnEarlierSessionStillDeliversIsIgnored) {
+  Open();
+  Break();
+  Reopen();
+  --session_;
+  Say(DesiredState::RUN);
+  EXPECT_THAT(effects_, IsEmpty());
+}
+
+// ---- Towards the goal -----------------------------------------------------
+
+TEST_F(SessionCoreTest, LoadsConnectsAndRunsAsTheGoalGrows) {
+  Open();
+  Say(DesiredState::LOAD);
+  ASSERT_NE(Find<LoadLayers>(), nullptr);
+  EXPECT_EQ(Find<LoadLayers>()->epoch, kJob);
+  EXPECT_EQ(Find<LoadLayers>()->rank, RankId(1));
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::LOADING));
+
+  DataAddress address;
+  address.set_host_identity("host-1");
+  Apply(Loaded{kJob, address});
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::LOADED));
+  EXPECT_EQ(sent_[0].status().data_address().host_identity(), "host-1");
+  EXPECT_EQ(sent_[0].fence().job_epoch(), 3);
+  EXPECT_EQ(Find<ConnectPeers>(), nullptr);
+
+  Say(DesiredState::CONNECT);
+  ASSERT_NE(Find<ConnectPeers>(), nullptr);
+  EXPECT_EQ(Find<ConnectPeers>()->peers[0].host_identity(), "host-0");
+  EXPECT_EQ(Find<ConnectPeers>()->epoch_secret, "secret");
+  Apply(Connected{kJob});
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::READY));
+  EXPECT_EQ(Find<RunSteps>(), nullptr);
+
+  Say(DesiredState::RUN);
+  EXPECT_NE(Find<RunSteps>(), nullptr);
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::RUNNING));
+}
+
+TEST_F(SessionCoreTest, AGoalThatComesEarlyIsReachedWhenItCanBe) {
+  Open();
+  Say(DesiredState::RUN);
+  EXPECT_EQ(Find<ConnectPeers>(), nullptr);
+  Apply(Loaded{kJob, DataAddress()});
+  EXPECT_NE(Find<ConnectPeers>(), nullptr);
+  Apply(Connected{kJob});
+  EXPECT_NE(Find<RunSteps>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, HearingAGoalAgainDoesNothing) {
+  Run();
+  Say(Desired(DesiredState::RUN, kJob), 3, /*sequence=*/sequence_);
+  EXPECT_THAT(effects_, IsEmpty());
+  Say(DesiredState::RUN);
+  EXPECT_THAT(effects_, IsEmpty());
+}
+
+TEST_F(SessionCoreTest, AGoalBehindIsAnsweredWithHowFarItIs) {
+  Run();
+  Say(DesiredState::LOAD);
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::RUNNING));
+}
+
+TEST_F(SessionCoreTest, AnEarlierDesiredStateThatComesLateIsDropped) {
+  Open();
+  sequence_ = 4;
+  Say(DesiredState::LOAD);
+  DesiredState idle;
+  idle.set_goal(DesiredState::BE_IDLE);
+  Say(idle, 0, /*sequence=*/4);
+  EXPECT_THAT(effects_, IsEmpty());
+}
+
+TEST_F(SessionCoreTest, ARankOutsideThePlanIsAFault) {
+  Open();
+  DesiredState desired = Desired(DesiredState::LOAD, kJob);
+  desired.set_rank(2);
+  Say(desired, 3);
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::FAULTED));
+  EXPECT_EQ(sent_[0].status().error(),
+            "the plan has 2 ranks and this server was given rank 2");
+}
+
+TEST_F(SessionCoreTest, AMissingPeerAddressIsAFault) {
+  Open();
+  DesiredState desired = Desired(DesiredState::CONNECT, kJob);
+  desired.mutable_peers()->RemoveLast();
+  Say(desired, 3);
+  Apply(Loaded{kJob, DataAddress()});
+  EXPECT_EQ(Find<ConnectPeers>(), nullptr);
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::LOADED, StageStatus::FAULTED));
+  EXPECT_THAT(sent_.back().status().error(), HasSubstr("lacks rank 1"));
+}
+
+TEST_F(SessionCoreTest, APeerNamedTwiceIsAFault) {
+  Open();
+  DesiredState desired = Desired(DesiredState::CONNECT, kJob);
+  desired.mutable_peers(1)->set_rank(0);
+  Say(desired, 3);
+  Apply(Loaded{kJob, DataAddress()});
+  EXPECT_THAT(sent_.back().status().error(), HasSubstr("rank 0"));
+}
+
+// ---- Leaving --------------------------------------------------------------
+
+TEST_F(SessionCoreTest, IdleWhileIdleIsConfirmedOnce) {
+  Open();
+  SayIdle();
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::IDLE));
+  DesiredState idle;
+  idle.set_goal(DesiredState::BE_IDLE);
+  Say(idle, 0, /*sequence=*/sequence_);
+  EXPECT_THAT(effects_, IsEmpty());
+}
+
+TEST_F(SessionCoreTest, IdleWhileRunningCancelsAndReportsWhenTheExecutorLeft) {
+  Run();
+  SayIdle();
+  ASSERT_NE(Find<LeaveEpoch>(), nullptr);
+  EXPECT_EQ(Find<LeaveEpoch>()->epoch, kJob);
+  EXPECT_EQ(Find<LeaveEpoch>()->why,
+            absl::CancelledError("the job was cancelled"));
+  EXPECT_THAT(Phases(), IsEmpty());
+  Apply(Failed{kJob, absl::CancelledError("the job was cancelled")});
+  EXPECT_THAT(Phases(), IsEmpty());
+  Apply(Left{kJob});
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::IDLE));
+  EXPECT_EQ(sent_[0].status().job_id(), "job-1");
+  EXPECT_EQ(sent_[0].fence().job_epoch(), 3);
+}
+
+TEST_F(SessionCoreTest, AnotherEpochWaitsUntilTheExecutorHasLeft) {
+  Run();
+  const EpochKey next{"job-1", 4};
+  Say(DesiredState::LOAD, next);
+  EXPECT_NE(Find<LeaveEpoch>(), nullptr);
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  Apply(Left{kJob});
+  ASSERT_NE(Find<LoadLayers>(), nullptr);
+  EXPECT_EQ(Find<LoadLayers>()->epoch, next);
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::IDLE, StageStatus::LOADING));
+}
+
+TEST_F(SessionCoreTest, IdleDuringTheWaitForgetsTheNextEpoch) {
+  Run();
+  Say(DesiredState::LOAD, {"job-2", 1});
+  SayIdle();
+  Apply(Left{kJob});
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::IDLE));
+}
+
+TEST_F(SessionCoreTest, AnotherJobMayHaveASmallerEpoch) {
+  Run();
+  SayIdle();
+  Apply(Left{kJob});
+  Say(DesiredState::LOAD, {"job-2", 1});
+  EXPECT_NE(Find<LoadLayers>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, ASmallerEpochOfTheSameJobIsRefused) {
+  Run();
+  Say(DesiredState::RUN, {"job-1", 2});
+  EXPECT_EQ(Find<LeaveEpoch>(), nullptr);
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  EXPECT_THAT(Logged(), HasSubstr("job-1 epoch 2"));
+}
+
+TEST_F(SessionCoreTest, AnEpochThatWasLeftIsNeverEnteredAgain) {
+  Run();
+  SayIdle();
+  Say(DesiredState::RUN);
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::FAULTED));
+  Apply(Left{kJob});
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  Say(DesiredState::RUN);
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::FAULTED));
+  EXPECT_THAT(sent_[0].status().error(), HasSubstr("the job was cancelled"));
+}
+
+TEST_F(SessionCoreTest, LateEventsOfAnEpochThatIsOverChangeNothing) {
+  Run();
+  Say(DesiredState::LOAD, {"job-2", 1});
+  FinishStep(1);
+  EXPECT_THAT(effects_, IsEmpty());
+  Apply(Left{kJob});
+  FinishStep(2);
+  EXPECT_THAT(effects_, IsEmpty());
+  Apply(Left{kJob});
+  EXPECT_THAT(effects_, IsEmpty());
+}
+
+// ---- Faults ---------------------------------------------------------------
+
+TEST_F(SessionCoreTest, AnEngineErrorBecomesAFaultWithItsText) {
+  Run();
+  Apply(Failed{kJob, absl::FailedPreconditionError(
+                         "the loss of step 4 is not finite (stage 1)")});
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::FAULTED));
+  EXPECT_EQ(sent_.back().status().error(),
+            "the loss of step 4 is not finite (stage 1)");
+  EXPECT_EQ(Find<Exit>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, StepsLeaveBeforeTheFaultThatFollowsThem) {
+  Run();
+  now_ += absl::Milliseconds(10);
+  FinishStep(1);
+  FinishStep(2);
+  Apply(Failed{kJob, absl::InternalError("boom")});
+  ASSERT_GE(sent_.size(), 2u);
+  EXPECT_THAT(Steps(), ElementsAre(2));
+  EXPECT_TRUE(sent_.back().has_status());
+}
+
+TEST_F(SessionCoreTest, AFaultedServerServesTheNextJob) {
+  Run();
+  Apply(Failed{kJob, absl::InternalError("boom")});
+  SayIdle();
+  EXPECT_NE(Find<LeaveEpoch>(), nullptr);
+  Apply(Left{kJob});
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::IDLE));
+  Say(DesiredState::LOAD, {"job-2", 1});
+  EXPECT_NE(Find<LoadLayers>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, AFaultIsToldAgainInTheNextSession) {
+  Run();
+  Break();
+  Apply(Failed{kJob, absl::InternalError("boom")});
+  Reopen();
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::FAULTED));
+  EXPECT_EQ(sent_[1].status().error(), "boom");
+}
+
+// ---- Reports --------------------------------------------------------------
+
+TEST_F(SessionCoreTest, StepsAreBatched) {
+  Run();
+  FinishStep(1);
+  EXPECT_THAT(Steps(), ElementsAre(1));
+  now_ += absl::Milliseconds(50);
+  FinishStep(2);
+  FinishStep(3);
+  EXPECT_THAT(Steps(), IsEmpty());
+  now_ += absl::Milliseconds(50);
+  EXPECT_LE(core_.next_wake(), now_);
+  Apply(Tick{});
+  EXPECT_THAT(Steps(), ElementsAre(2, 3));
+}
+
+TEST_F(SessionCoreTest, TheEndIsSentAtOnceAfterTheLastSteps) {
+  Run();
+  FinishStep(1);
+  FinishStep(2);
+  LayerDigest digest;
+  digest.set_name("head");
+  Apply(RunDone{kJob, {digest}});
+  EXPECT_THAT(Steps(), ElementsAre(2));
+  ASSERT_TRUE(sent_.back().has_finished());
+  EXPECT_EQ(sent_.back().finished().step(), 2);
+  EXPECT_EQ(sent_.back().finished().layers(0).name(), "head");
+}
+
+TEST_F(SessionCoreTest, TheNextSessionHearsWhatWasNotAcknowledged) {
+  Run();
+  for (int step = 1; step <= 3; ++step) {
+    FinishStep(step);
+    now_ += absl::Milliseconds(100);
+  }
+  Acknowledge(2);
+  Break();
+  FinishStep(4);
+  Reopen(8);
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::RUNNING));
+  EXPECT_THAT(Steps(), ElementsAre(3, 4));
+  EXPECT_EQ(sent_.back().fence().job_epoch(), 3);
+  EXPECT_EQ(sent_.back().fence().coordinator_term(), 8);
+}
+
+TEST_F(SessionCoreTest, AnAcknowledgementOfAnotherEpochForgetsNothing) {
+  Run();
+  FinishStep(1);
+  MessageReceived event;
+  event.session = session_;
+  event.message.mutable_fence()->set_coordinator_term(7);
+  event.message.mutable_fence()->set_job_epoch(2);
+  event.message.mutable_ack()->set_job_id("job-1");
+  event.message.mutable_ack()->set_step(1);
+  Apply(event);
+  Break();
+  Reopen();
+  EXPECT_THAT(Steps(), ElementsAre(1));
+}
+
+TEST_F(SessionCoreTest, TheEndWaitsForItsAcknowledgement) {
+  Run();
+  FinishStep(1);
+  Break();
+  Apply(RunDone{kJob, {}});
+  Reopen();
+  EXPECT_TRUE(sent_.back().has_finished());
+  Acknowledge(1, /*finished=*/true);
+  Break();
+  Reopen();
+  EXPECT_FALSE(sent_.back().has_finished());
+}
+
+TEST_F(SessionCoreTest, LogLinesOfAJobGoUp) {
+  Run();
+  now_ += absl::Seconds(0.5);
+  Apply(LogLine{now_, "info", "hello"});
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].logs().job_id(), "job-1");
+  EXPECT_EQ(sent_[0].logs().entries(0).text(), "hello");
+  EXPECT_EQ(sent_[0].logs().entries(0).sequence(), 1);
+}
+
+TEST_F(SessionCoreTest, LogLinesOutsideAJobStayHere) {
+  Open();
+  Apply(LogLine{now_, "info", "hello"});
+  EXPECT_THAT(effects_, IsEmpty());
+}
+
+TEST_F(SessionCoreTest, BeatsOnceASecondAndSaysTheStep) {
+  Run();
+  FinishStep(1);
+  for (int beat = 0; beat < 3; ++beat) {
+    const absl::Time before = now_;
+    while (true) {
+      now_ = core_.next_wake();
+      Apply(Tick{});
+      if (!sent_.empty() && sent_.back().has_heartbeat()) break;
+    }
+    EXPECT_EQ(now_ - before, absl::Seconds(1));
+    EXPECT_EQ(sent_.back().heartbeat().step(), 1);
+  }
+}
+
+// ---- Without a session ----------------------------------------------------
+
+TEST_F(SessionCoreTest, TheJobGoesOnWithoutASession) {
+  Run();
+  Break();
+  EXPECT_EQ(Find<LeaveEpoch>(), nullptr);
+  FinishStep(1);
+  EXPECT_THAT(sent_, IsEmpty());
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  EXPECT_EQ(Find<CallRegister>()->request.job_id(), "job-1");
+  EXPECT_EQ(Find<CallRegister>()->request.job_epoch(), 3);
+}
+
+TEST_F(SessionCoreTest, GivesTheEpochUpWhenTheGraceIsOver) {
+  Run();
+  Break();
+  now_ += absl::Seconds(60) - absl::Nanoseconds(1);
+  Apply(Tick{});
+  EXPECT_EQ(Find<LeaveEpoch>(), nullptr);
+  now_ += absl::Nanoseconds(1);
+  Apply(Tick{});
+  ASSERT_NE(Find<LeaveEpoch>(), nullptr);
+  EXPECT_EQ(Find<LeaveEpoch>()->why.message(),
+            "no session with the coordinator for 1m");
+}
+
+TEST_F(SessionCoreTest, WakesForTheGraceEvenWhileARegistrationHangs) {
+  Run();
+  Break();
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  ASSERT_NE(Find<CallRegister>(), nullptr);
+  EXPECT_NE(core_.next_wake(), absl::InfiniteFuture());
+}
+
+TEST_F(SessionCoreTest, FailedAttemptsDoNotProlongTheGrace) {
+  Run();
+  const absl::Time broken = now_;
+  Break();
+  while (Find<LeaveEpoch>() == nullptr) {
+    now_ = core_.next_wake();
+    Apply(Tick{});
+    if (Find<CallRegister>() != nullptr) {
+      Apply(RegisterFailed{absl::UnavailableError("refused")});
+    }
+  }
+  EXPECT_EQ(now_ - broken, absl::Seconds(60));
+}
+
+TEST_F(SessionCoreTest, AServerThatGaveUpSaysSoWhenItIsAskedToRun) {
+  Run();
+  Break();
+  now_ += absl::Seconds(60);
+  Apply(Tick{});
+  Apply(Left{kJob});
+  if (Find<CallRegister>() == nullptr) {
+    Apply(RegisterFailed{absl::UnavailableError("refused")});
+  }
+  Reopen();
+  EXPECT_THAT(Phases(), ElementsAre(StageStatus::IDLE));
+  Say(DesiredState::RUN);
+  EXPECT_EQ(Find<LoadLayers>(), nullptr);
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::FAULTED));
+  EXPECT_THAT(sent_[0].status().error(), HasSubstr("no session"));
+}
+
+// ---- Stopping -------------------------------------------------------------
+
+TEST_F(SessionCoreTest, AnIdleServerStopsAtOnce) {
+  Open();
+  Apply(StopRequested{"SIGTERM"});
+  EXPECT_NE(Find<CloseSession>(), nullptr);
+  ASSERT_NE(Find<Exit>(), nullptr);
+  EXPECT_TRUE(Find<Exit>()->status.ok());
+}
+
+TEST_F(SessionCoreTest, ARunningServerSaysWhyAndWaitsForItsExecutor) {
+  Run();
+  Apply(StopRequested{"server one was told to stop"});
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::FAULTED));
+  EXPECT_EQ(sent_.back().status().error(), "server one was told to stop");
+  EXPECT_NE(Find<LeaveEpoch>(), nullptr);
+  EXPECT_EQ(Find<Exit>(), nullptr);
+  Apply(Left{kJob});
+  ASSERT_NE(Find<Exit>(), nullptr);
+  EXPECT_TRUE(Find<Exit>()->executor_left);
+}
+
+TEST_F(SessionCoreTest, DoesNotWaitForAnExecutorForever) {
+  Run();
+  Apply(StopRequested{"SIGTERM"});
+  now_ += absl::Milliseconds(1500);
+  EXPECT_LE(core_.next_wake(), now_);
+  Apply(Tick{});
+  ASSERT_NE(Find<Exit>(), nullptr);
+  EXPECT_TRUE(Find<Exit>()->status.ok());
+  EXPECT_FALSE(Find<Exit>()->executor_left);
+}
+
+TEST_F(SessionCoreTest, StopsWhileItWaitsToRegister) {
+  Keep(core_.Start(now_));
+  Apply(RegisterFailed{absl::UnavailableError("refused")});
+  Apply(StopRequested{"SIGTERM"});
+  EXPECT_EQ(Find<CloseSession>(), nullptr);
+  EXPECT_NE(Find<Exit>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, AStoppingServerTakesNoNewWork) {
+  Run();
+  Apply(StopRequested{"SIGTERM"});
+  Say(DesiredState::LOAD, {"job-2", 1});
+  EXPECT_THAT(effects_, IsEmpty());
+  Break();
+  EXPECT_EQ(Find<CallRegister>(), nullptr);
+  now_ += absl::Seconds(1);
+  Apply(Tick{});
+  EXPECT_EQ(Find<CallRegister>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, ARefusalWhileRunningLeavesTheEpochFirst) {
+  Run();
+  Break();
+  now_ = core_.next_wake();
+  Apply(Tick{});
+  Apply(RegisterFailed{absl::FailedPreconditionError("version")});
+  EXPECT_NE(Find<LeaveEpoch>(), nullptr);
+  EXPECT_EQ(Find<Exit>(), nullptr);
+  Apply(Left{kJob});
+  ASSERT_NE(Find<Exit>(), nullptr);
+  EXPECT_FALSE(Find<Exit>()->status.ok());
+}
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,158 @@
+#ifndef PENSTOCK_STAGE_SERVER_SERVICE_SESSION_EVENTS_H_
+#define PENSTOCK_STAGE_SERVER_SERVICE_SESSION_EVENTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/time/time.h"
+#include "base/ids.h"
+#include "proto/plan.pb.h"
+#include "proto/stage_service.pb.h"
+
+namespace penstock {
+
+// What `SessionCore` hears (events) and what it wants done (effects). Plain
+// values: adapters make the first from the network, the executor thread, the
+// log and signals, and carry out the second.
+
+// One placement of one job. Epochs of different jobs cannot be compared.
+struct EpochKey {
+  std::string job_id;
+  int64_t job_epoch = 0;
+
+  friend bool operator==(const EpochKey&, const EpochKey&) = default;
+};
+
+// "job-1 epoch 2"
+std::string ToString(const EpochKey& epoch);
+
+// ---- Events: the session --------------------------------------------------
+
+// Register was answered.
+struct Registered {
+  RegisterResponse response;
+};
+struct RegisterFailed {
+  absl::Status why;
+};
+// `session` is the number of the `OpenSession` that the stream was opened by.
+struct MessageReceived {
+  int64_t session = 0;
+  CoordinatorMessage message;
+};
+// The stream is over; nothing more of this session follows. OK when the
+// coordinator ended it politely.
+struct SessionEnded {
+  int64_t session = 0;
+  absl::Status why;
+};
+
+// ---- Events: the executor -------------------------------------------------
+// Each names its epoch; those of an epoch come in the order below, `Failed` at
+// any point and then no other but `Left`.
+
+struct Loaded {
+  EpochKey epoch;
+  DataAddress address;
+};
+struct Connected {
+  EpochKey epoch;
+};
+struct StepDone {
+  EpochKey epoch;
+  StepReport report;
+};
+// All steps are done.
+struct RunDone {
+  EpochKey epoch;
+  std::vector<LayerDigest> layers;
+};
+// The epoch's engine and channels are gone already.
+struct Failed {
+  EpochKey epoch;
+  absl::Status why;
+};
+// Answers `LeaveEpoch`: the executor is free for another epoch.
+struct Left {
+  EpochKey epoch;
+};
+
+// ---- Events: the process --------------------------------------------------
+
+// A line of this process's log.
+struct LogLine {
+  absl::Time time;
+  std::string level;
+  std::string text;
+};
+// Leave the epoch, then exit.
+struct StopRequested {
+  // For the job's owner: "stage server a100-3 was told to stop (SIGTERM)".
+  std::string reason;
+};
+// Time has reached `SessionCore::next_wake`.
+struct Tick {};
+
+using Event = std::variant<Registered, RegisterFailed, MessageReceived,
+                           SessionEnded, Loaded, Connected, StepDone, RunDone,
+                           Failed, Left, LogLine, StopRequested, Tick>;
+
+// ---- Effects --------------------------------------------------------------
+
+// Call Register; answer with `Registered` or `RegisterFailed`.
+struct CallRegister {
+  RegisterRequest request;
+};
+// Open the stream; what is sent before it stands is queued.
+struct OpenSession {
+  int64_t session = 0;
+};
+struct SendMessage {
+  StageMessage message;
+};
+// Half-close after what was sent; answered by `SessionEnded`.
+struct CloseSession {};
+
+struct LoadLayers {
+  EpochKey epoch;
+  RankId rank;
+  Plan plan;
+};
+struct ConnectPeers {
+  EpochKey epoch;
+  // Index is the rank.
+  std::vector<DataAddress> peers;
+  std::string epoch_secret;
+};
+struct RunSteps {
+  EpochKey epoch;
+};
+// Stop what the epoch is doing, free what it holds, then answer `Left`.
+struct LeaveEpoch {
+  EpochKey epoch;
+  absl::Status why;
+};
+
+struct WriteLog {
+  enum class Level { kInfo, kWarning, kError };
+  Level level = Level::kInfo;
+  std::string text;
+};
+// The process is to end, with success if OK. The last effect there is.
+struct Exit {
+  absl::Status status;
+  // False: the executor is still busy and cannot be waited for.
+  bool executor_left = true;
+};
+
+using Effect = std::variant<CallRegister, OpenSession, SendMessage,
+                            CloseSession, LoadLayers, ConnectPeers, RunSteps,
+                            LeaveEpoch, WriteLog, Exit>;
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_STAGE_SERVER_SERVICE_SESSION_EVENTS_H_
