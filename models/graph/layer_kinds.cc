@@ -1,5 +1,6 @@
 #include "models/graph/layer_kinds.h"
 
+#include <algorithm>
 #include <set>
 #include <string>
 #include <utility>
@@ -189,6 +190,17 @@ absl::StatusOr<std::vector<int64_t>> ParameterCounts(const Graph& graph) {
     counts.push_back(count);
   }
   return counts;
+}
+
+int64_t VocabularyOf(const Graph& graph) {
+  int64_t vocabulary = 0;
+  for (const LayerSpec& layer : graph.layers) {
+    const auto found = layer.attributes.find("vocabulary");
+    if (found == layer.attributes.end()) continue;
+    const auto size = static_cast<int64_t>(found->second);
+    vocabulary = vocabulary == 0 ? size : std::min(vocabulary, size);
+  }
+  return vocabulary;
 }
 
 absl::StatusOr<std::vector<TiedUse>> TiedUses(const Graph& graph) {

@@ -1,6 +1,7 @@
 #ifndef PENSTOCK_MODELS_GRAPH_LAYER_KINDS_H_
 #define PENSTOCK_MODELS_GRAPH_LAYER_KINDS_H_
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -42,6 +43,11 @@ absl::StatusOr<std::map<std::string, TensorShape>> InferShapes(
 // Elements of the parameters that each layer owns (tied ones count at their
 // owner). Index is the layer.
 absl::StatusOr<std::vector<int64_t>> ParameterCounts(const Graph& graph);
+
+// Tokens and labels must be below this: the smallest "vocabulary" of the
+// graph's layers. 0 when no layer has
+// one.
+int64_t VocabularyOf(const Graph& graph);
 
 // A parameter used by a layer other than its owner.
 struct TiedUse {

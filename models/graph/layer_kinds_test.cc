@@ -150,6 +150,14 @@ TEST(ParameterCountsTest, TiedParametersCountAtTheirOwner) {
               ElementsAre(16 * 8 + 6 * 8, 0, 0));
 }
 
+TEST(VocabularyOfTest, IsTheSmallestOfTheLayers) {
+  Graph graph = SmallGraph();
+  EXPECT_EQ(VocabularyOf(graph), 16);
+  graph.layers[1].attributes["vocabulary"] = 12;
+  EXPECT_EQ(VocabularyOf(graph), 12);
+  EXPECT_EQ(VocabularyOf(Graph{}), 0);
+}
+
 TEST(TiedUsesTest, NamesOwnerAndUser) {
   const auto uses = TiedUses(SmallGraph("embed.token.weight"));
   ASSERT_TRUE(uses.ok()) << uses.status();

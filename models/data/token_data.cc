@@ -1,0 +1,63 @@
+#include "models/data/token_data.h"
+
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
+#include "base/status_macros.h"
+#include "models/layers/torch_status.h"
+
+namespace penstock {
+
+absl::StatusOr<TokenData> TokenData::Open(const TokenDataSpec& spec) {
+  if (spec.vocabulary < 1 || spec.sequence_length < 1 || spec.batch_size < 1 ||
+      spec.microbatch_size < 1 || spec.batch_size % spec.microbatch_size != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "token data: vocabulary ", spec.vocabulary, ", sequence length ",
+        spec.sequence_length, ", batch ", spec.batch_size, ", microbatch ",
+        spec.microbatch_size,
+        "; want positive numbers and a batch of whole microbatches"));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(
+      TokenFile file,
+      TokenFile::Open(spec.path, spec.vocabulary, spec.sequence_length));
+  return TokenData(spec, std::move(file));
+}
+
+TokenData::TokenData(const TokenDataSpec& spec, TokenFile file)
+    : spec_(spec),
+      file_(std::move(file)),
+      sampler_(spec.seed, file_.num_sequences(), spec.batch_size) {}
+
+absl::StatusOr<at::Tensor> TokenData::Tokens(int64_t step,
+                                             int64_t microbatch) const {
+  return Read(Part::kTokens, step, microbatch);
+}
+
+absl::StatusOr<at::Tensor> TokenData::Labels(int64_t step,
+                                             int64_t microbatch) const {
+  return Read(Part::kLabels, step, microbatch);
+}
+
+absl::StatusOr<at::Tensor> TokenData::Read(Part part, int64_t step,
+                                           int64_t microbatch) const {
+  PENSTOCK_ASSIGN_OR_RETURN(
+      at::Tensor out, CatchTorch("token data", [&] {
+        return at::empty({spec_.microbatch_size, spec_.sequence_length},
+                         at::kLong);
+      }));
+  int64_t* row = out.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < spec_.microbatch_size; ++i) {
+    const int64_t sequence =
+        sampler_.Sequence(step, microbatch * spec_.microbatch_size + i);
+    const absl::Span<const uint16_t> values =
+        part == Part::kTokens ? file_.Tokens(sequence) : file_.Labels(sequence);
+    row = std::copy(values.begin(), values.end(), row);
+  }
+  return out;
+}
+
+}  // namespace penstock
