@@ -107,7 +107,7 @@ absl::StatusOr<at::Tensor> Layer::Forward(
       absl::StrCat("layer \"", spec_.name, "\""),
       [&]() -> absl::StatusOr<at::Tensor> {
         PENSTOCK_RETURN_IF_ERROR(CheckTensors(parameters, inputs));
-        return function_({spec_, parameters, inputs, context});
+        return function_({spec_, parameters, inputs, context}).contiguous();
       });
 }
 
