@@ -41,7 +41,7 @@ JOB = """\
 name: pipelining-bench
 model:
   preset: gpt-mini
-  dropout: 0
+  overrides: {{dropout: 0}}
 data:
   tokens: {tokens}
   sequence_length: {sequence}
@@ -49,7 +49,7 @@ batch_size: {batch}
 steps: {steps}
 optimizer:
   kind: adamw
-  clip_norm: 0
+  weight_decay: 0.1
 schedule:
   name: one_f_one_b
   microbatches: {microbatches}
