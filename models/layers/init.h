@@ -14,7 +14,7 @@ namespace penstock {
 //
 // Drawn from (seed, parameter name) alone: the same in any process, at any cut
 // of the model and in any order of calls. A tied parameter gets its owner's
-// value, bit for bit. About 15 ns an element for kNormal.
+// value, bit for bit. About 20 ns an element for kNormal.
 //
 //   INVALID_ARGUMENT  `out` is not contiguous float32 of the parameter's
 //                     shape; names the parameter.
