@@ -1,0 +1,237 @@
+#include "schedule/ir/text_format.h"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "base/random.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+const std::vector<Edge>& Edges() {
+  static const auto* edges = new std::vector<Edge>{
+      {EdgeKind::kActivation, "h3", StageId(0), StageId(1)},
+      {EdgeKind::kActivation, "h3", StageId(0), StageId(2)},
+      {EdgeKind::kActivation, "h7", StageId(1), StageId(2)},
+      {EdgeKind::kTiedWeight, "wte", StageId(0), StageId(2)},
+  };
+  return *edges;
+}
+
+constexpr char kFile[] = R"(penstock-schedule 1
+name by_hand
+microbatches 1
+placement r0 r1 r0+r1 -
+edge activation h3 0>1
+edge activation h3 0>2
+edge activation h7 1>2
+edge tied_weight wte 0>2
+r0: 0F0 0SF0[h3#0>r1] 2RF0[h7<r1] 2F0@3 2I0 2W0 0R0 0G N 0U
+r1: 1RF0[h3<r0] 1F0 2SB*[wte>r0]
+r2:
+)";
+
+class RoundTripTest : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(RoundTripTest, TextSurvives) {
+  const absl::StatusOr<Action> action = ParseAction(GetParam(), Edges());
+  ASSERT_TRUE(action.ok()) << action.status();
+  EXPECT_EQ(ToString(*action, Edges()), GetParam());
+}
+INSTANTIATE_TEST_SUITE_P(
+    EveryOp, RoundTripTest,
+    ::testing::Values("2F0", "0I13", "10W7", "3F5@1", "0B2147483647",
+                      "1B0@9223372036854775807", "2R4", "N", "0U", "12G",
+                      "1SF3[h7>r1]", "2RF3[h7<r0]", "2SB0[h7>r0]",
+                      "1RB12[h7<r1]", "2SB*[wte>r0]", "0RB*[wte<r1]",
+                      "0SF*[wte>r1]", "2RF*[wte<r0]", "0SF1[h3#1>r2]",
+                      "1RF1[h3<r2]", "5SF1[h3#0>r2]"));
+
+struct BadAction {
+  const char* text;
+  const char* message;
+};
+
+class BadActionTest : public ::testing::TestWithParam<BadAction> {};
+
+TEST_P(BadActionTest, SaysColumnAndWhatWasExpected) {
+  const absl::StatusOr<Action> action = ParseAction(GetParam().text, Edges());
+  ASSERT_FALSE(action.ok());
+  EXPECT_EQ(action.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(action.status().message(), HasSubstr(GetParam().message));
+}
+INSTANTIATE_TEST_SUITE_P(
+    Texts, BadActionTest,
+    ::testing::Values(
+        BadAction{"", "column 1: expected an action such as \"2F0\", got the"},
+        BadAction{"2X0", "column 2: expected an op (F B I W R SF RF SB RB G U"},
+        BadAction{"F0", "column 1: expected an action"},
+        BadAction{"2F", "column 3: expected a microbatch, got the end"},
+        BadAction{"2F-1", "column 3: expected a microbatch, got \"-1\""},
+        BadAction{"02F0", "column 1: an action such as \"2F0\" has a leading"},
+        BadAction{"2F01", "column 3: a microbatch has a leading zero"},
+        BadAction{"2F2147483648", "a microbatch is larger than 2147483647"},
+        BadAction{"2F99999999999999999999999", "is larger than"},
+        BadAction{"2F0@", "expected a weight version"},
+        BadAction{"2F*", "expected a microbatch"},
+        BadAction{"2F0 ", "column 4: expected the end"},
+        BadAction{"0U0", "column 3: expected the end, got \"0\""},
+        BadAction{"N0", "expected the end"},
+        BadAction{"1SF0", "expected \"[\", got the end"},
+        BadAction{"1SF0[h7<r2]", "column 8: expected \">r\", got \"<r2]\""},
+        BadAction{"1SF0[h7>r2", "expected \"]\", got the end"},
+        BadAction{"1SF0[h9>r2]", "no edge carries \"h9\" from stage 1"},
+        BadAction{"1RF0[h7<r2]", "no edge carries \"h7\" to stage 1"},
+        BadAction{"0SF0[h3>r1]", "more than one edge carries \"h3\" from"},
+        BadAction{"0SF0[h3#2>r1]", "edge 2 carries no \"h3\""},
+        BadAction{"0SF0[h3#9>r1]", "edge 9 carries no \"h3\""},
+        BadAction{"1SF0[h7#2>r1]", "\"h7\" is enough to name edge 2"},
+        BadAction{"\x01\xff", "\"\\x01\\xff\" is not an action"}));
+
+TEST(ToStringTest, EdgeThatDoesNotExistIsShownByNumber) {
+  const Action action = Communicate(Op::kSendForward, StageId(0),
+                                    MicrobatchId(3), EdgeId(7), RankId(1));
+  EXPECT_EQ(ToString(action), "0SF3[#7>r1]");
+  EXPECT_FALSE(ParseAction("0SF3[#7>r1]").ok());
+}
+
+TEST(PrintScheduleTest, PrintsWhatWasParsed) {
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(kFile);
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(PrintSchedule(*schedule), kFile);
+  EXPECT_EQ(schedule->num_ranks(), 3);
+  EXPECT_EQ(schedule->num_stages(), 4);
+  EXPECT_EQ(schedule->edges, Edges());
+  EXPECT_EQ(schedule->ranks[1][2],
+            Communicate(Op::kSendBackward, StageId(2), kWholeStep, EdgeId(3),
+                        RankId(0)));
+}
+
+TEST(ParseScheduleTest, CommentsBlankLinesAndBlanksAreNotKept) {
+  const std::string loose = absl::StrReplaceAll(
+      kFile, {{"\n", " \r\n\n  # a remark\n"}, {" 0U", "\t  0U "}});
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(loose);
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(PrintSchedule(*schedule), kFile);
+}
+
+TEST(ParseScheduleTest, LastLineNeedsNoNewline) {
+  std::string text = kFile;
+  text.pop_back();
+  EXPECT_TRUE(ParseSchedule(text).ok());
+}
+
+struct BadFile {
+  const char* from;
+  const char* to;
+  const char* message;
+};
+
+class BadFileTest : public ::testing::TestWithParam<BadFile> {};
+
+TEST_P(BadFileTest, SaysLineAndColumn) {
+  const std::string text =
+      absl::StrReplaceAll(kFile, {{GetParam().from, GetParam().to}});
+  ASSERT_NE(text, kFile);
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(text);
+  ASSERT_FALSE(schedule.ok());
+  EXPECT_EQ(schedule.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(schedule.status().message(), HasSubstr(GetParam().message));
+}
+INSTANTIATE_TEST_SUITE_P(
+    Texts, BadFileTest,
+    ::testing::Values(
+        BadFile{"penstock-schedule", "pipeline",
+                "line 1, column 1: expected \"penstock-schedule\""},
+        BadFile{"schedule 1", "schedule 2", "line 1, column 19: version 2 of"},
+        BadFile{"name by_hand", "name", "line 2, column 5: expected the sched"},
+        BadFile{"name by_hand", "name by hand",
+                "line 2, column 9: expected the end of the line"},
+        BadFile{"microbatches 1", "microbatches -1",
+                "line 3, column 14: expected the number of microbatches"},
+        BadFile{"r0+r1", "r0+1", "line 4, column 20: expected \"r\""},
+        BadFile{"edge activation h7", "edge skip h7",
+                "line 7, column 6: expected \"activation\" or \"tied_weight\""},
+        BadFile{"h7 1>2", "h7 1-2", "line 7, column 21: expected \">\""},
+        BadFile{"2W0", "2Q0", "line 9, column 46: expected an op"},
+        BadFile{"r1: 1", "r2: 1", "line 10, column 1: expected \"r1:\", got"},
+        BadFile{"0G N", "0GN", "column 55: expected a blank, got \"N\""},
+        BadFile{"r2:\n", "epilogue\n", "line 11, column 1: expected \"r2:\""}));
+
+TEST(ParseScheduleTest, EmptyTextSaysWhatShouldBegin) {
+  EXPECT_THAT(ParseSchedule("").status().message(),
+              HasSubstr("line 1, column 1: expected \"penstock-schedule\", got "
+                        "the end"));
+}
+
+TEST(ParseScheduleTest, EveryTruncationIsReadOrRefused) {
+  const std::string text = kFile;
+  for (size_t size = 0; size < text.size(); ++size) {
+    const absl::StatusOr<Schedule> schedule =
+        ParseSchedule(text.substr(0, size));
+    if (!schedule.ok()) {
+      EXPECT_THAT(schedule.status().message(), HasSubstr("line "));
+    }
+  }
+}
+
+// Bytes of a good file are replaced, removed, doubled or moved at random, the
+// same on each run; what is still read must print and parse to the same.
+TEST(ParseScheduleTest, MutatedTextIsReadTheSameAfterPrintingOrRefused) {
+  constexpr char kBytes[] = "0123456789rFBIWRSGUN[]<>#*@+-: \n\t.a\xff";
+  int accepted = 0;
+  for (uint64_t seed = 0; seed < 20000; ++seed) {
+    std::string text = kFile;
+    const int edits = 1 + static_cast<int>(RandomKey(seed, {0}) % 3);
+    for (int edit = 1; edit <= edits; ++edit) {
+      const uint64_t draw = RandomKey(seed, {static_cast<uint64_t>(edit)});
+      const size_t at = (draw >> 8) % text.size();
+      const char byte = kBytes[(draw >> 40) % sizeof(kBytes)];
+      switch (draw % 4) {
+        case 0:
+          text[at] = byte;
+          break;
+        case 1:
+          text.erase(at, 1);
+          break;
+        case 2:
+          text.insert(at, 1, byte);
+          break;
+        default:
+          text.insert(at, text.substr((draw >> 24) % text.size(), 12));
+      }
+    }
+    const absl::StatusOr<Schedule> schedule = ParseSchedule(text);
+    if (!schedule.ok()) {
+      ASSERT_THAT(schedule.status().message(), HasSubstr("column "));
+      continue;
+    }
+    ++accepted;
+    const std::string printed = PrintSchedule(*schedule);
+    const absl::StatusOr<Schedule> again = ParseSchedule(printed);
+    ASSERT_TRUE(again.ok()) << again.status() << "\n" << printed;
+    ASSERT_EQ(*again, *schedule);
+    ASSERT_EQ(PrintSchedule(*again), printed);
+  }
+  EXPECT_GT(accepted, 100);
+}
+
+TEST(ParseScheduleTest, RubbishOfTenMegabytesIsRefusedAtOnce) {
+  const std::string rubbish(10'000'000, '7');
+  EXPECT_FALSE(ParseSchedule(rubbish).ok());
+  EXPECT_FALSE(ParseAction(rubbish).ok());
+  const absl::StatusOr<Schedule> schedule =
+      ParseSchedule(absl::StrCat("penstock-schedule 1\nname ", rubbish));
+  EXPECT_THAT(schedule.status().message(), HasSubstr("longer than 1000"));
+  EXPECT_LT(schedule.status().message().size(), 200u);
+}
+
+}  // namespace
+}  // namespace penstock
