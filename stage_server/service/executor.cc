@@ -1,0 +1,203 @@
+#include "stage_server/service/executor.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/status_macros.h"
+
+namespace penstock {
+namespace {
+
+// Where the job sets no time limit.
+constexpr absl::Duration kConnectLimit = absl::Seconds(60);
+
+DataAddress ToProto(const TransportAddress& address) {
+  DataAddress out;
+  out.set_host_identity(address.host_identity);
+  for (const auto& [name, bytes] : address.addresses) {
+    (*out.mutable_addresses())[name] = bytes;
+  }
+  return out;
+}
+
+TransportAddress FromProto(const DataAddress& address) {
+  TransportAddress out;
+  out.host_identity = address.host_identity();
+  for (const auto& [name, bytes] : address.addresses()) {
+    out.addresses[name] = bytes;
+  }
+  return out;
+}
+
+StepReport ToProto(const StepResult& result) {
+  StepReport report;
+  report.set_step(result.step);
+  if (result.loss.has_value()) report.set_loss(*result.loss);
+  if (result.gradient_norm.has_value()) {
+    report.set_gradient_norm(*result.gradient_norm);
+  }
+  report.set_step_nanos(result.step_nanos);
+  report.set_busy_nanos(result.busy_nanos);
+  report.set_learning_rate(result.learning_rate);
+  report.set_tokens(result.tokens);
+  return report;
+}
+
+}  // namespace
+
+Executor::Executor(ExecutorParts parts, const Clock& clock, Sink sink)
+    : parts_(std::move(parts)),
+      clock_(clock),
+      sink_(std::move(sink)),
+      thread_([this] { Loop(); }) {}
+
+Executor::~Executor() {
+  {
+    MutexLock lock(&mutex_);
+    stopping_ = true;
+    const absl::Status why = absl::CancelledError("the stage server stops");
+    interrupt_.Update(why);
+    if (cancel_target_ != nullptr) cancel_target_->Cancel(why);
+    wake_.SignalAll();
+  }
+  thread_.join();
+}
+
+void Executor::Do(LoadLayers order) { Push(std::move(order)); }
+void Executor::Do(ConnectPeers order) { Push(std::move(order)); }
+void Executor::Do(RunSteps order) { Push(std::move(order)); }
+
+void Executor::Do(LeaveEpoch order) {
+  MutexLock lock(&mutex_);
+  interrupt_.Update(order.why);
+  if (cancel_target_ != nullptr) cancel_target_->Cancel(order.why);
+  orders_.push_back(std::move(order));
+  wake_.SignalAll();
+}
+
+void Executor::Push(Order order) {
+  MutexLock lock(&mutex_);
+  orders_.push_back(std::move(order));
+  wake_.SignalAll();
+}
+
+void Executor::Loop() {
+  while (true) {
+    std::optional<Order> order;
+    {
+      MutexLock lock(&mutex_);
+      while (orders_.empty() && !stopping_) wake_.Wait(&mutex_);
+      if (stopping_) break;
+      order = std::move(orders_.front());
+      orders_.pop_front();
+    }
+    if (const auto* leave = std::get_if<LeaveEpoch>(&*order)) {
+      Leave(*leave);
+      continue;
+    }
+    if (const auto* load = std::get_if<LoadLayers>(&*order)) {
+      epoch_ = load->epoch;
+      failed_ = false;
+    }
+    if (failed_) continue;
+    const absl::Status status = std::visit(
+        [this](const auto& what) -> absl::Status {
+          if constexpr (std::is_same_v<decltype(what), const LeaveEpoch&>) {
+            return absl::OkStatus();
+          } else {
+            return Run(what);
+          }
+        },
+        *order);
+    if (status.ok()) continue;
+    failed_ = true;
+    DropEpoch();
+    sink_(Failed{epoch_, status});
+  }
+  DropEpoch();
+}
+
+absl::Status Executor::Run(const LoadLayers& order) {
+  PENSTOCK_RETURN_IF_ERROR(Interrupted());
+  rank_ = order.rank;
+  plan_ = order.plan;
+  PENSTOCK_ASSIGN_OR_RETURN(engine_, parts_.load_engine(plan_, rank_));
+  {
+    MutexLock lock(&mutex_);
+    cancel_target_ = engine_.get();
+  }
+  // A leave that came while the engine was made has not reached it.
+  PENSTOCK_RETURN_IF_ERROR(Interrupted());
+  PENSTOCK_ASSIGN_OR_RETURN(endpoint_, parts_.make_endpoint());
+  PENSTOCK_ASSIGN_OR_RETURN(const TransportAddress address,
+                            endpoint_->Address());
+  sink_(Loaded{epoch_, ToProto(address)});
+  return absl::OkStatus();
+}
+
+absl::Status Executor::Run(const ConnectPeers& order) {
+  ConnectRequest request;
+  request.job_epoch = order.epoch.job_epoch;
+  request.rank = rank_;
+  request.epoch_secret = order.epoch_secret;
+  for (const DataAddress& peer : order.peers) {
+    request.peers.push_back(FromProto(peer));
+  }
+  request.channels = parts_.channels_of(plan_);
+  const double seconds = plan_.job().step_timeout_seconds();
+  request.deadline =
+      clock_.Now() + (seconds > 0 ? absl::Seconds(seconds) : kConnectLimit);
+  request.interrupted = [this] { return Interrupted(); };
+  PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport,
+                            endpoint_->Connect(request));
+  engine_->Attach(std::move(transport));
+  sink_(Connected{epoch_});
+  return absl::OkStatus();
+}
+
+absl::Status Executor::Run(const RunSteps& order) {
+  while (engine_->step() < plan_.job().steps()) {
+    PENSTOCK_RETURN_IF_ERROR(Interrupted());
+    PENSTOCK_ASSIGN_OR_RETURN(const StepResult result, engine_->RunStep());
+    sink_(StepDone{epoch_, ToProto(result)});
+  }
+  std::vector<LayerDigest> layers;
+  for (const LayerDigestResult& digest : engine_->Digests()) {
+    LayerDigest& layer = layers.emplace_back();
+    layer.set_layer(digest.layer);
+    layer.set_name(digest.name);
+    layer.set_sha256(digest.sha256);
+  }
+  // Engine and channels stay until the epoch is left: a peer may still be
+  // taking what the last step sent.
+  sink_(RunDone{epoch_, std::move(layers)});
+  return absl::OkStatus();
+}
+
+void Executor::Leave(const LeaveEpoch& order) {
+  DropEpoch();
+  failed_ = true;
+  {
+    MutexLock lock(&mutex_);
+    interrupt_ = absl::OkStatus();
+  }
+  sink_(Left{order.epoch});
+}
+
+void Executor::DropEpoch() {
+  {
+    MutexLock lock(&mutex_);
+    cancel_target_ = nullptr;
+  }
+  engine_.reset();
+  endpoint_.reset();
+  plan_.Clear();
+}
+
+absl::Status Executor::Interrupted() {
+  MutexLock lock(&mutex_);
+  return interrupt_;
+}
+
+}  // namespace penstock

@@ -1,0 +1,104 @@
+#ifndef PENSTOCK_STAGE_SERVER_SERVICE_EXECUTOR_H_
+#define PENSTOCK_STAGE_SERVER_SERVICE_EXECUTOR_H_
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/clock.h"
+#include "base/ids.h"
+#include "base/mutex.h"
+#include "proto/plan.pb.h"
+#include "proto/stage_service.pb.h"
+#include "stage_server/engine/engine.h"
+#include "stage_server/service/session_events.h"
+#include "stage_server/transport/transport.h"
+
+namespace penstock {
+
+// How the executor gets an epoch's parts; called on its thread.
+struct ExecutorParts {
+  std::function<absl::StatusOr<std::unique_ptr<Engine>>(const Plan& plan,
+                                                        RankId rank)>
+      load_engine;
+  std::function<absl::StatusOr<std::unique_ptr<TransportEndpoint>>()>
+      make_endpoint;
+  // Channels of the epoch: `ChannelsOf`.
+  std::function<std::vector<ChannelSpec>(const Plan& plan)> channels_of;
+};
+
+// The one thread that computes and moves tensors. Carries out the effects
+// `LoadLayers`, `ConnectPeers`, `RunSteps` and `LeaveEpoch` in the order given
+// and tells how each went.
+//
+// `Do` may be called from any thread and does not block. `sink` is called on
+// the executor's thread with `Loaded`, `Connected`, `StepDone`, `RunDone`,
+// `Failed` and `Left`; it must not block and must outlive the executor. An
+// error ends the epoch's engine and channels at once; what is still ordered in
+// that epoch is skipped, except for `LeaveEpoch`.
+class Executor {
+ public:
+  using Sink = std::function<void(Event)>;
+
+  Executor(ExecutorParts parts, const Clock& clock, Sink sink);
+  // Cancels what is running and waits for it: as long as the compute action
+  // that it is in.
+  ~Executor();
+  Executor(const Executor&) = delete;
+  Executor& operator=(const Executor&) = delete;
+
+  void Do(LoadLayers order);
+  void Do(ConnectPeers order);
+  void Do(RunSteps order);
+  // Also interrupts what the epoch is doing now.
+  void Do(LeaveEpoch order) ABSL_LOCKS_EXCLUDED(mutex_);
+
+ private:
+  using Order = std::variant<LoadLayers, ConnectPeers, RunSteps, LeaveEpoch>;
+
+  void Push(Order order) ABSL_LOCKS_EXCLUDED(mutex_);
+  void Loop() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  // On the executor's thread.
+  absl::Status Run(const LoadLayers& order);
+  absl::Status Run(const ConnectPeers& order);
+  absl::Status Run(const RunSteps& order);
+  void Leave(const LeaveEpoch& order) ABSL_LOCKS_EXCLUDED(mutex_);
+  void DropEpoch() ABSL_LOCKS_EXCLUDED(mutex_);
+  // Why the present epoch is to stop; OK while it is not.
+  absl::Status Interrupted() ABSL_LOCKS_EXCLUDED(mutex_);
+
+  const ExecutorParts parts_;
+  const Clock& clock_;
+  const Sink sink_;
+
+  // Of the executor's thread alone.
+  EpochKey epoch_;
+  bool failed_ = false;
+  RankId rank_;
+  Plan plan_;
+  std::unique_ptr<TransportEndpoint> endpoint_;
+  std::unique_ptr<Engine> engine_;
+
+  Mutex mutex_;
+  CondVar wake_;
+  std::deque<Order> orders_ ABSL_GUARDED_BY(mutex_);
+  bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::Status interrupt_ ABSL_GUARDED_BY(mutex_);
+  // `engine_`, for `Cancel`, which is called with the lock held so that the
+  // engine cannot go meanwhile; null while there is none.
+  Engine* cancel_target_ ABSL_GUARDED_BY(mutex_) = nullptr;
+
+  std::thread thread_;
+};
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_STAGE_SERVER_SERVICE_EXECUTOR_H_

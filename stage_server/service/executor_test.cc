@@ -1,0 +1,212 @@
+#include "stage_server/service/executor.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "base/clock.h"
+#include "base/mutex.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "stage_server/service/test_event_recorder.h"
+#include "stage_server/service/fake_engine.h"
+
+namespace penstock {
+namespace {
+
+const EpochKey kJob{"job-1", 2};
+
+class ExecutorTest : public ::testing::Test {
+ protected:
+  ExecutorTest()
+      : executor_(FakeParts(world_), SystemClock(),
+                  [this](Event event) { events_.Post(std::move(event)); }) {}
+
+  Plan PlanOf(int64_t steps) {
+    Plan plan;
+    plan.mutable_job()->set_steps(steps);
+    return plan;
+  }
+  void Load(int64_t steps = 3, const EpochKey& epoch = kJob) {
+    executor_.Do(LoadLayers{epoch, RankId(1), PlanOf(steps)});
+  }
+  void Connect() {
+    DataAddress zero, one;
+    zero.set_host_identity("a");
+    one.set_host_identity("b");
+    (*one.mutable_addresses())["tcp"] = "bytes";
+    executor_.Do(ConnectPeers{kJob, {zero, one}, "secret"});
+  }
+  void Leave(const EpochKey& epoch = kJob) {
+    executor_.Do(
+        LeaveEpoch{epoch, absl::CancelledError("cancelled by a test")});
+  }
+  int EnginesAlive() {
+    MutexLock lock(&world_.mutex);
+    return world_.engines_alive;
+  }
+
+  FakeWorld world_;
+  EventRecorder events_;
+  Executor executor_;
+};
+
+TEST_F(ExecutorTest, TellsTheDataAddressWhenTheLayersAreLoaded) {
+  Load();
+  const auto loaded = events_.Next<Loaded>();
+  ASSERT_TRUE(loaded.has_value());
+  EXPECT_EQ(loaded->epoch, kJob);
+  EXPECT_EQ(loaded->address.host_identity(), "host-x");
+  EXPECT_EQ(loaded->address.addresses().at("shm"), "here");
+}
+
+TEST_F(ExecutorTest, ConnectsWithTheEpochItsSecretAndEveryPeer) {
+  Load();
+  Connect();
+  ASSERT_TRUE(events_.Next<Connected>().has_value());
+  MutexLock lock(&world_.mutex);
+  EXPECT_EQ(world_.connected.job_epoch, 2);
+  EXPECT_EQ(world_.connected.rank, RankId(1));
+  EXPECT_EQ(world_.connected.epoch_secret, "secret");
+  ASSERT_EQ(world_.connected.peers.size(), 2u);
+  EXPECT_EQ(world_.connected.peers[1].addresses.at("tcp"), "bytes");
+  EXPECT_EQ(world_.connected.channels.size(), 1u);
+}
+
+TEST_F(ExecutorTest, RunsEveryStepAndTellsTheDigestsAtTheEnd) {
+  Load(3);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  for (int64_t step = 1; step <= 3; ++step) {
+    const auto done = events_.Next<StepDone>();
+    ASSERT_TRUE(done.has_value());
+    EXPECT_EQ(done->report.step(), step);
+    EXPECT_TRUE(done->report.has_loss());
+    EXPECT_FALSE(done->report.has_gradient_norm());
+  }
+  const auto end = events_.Next<RunDone>();
+  ASSERT_TRUE(end.has_value());
+  ASSERT_EQ(end->layers.size(), 1u);
+  EXPECT_EQ(end->layers[0].layer(), 3);
+  EXPECT_EQ(end->layers[0].sha256(), std::string(32, 'd'));
+}
+
+TEST_F(ExecutorTest, KeepsTheEngineUntilTheEpochIsLeft) {
+  Load(1);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  ASSERT_TRUE(events_.Next<RunDone>().has_value());
+  EXPECT_EQ(EnginesAlive(), 1);
+  Leave();
+  ASSERT_TRUE(events_.Next<Left>().has_value());
+  EXPECT_EQ(EnginesAlive(), 0);
+}
+
+TEST_F(ExecutorTest, LeavingInterruptsAStepThatWaits) {
+  world_.AllowSteps(1);
+  Load(100);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  ASSERT_TRUE(events_.Next<StepDone>().has_value());
+  Leave();
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_EQ(failed->why.message(), "cancelled by a test");
+  ASSERT_TRUE(events_.Next<Left>().has_value());
+  EXPECT_EQ(EnginesAlive(), 0);
+}
+
+TEST_F(ExecutorTest, LeavingInterruptsAConnectThatWaits) {
+  {
+    MutexLock lock(&world_.mutex);
+    world_.connect_hangs = true;
+  }
+  Load();
+  Connect();
+  {
+    MutexLock lock(&world_.mutex);
+    while (!world_.connecting) world_.changed.Wait(&world_.mutex);
+  }
+  Leave();
+  ASSERT_TRUE(events_.Next<Left>().has_value());
+}
+
+TEST_F(ExecutorTest, ServesAnotherJobAfterOneThatWasCancelled) {
+  world_.AllowSteps(0);
+  Load(5);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  Leave();
+  ASSERT_TRUE(events_.Next<Left>().has_value());
+  world_.AllowSteps(10);
+  const EpochKey next{"job-2", 1};
+  Load(2, next);
+  executor_.Do(RunSteps{next});
+  const auto done = events_.Next<RunDone>();
+  ASSERT_TRUE(done.has_value());
+  EXPECT_EQ(done->epoch, next);
+}
+
+TEST_F(ExecutorTest, AnErrorOfTheEngineIsToldAndEndsTheEpoch) {
+  world_.Set(&FakeWorld::step_status, absl::InternalError("boom"));
+  Load(5);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_EQ(failed->epoch, kJob);
+  EXPECT_EQ(failed->why, absl::InternalError("boom"));
+  EXPECT_EQ(EnginesAlive(), 0);
+}
+
+TEST_F(ExecutorTest, WhatFollowsAFailureInItsEpochIsSkipped) {
+  world_.Set(&FakeWorld::load_status, absl::NotFoundError("tokens.bin"));
+  Load();
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_EQ(failed->why, absl::NotFoundError("tokens.bin"));
+  Leave();
+  ASSERT_TRUE(events_.Next<Left>().has_value());
+  EXPECT_TRUE(events_.empty());
+}
+
+TEST_F(ExecutorTest, AnEndpointThatCannotBeMadeIsAFailure) {
+  world_.Set(&FakeWorld::endpoint_status,
+             absl::UnavailableError("no interface eth9"));
+  Load();
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_EQ(failed->why.message(), "no interface eth9");
+}
+
+TEST_F(ExecutorTest, AConnectThatFailsIsAFailure) {
+  world_.Set(&FakeWorld::connect_status, absl::PermissionDeniedError("secret"));
+  Load();
+  Connect();
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_EQ(failed->why.message(), "secret");
+}
+
+TEST(ExecutorLifetimeTest, DestroyingItInterruptsAStepThatWaits) {
+  FakeWorld world;
+  world.AllowSteps(0);
+  EventRecorder events;
+  {
+    Executor executor(FakeParts(world), SystemClock(), [&events](Event event) {
+      events.Post(std::move(event));
+    });
+    Plan plan;
+    plan.mutable_job()->set_steps(1);
+    executor.Do(LoadLayers{kJob, RankId(0), plan});
+    executor.Do(RunSteps{kJob});
+    ASSERT_TRUE(events.Next<Loaded>().has_value());
+  }
+  MutexLock lock(&world.mutex);
+  EXPECT_EQ(world.engines_alive, 0);
+}
+
+}  // namespace
+}  // namespace penstock

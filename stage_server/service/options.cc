@@ -1,0 +1,128 @@
+#include "stage_server/service/options.h"
+
+#include <CLI/CLI.hpp>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "base/version.h"
+
+namespace penstock {
+namespace {
+
+constexpr char kFooter[] = R"(
+Environment: PENSTOCK_COORDINATOR and PENSTOCK_STATE_DIR stand in for the
+options of the same name.
+
+Examples:
+  penstock-stage-server --coordinator 127.0.0.1:7070
+  penstock-stage-server --coordinator 127.0.0.1:7070 --name b \
+      --state-dir /var/lib/penstock/b
+  penstock-stage-server --coordinator head:7070 --insecure \
+      --data-interface eth1
+
+Exit codes: 0 told to stop, 1 refused by the coordinator or failed, 2 usage.)";
+
+void AddOptions(CLI::App& app, ServerOptions& options) {
+  app.add_option("--coordinator", options.coordinator,
+                 "host:port of the coordinator")
+      ->type_name("ADDRESS");
+  app.add_option("--name", options.name, "for people (default: the host's)");
+  app.add_option("--server-id", options.server_id,
+                 "stable over restarts (default: kept in the state folder)")
+      ->type_name("ID");
+  app.add_option("--state-dir", options.state_dir,
+                 "folder that keeps the server's id")
+      ->type_name("FOLDER")
+      ->capture_default_str();
+  app.add_option("--device", options.device, "what it computes on")
+      ->capture_default_str();
+  app.add_option("--data-interface", options.data_interface,
+                 "network interface for tensors between hosts")
+      ->type_name("NAME")
+      ->capture_default_str();
+  app.add_option("--host-id", options.host_id,
+                 "servers with the same one share memory (default: this boot "
+                 "and network namespace)")
+      ->type_name("ID");
+  app.add_flag("--insecure", options.insecure,
+               "allow a coordinator that is not on this machine, without "
+               "encryption");
+  app.add_flag("--exit-with-parent", options.exit_with_parent,
+               "stop when the process that started this one ends");
+}
+
+absl::Status Check(const ServerOptions& options) {
+  if (options.coordinator.empty()) {
+    return absl::InvalidArgumentError(
+        "--coordinator is missing; give its address, for example "
+        "--coordinator 127.0.0.1:7070");
+  }
+  const size_t colon = options.coordinator.rfind(':');
+  int port = 0;
+  if (colon == std::string::npos || colon == 0 ||
+      !absl::SimpleAtoi(options.coordinator.substr(colon + 1), &port) ||
+      port < 1 || port > 65535) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--coordinator \"", options.coordinator,
+                     "\" is no host:port, for example 127.0.0.1:7070"));
+  }
+  if (!options.insecure && !IsLoopback(options.coordinator)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--coordinator \"", options.coordinator,
+        "\" is not on this machine's loopback, and there is no encryption; "
+        "give --insecure if the network is trusted"));
+  }
+  if (options.device != "cpu") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--device \"", options.device, "\": this program computes on cpu"));
+  }
+  if (options.server_id.empty() && options.state_dir.empty()) {
+    return absl::InvalidArgumentError(
+        "there is no folder to keep the server's id in; give --state-dir or "
+        "--server-id");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<std::variant<ServerOptions, PrintAndExit>> ParseOptions(
+    const std::vector<std::string>& arguments, const OptionDefaults& defaults) {
+  ServerOptions options;
+  options.coordinator = defaults.coordinator;
+  options.state_dir = defaults.state_dir;
+  CLI::App app(
+      "Holds one device for a Penstock coordinator: idle until it is assigned "
+      "a rank of a job, and again when the job has ended.",
+      "penstock-stage-server");
+  app.set_version_flag("--version",
+                       absl::StrCat("penstock-stage-server ", kBuildVersion));
+  app.footer(kFooter);
+  AddOptions(app, options);
+  // CLI11 takes the arguments from the back.
+  std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
+  try {
+    app.parse(reversed);
+  } catch (const CLI::CallForHelp&) {
+    return PrintAndExit{app.help()};
+  } catch (const CLI::CallForVersion& version) {
+    return PrintAndExit{absl::StrCat(version.what(), "\n")};
+  } catch (const CLI::Error& error) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(error.what(), "; see penstock-stage-server --help"));
+  }
+  if (absl::Status status = Check(options); !status.ok()) return status;
+  return options;
+}
+
+bool IsLoopback(absl::string_view target) {
+  const absl::string_view host = target.substr(0, target.rfind(':'));
+  // Digits only: a name may begin with 127. too.
+  return host == "localhost" || host == "[::1]" ||
+         (absl::StartsWith(host, "127.") &&
+          host.find_first_not_of("0123456789.") == absl::string_view::npos);
+}
+
+}  // namespace penstock

@@ -1,0 +1,114 @@
+#include "stage_server/service/options.h"
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+absl::StatusOr<std::variant<ServerOptions, PrintAndExit>> Parse(
+    std::vector<std::string> arguments) {
+  return ParseOptions(arguments, {/*coordinator=*/"", /*state_dir=*/"/state"});
+}
+
+std::string ErrorOf(std::vector<std::string> arguments) {
+  return std::string(Parse(arguments).status().message());
+}
+
+TEST(ParseOptionsTest, TheCoordinatorIsAllThatIsNeeded) {
+  const auto parsed = Parse({"--coordinator", "127.0.0.1:7070"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  const auto& options = std::get<ServerOptions>(*parsed);
+  EXPECT_EQ(options.coordinator, "127.0.0.1:7070");
+  EXPECT_EQ(options.state_dir, "/state");
+  EXPECT_EQ(options.device, "cpu");
+  EXPECT_EQ(options.data_interface, "lo");
+  EXPECT_FALSE(options.exit_with_parent);
+}
+
+TEST(ParseOptionsTest, AFlagWinsOverTheEnvironment) {
+  const auto parsed =
+      ParseOptions({"--coordinator=127.0.0.1:1", "--state-dir=/flag"},
+                   {"127.0.0.1:2", "/environment"});
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(std::get<ServerOptions>(*parsed).coordinator, "127.0.0.1:1");
+  EXPECT_EQ(std::get<ServerOptions>(*parsed).state_dir, "/flag");
+}
+
+TEST(ParseOptionsTest, TheEnvironmentStandsInForAFlag) {
+  const auto parsed = ParseOptions({}, {"127.0.0.1:2", "/environment"});
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_EQ(std::get<ServerOptions>(*parsed).coordinator, "127.0.0.1:2");
+}
+
+TEST(ParseOptionsTest, AMissingCoordinatorSaysHowToGiveOne) {
+  EXPECT_THAT(ErrorOf({}), HasSubstr("--coordinator 127.0.0.1:7070"));
+}
+
+TEST(ParseOptionsTest, AnAddressNeedsHostAndPort) {
+  for (const char* bad : {"localhost", "localhost:", ":70", "localhost:x",
+                          "localhost:0", "localhost:65536"}) {
+    EXPECT_THAT(ErrorOf({"--coordinator", bad}), HasSubstr("no host:port"))
+        << bad;
+  }
+}
+
+TEST(ParseOptionsTest, AnotherMachineNeedsInsecure) {
+  EXPECT_THAT(ErrorOf({"--coordinator", "head:7070"}), HasSubstr("--insecure"));
+  EXPECT_TRUE(Parse({"--coordinator", "head:7070", "--insecure"}).ok());
+}
+
+TEST(ParseOptionsTest, AnotherDeviceSaysWhichThereIs) {
+  EXPECT_EQ(ErrorOf({"--coordinator=127.0.0.1:1", "--device=cuda:0"}),
+            "--device \"cuda:0\": this program computes on cpu");
+}
+
+TEST(ParseOptionsTest, AnUnknownOptionIsNamed) {
+  EXPECT_THAT(ErrorOf({"--coordinator=127.0.0.1:1", "--bogus"}),
+              HasSubstr("--bogus"));
+}
+
+TEST(ParseOptionsTest, AnIdNeedsAFolderOrTheOption) {
+  EXPECT_THAT(
+      ParseOptions({"--coordinator=127.0.0.1:1"}, {"", ""}).status().message(),
+      HasSubstr("--state-dir"));
+  EXPECT_TRUE(
+      ParseOptions({"--coordinator=127.0.0.1:1", "--server-id=a"}, {"", ""})
+          .ok());
+}
+
+TEST(ParseOptionsTest, HelpShowsExamplesAndExitCodes) {
+  const auto parsed = Parse({"--help"});
+  ASSERT_TRUE(parsed.ok());
+  const std::string& text = std::get<PrintAndExit>(*parsed).text;
+  EXPECT_THAT(text, HasSubstr("Examples:"));
+  EXPECT_THAT(text, HasSubstr("Exit codes:"));
+  EXPECT_THAT(text, HasSubstr("--exit-with-parent"));
+}
+
+TEST(ParseOptionsTest, VersionNamesTheProgram) {
+  const auto parsed = Parse({"--version"});
+  ASSERT_TRUE(parsed.ok());
+  EXPECT_THAT(std::get<PrintAndExit>(*parsed).text,
+              HasSubstr("penstock-stage-server 0."));
+}
+
+TEST(IsLoopbackTest, OnlyThisMachinesNamesAre) {
+  for (const char* yes :
+       {"127.0.0.1:1", "127.9.9.9:1", "localhost:1", "[::1]:1"}) {
+    EXPECT_TRUE(IsLoopback(yes)) << yes;
+  }
+  for (const char* no :
+       {"10.0.0.1:1", "127.example.com:1", "0.0.0.0:1", "[::]:1", "head:1"}) {
+    EXPECT_FALSE(IsLoopback(no)) << no;
+  }
+}
+
+}  // namespace
+}  // namespace penstock
