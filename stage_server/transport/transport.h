@@ -50,7 +50,8 @@ using RequestId = int64_t;
 // Messages on one channel arrive in the order they were sent; nothing is
 // promised between channels. A send posts and never blocks; it completes once
 // the receiver has posted the matching receive, or earlier where the
-// implementation buffers. Receives of a channel match its sends in order.
+// implementation buffers; what it sent then arrives even if its transport is
+// destroyed. Receives of a channel match its sends in order.
 //
 // Used by one thread, except `Cancel`, which any thread may call. One transport
 // serves one epoch: after any error every later call fails with the same
@@ -64,6 +65,7 @@ class Transport {
   // Starts sending `bytes`, which must stay as they are until the request has
   // completed.
   //   INVALID_ARGUMENT  not a channel that this rank sends on.
+  //   UNAVAILABLE       the peer is gone; names the rank.
   virtual absl::StatusOr<RequestId> PostSend(
       ChannelId channel, const MessageHeader& header,
       absl::Span<const std::byte> bytes) = 0;
@@ -79,9 +81,11 @@ class Transport {
   // after which its id is forgotten.
   //   DATA_LOSS    the message that came is not the expected one; says both.
   //   UNAVAILABLE  the peer is gone; names the rank.
+  //   INVALID_ARGUMENT  not a pending request.
   virtual absl::StatusOr<bool> Test(RequestId request) = 0;
 
-  // `Test` until true: spins for at most 50 us, then blocks.
+  // `Test` until true: spins for at most 50 us, then blocks. With a deadline in
+  // the past it tests once.
   //   DEADLINE_EXCEEDED  not complete at `deadline`; names channel, step and
   //                      microbatch.
   virtual absl::Status Wait(RequestId request, absl::Time deadline) = 0;
