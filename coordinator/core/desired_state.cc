@@ -1,0 +1,89 @@
+#include "coordinator/core/desired_state.h"
+
+#include "absl/strings/str_cat.h"
+#include "base/sha256.h"
+#include "coordinator/core/job_machine.h"
+
+namespace penstock {
+namespace {
+
+void FillRun(const ClusterState& state, const JobRecord& job, int rank,
+             DesiredState& desired) {
+  desired.set_job_id(job.info.id());
+  desired.set_rank(rank);
+  *desired.mutable_plan() = PlanForRank(*job.plan, rank);
+  desired.set_epoch_secret(EpochSecret(state, job));
+  desired.set_reason(absl::StrCat("rank ", rank, " of job ",
+                                  job.info.job().name(), " (", job.info.id(),
+                                  ")"));
+  if (job.info.state() != JOB_STATE_LOADING) {
+    desired.set_goal(DesiredState::RUN);
+  } else if (job.connecting) {
+    desired.set_goal(DesiredState::CONNECT);
+  } else {
+    desired.set_goal(DesiredState::LOAD);
+    return;
+  }
+  for (size_t peer = 0; peer < job.ranks.size(); ++peer) {
+    PeerAddress* address = desired.add_peers();
+    address->set_rank(static_cast<int>(peer));
+    *address->mutable_address() = job.ranks[peer].data_address;
+  }
+}
+
+}  // namespace
+
+CoordinatorMessage DesiredOf(const ClusterState& state,
+                             const std::string& server_id) {
+  const ServerRecord& server = state.servers.at(server_id);
+  CoordinatorMessage message;
+  message.mutable_fence()->set_coordinator_term(state.term);
+  // Also when it is to leave: the fence of an older epoch would be refused.
+  message.mutable_fence()->set_job_epoch(server.job_epoch);
+  DesiredState& desired = *message.mutable_desired();
+  const auto job = state.jobs.find(server.info.job_id());
+  if (job == state.jobs.end() || server.releasing || !job->second.plan) {
+    desired.set_goal(DesiredState::BE_IDLE);
+    desired.set_reason(server.release_reason);
+    return message;
+  }
+  FillRun(state, job->second, server.info.rank(), desired);
+  return message;
+}
+
+std::optional<CoordinatorMessage> AckOf(const ClusterState& state,
+                                        const std::string& server_id) {
+  const ServerRecord& server = state.servers.at(server_id);
+  const auto found = state.jobs.find(server.info.job_id());
+  if (found == state.jobs.end()) return std::nullopt;
+  const JobRecord& job = found->second;
+  // It may still be leaving an older epoch.
+  if (server.job_epoch != job.info.epoch()) return std::nullopt;
+  const RankRun& rank = job.ranks[server.info.rank()];
+  CoordinatorMessage message;
+  message.mutable_fence()->set_coordinator_term(state.term);
+  message.mutable_fence()->set_job_epoch(job.info.epoch());
+  Ack& ack = *message.mutable_ack();
+  ack.set_job_id(job.info.id());
+  ack.set_step(job.info.latest().step());
+  ack.set_log_sequence(rank.log_sequence);
+  ack.set_finished(rank.finished.has_value());
+  return message;
+}
+
+std::string EpochSecret(const ClusterState& state, const JobRecord& job) {
+  return Sha256Of(absl::StrCat(state.cluster_secret, "/", job.info.id(), "/",
+                               job.info.epoch()));
+}
+
+Plan PlanForRank(const Plan& plan, int rank) {
+  Plan own = plan;
+  for (int other = 0; other < own.schedule().ranks_size(); ++other) {
+    if (other != rank) {
+      own.mutable_schedule()->mutable_ranks(other)->clear_actions();
+    }
+  }
+  return own;
+}
+
+}  // namespace penstock

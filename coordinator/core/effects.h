@@ -1,0 +1,72 @@
+#ifndef PENSTOCK_COORDINATOR_CORE_EFFECTS_H_
+#define PENSTOCK_COORDINATOR_CORE_EFFECTS_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "coordinator/core/state.h"
+#include "proto/event.pb.h"
+
+namespace penstock {
+
+struct NewStep {
+  std::string job_id;
+  StepRow row;
+};
+
+struct NewLogLine {
+  std::string job_id;
+  int64_t epoch = 0;
+  // The server's own sequence number, by which a repeat is known.
+  int64_t entry_sequence = 0;
+  LogLine line;
+};
+
+// Rows to make durable together, or not at all.
+struct WriteBatch {
+  std::optional<int64_t> term;
+  std::optional<std::string> cluster_secret;
+  // Whole rows; a row replaces the one with its id.
+  std::vector<JobRow> jobs;
+  std::vector<ServerRow> servers;
+  // By job id; written once.
+  std::map<std::string, std::shared_ptr<const Plan>> plans;
+  // In sequence.
+  std::vector<Event> events;
+  std::vector<NewStep> steps;
+  std::vector<NewLogLine> logs;
+
+  bool empty() const {
+    return !term && !cluster_secret && jobs.empty() && servers.empty() &&
+           plans.empty() && events.empty() && steps.empty() && logs.empty();
+  }
+};
+
+// What a turn of events asks of the outside, in order: first `MakeBatch` of it
+// becomes durable, then the rest is done.
+struct Effects {
+  // Ids of rows that changed; `batch` has what is appended.
+  std::set<std::string> changed_jobs;
+  std::set<std::string> changed_servers;
+  WriteBatch batch;
+  // Servers that are to hear their desired state, and what is durable.
+  std::set<std::string> desired;
+  std::set<std::string> acks;
+  // Sessions to end, and how.
+  std::map<uint64_t, absl::Status> closed_sessions;
+  // Another coordinator has taken over: stop serving. Says why.
+  std::optional<std::string> step_down;
+};
+
+// `effects.batch` with the rows of what changed, as `state` has them now.
+WriteBatch MakeBatch(const ClusterState& state, const Effects& effects);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_COORDINATOR_CORE_EFFECTS_H_

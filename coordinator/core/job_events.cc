@@ -1,0 +1,55 @@
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "coordinator/core/handlers.h"
+#include "coordinator/core/job_lookup.h"
+
+namespace penstock {
+
+absl::StatusOr<std::string> On(const JobSubmitted& event, Turn& turn) {
+  ClusterState& state = turn.state();
+  PENSTOCK_RETURN_IF_ERROR(turn.CheckTerm(event.fence));
+  if (event.idempotency_key.empty()) {
+    return absl::InvalidArgumentError(
+        "idempotency_key is empty; send a fresh random one with each new "
+        "submission, and the same one with each retry");
+  }
+  const auto known = state.job_of_idempotency_key.find(event.idempotency_key);
+  if (known != state.job_of_idempotency_key.end()) return known->second;
+  if (state.jobs.contains(event.job_id)) {
+    return absl::InternalError(
+        absl::StrCat("job id ", event.job_id, " was drawn twice"));
+  }
+  JobRecord& job = state.jobs[event.job_id];
+  job.info.set_id(event.job_id);
+  *job.info.mutable_job() = event.plan->job();
+  job.info.set_state(JOB_STATE_SUBMITTED);
+  job.info.set_submitted_unix_nanos(absl::ToUnixNanos(turn.now()));
+  job.idempotency_key = event.idempotency_key;
+  job.position = ++state.last_position;
+  job.plan = event.plan;
+  job.parameter_layers = event.parameter_layers;
+  state.job_of_idempotency_key[event.idempotency_key] = event.job_id;
+  turn.effects().batch.plans[event.job_id] = event.plan;
+  turn.Note("JOB_SUBMITTED", event.plan->job().name(), &job, nullptr);
+  turn.Fire(job, JobTrigger::kAccepted, "");
+  return event.job_id;
+}
+
+absl::StatusOr<std::string> On(const JobCancelRequested& event, Turn& turn) {
+  PENSTOCK_RETURN_IF_ERROR(turn.CheckTerm(event.fence));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string id,
+                            FindJob(turn.state(), event.job));
+  JobRecord& job = turn.state().jobs.at(id);
+  const int64_t epoch = event.fence.job_epoch();
+  if (epoch != 0 && epoch != job.info.epoch()) {
+    return absl::AbortedError(absl::StrCat("job ", id, " is in epoch ",
+                                           job.info.epoch(), ", not in ", epoch,
+                                           "; look at it again"));
+  }
+  turn.Fire(job, JobTrigger::kCancel,
+            event.reason.empty() ? "cancelled on request" : event.reason);
+  return id;
+}
+
+}  // namespace penstock

@@ -1,0 +1,81 @@
+#include "coordinator/core/job_machine.h"
+
+#include <set>
+#include <utility>
+
+#include "base/file.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace penstock {
+namespace {
+
+constexpr char kPage[] = "docs/state_machines.md";
+
+TEST(StateMachinesPageTest, IsWhatTheTablesSay) {
+  EXPECT_EQ(ReadFile(kPage).value_or("missing"), StateMachinesPage())
+      << "print it again: bazel run //coordinator/core:write_state_machines > "
+      << kPage;
+}
+
+TEST(JobTransitionsTest, NoPairOfStateAndTriggerIsListedTwice) {
+  std::set<std::pair<JobState, JobTrigger>> seen;
+  for (const JobTransition& row : JobTransitions()) {
+    EXPECT_TRUE(seen.emplace(row.from, row.trigger).second) << Name(row.from);
+  }
+}
+
+TEST(JobTransitionsTest, NothingLeavesATerminalState) {
+  for (const JobTransition& row : JobTransitions()) {
+    EXPECT_FALSE(IsTerminal(row.from)) << Name(row.from);
+  }
+}
+
+TEST(JobTransitionsTest, EveryLiveStateCanBeCancelledOrIsBeing) {
+  for (const JobTransition& row : JobTransitions()) {
+    // PLACING lasts for one turn only.
+    if (row.from == JOB_STATE_CANCELLING || row.from == JOB_STATE_PLACING) {
+      continue;
+    }
+    EXPECT_NE(FindTransition(row.from, JobTrigger::kCancel), nullptr)
+        << Name(row.from);
+  }
+}
+
+TEST(JobTransitionsTest, EveryStateThatHoldsServersSurvivesARestart) {
+  for (int state = JobState_MIN; state <= JobState_MAX; ++state) {
+    const auto job_state = static_cast<JobState>(state);
+    if (!HoldsServers(job_state)) continue;
+    EXPECT_NE(FindTransition(job_state, JobTrigger::kRestarted), nullptr)
+        << Name(job_state);
+  }
+}
+
+TEST(JobTransitionsTest, EndsLetTheServersGo) {
+  for (const JobTransition& row : JobTransitions()) {
+    if (!HoldsServers(row.from) || !IsTerminal(row.to)) continue;
+    const bool releases =
+        std::find(row.effects.begin(), row.effects.end(),
+                  JobEffect::kReleaseServers) != row.effects.end();
+    EXPECT_TRUE(releases || row.from == JOB_STATE_CANCELLING)
+        << Name(row.from) << " > " << Name(row.to);
+  }
+}
+
+TEST(ServerTransitionsTest, NoPairOfStateAndTriggerIsListedTwice) {
+  std::set<std::pair<ServerState, ServerTrigger>> seen;
+  for (const ServerTransition& row : ServerTransitions()) {
+    EXPECT_TRUE(seen.emplace(row.from, row.trigger).second) << Name(row.from);
+  }
+}
+
+TEST(ServerTransitionsTest, OnlyASuspectIsLost) {
+  for (const ServerTransition& row : ServerTransitions()) {
+    if (row.to == SERVER_STATE_LOST) {
+      EXPECT_EQ(row.from, SERVER_STATE_SUSPECT);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace penstock

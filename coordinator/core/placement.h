@@ -1,0 +1,37 @@
+#ifndef PENSTOCK_COORDINATOR_CORE_PLACEMENT_H_
+#define PENSTOCK_COORDINATOR_CORE_PLACEMENT_H_
+
+#include <string>
+#include <vector>
+
+#include "coordinator/core/state.h"
+
+namespace penstock {
+
+// A queued job and what is to be done with it now.
+struct PlacementDecision {
+  std::string job_id;
+  // Index is the rank; empty while the job has to wait.
+  std::vector<std::string> server_ids;
+  // What it waits for, in one line: "needs 3 stage servers, 2 idle of 2
+  // registered".
+  std::string reason;
+};
+
+// Decides for every queued job, oldest first. A job never overtakes an older
+// one, even where it would fit: a large job is not starved by small ones.
+// Servers with the same host identity fill neighbouring ranks; ties go by id.
+// Pure: equal states give equal decisions.
+std::vector<PlacementDecision> DecidePlacement(const ClusterState& state);
+
+// Whether a server could take a rank now: idle, with a session, not leaving
+// another job.
+bool IsFree(const ServerRecord& server);
+
+// What a job of so many ranks would wait for if it were submitted now; empty
+// if it would start.
+std::string WouldWaitFor(const ClusterState& state, int num_ranks);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_COORDINATOR_CORE_PLACEMENT_H_

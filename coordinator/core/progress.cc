@@ -1,0 +1,92 @@
+#include "coordinator/core/progress.h"
+
+#include <algorithm>
+
+namespace penstock {
+namespace {
+
+constexpr double kSecondsPerNano = 1e-9;
+
+// Whether each rank has reported `step`.
+bool IsComplete(const JobRecord& job, int64_t step) {
+  return std::all_of(job.ranks.begin(), job.ranks.end(),
+                     [step](const RankRun& rank) {
+                       return rank.pending_steps.contains(step);
+                     });
+}
+
+// The first step also fills caches and allocators, so the means leave it out.
+void AddToTotals(const ProgressRecord& record, JobRecord& job) {
+  if (record.step() <= 1) return;
+  RunTotals& totals = job.totals;
+  const double seconds = record.step_seconds();
+  totals.set_steps(totals.steps() + 1);
+  totals.set_seconds(totals.seconds() + seconds);
+  totals.set_tokens(totals.tokens() + record.tokens_per_second() * seconds);
+  totals.set_bubble_seconds(totals.bubble_seconds() +
+                            record.bubble_fraction() * seconds);
+  if (totals.seconds() <= 0) return;
+  job.info.set_mean_tokens_per_second(totals.tokens() / totals.seconds());
+  job.info.set_mean_bubble_fraction(totals.bubble_seconds() / totals.seconds());
+}
+
+}  // namespace
+
+ProgressRecord AssembleStep(const std::vector<StepReport>& reports,
+                            absl::Time now) {
+  ProgressRecord record;
+  record.set_step(reports.front().step());
+  record.set_finished_unix_nanos(absl::ToUnixNanos(now));
+  int64_t tokens = 0;
+  int64_t slowest_nanos = 0;
+  double bubbles = 0;
+  for (const StepReport& report : reports) {
+    if (report.has_loss()) {
+      record.set_loss(report.loss());
+      tokens = report.tokens();
+    }
+    if (report.has_gradient_norm()) {
+      record.set_gradient_norm(report.gradient_norm());
+    }
+    record.set_learning_rate(
+        std::max(record.learning_rate(), report.learning_rate()));
+    slowest_nanos = std::max(slowest_nanos, report.step_nanos());
+    if (report.step_nanos() > 0) {
+      const double busy = static_cast<double>(report.busy_nanos()) /
+                          static_cast<double>(report.step_nanos());
+      bubbles += std::max(0.0, 1 - busy);
+    }
+  }
+  record.set_step_seconds(static_cast<double>(slowest_nanos) * kSecondsPerNano);
+  record.set_bubble_fraction(bubbles / static_cast<double>(reports.size()));
+  if (slowest_nanos > 0) {
+    record.set_tokens_per_second(static_cast<double>(tokens) /
+                                 record.step_seconds());
+  }
+  return record;
+}
+
+std::vector<StepRow> TakeReports(JobRecord& job, int rank,
+                                 const StepReports& reports, absl::Time now) {
+  for (const StepReport& report : reports.reports()) {
+    if (report.step() <= job.info.latest().step()) continue;
+    job.ranks[rank].pending_steps.emplace(report.step(), report);
+  }
+  std::vector<StepRow> rows;
+  while (true) {
+    const int64_t step = job.info.latest().step() + 1;
+    if (!IsComplete(job, step)) return rows;
+    std::vector<StepReport> complete;
+    for (RankRun& run : job.ranks) {
+      complete.push_back(std::move(run.pending_steps.at(step)));
+      run.pending_steps.erase(step);
+    }
+    *job.info.mutable_latest() = AssembleStep(complete, now);
+    AddToTotals(job.info.latest(), job);
+    StepRow& row = rows.emplace_back();
+    *row.mutable_record() = job.info.latest();
+    *row.mutable_totals() = job.totals;
+  }
+}
+
+}  // namespace penstock

@@ -1,0 +1,143 @@
+#ifndef PENSTOCK_COORDINATOR_CORE_STATE_H_
+#define PENSTOCK_COORDINATOR_CORE_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/time/time.h"
+#include "proto/coordinator_service.pb.h"
+#include "proto/coordinator_state.pb.h"
+#include "proto/stage_service.pb.h"
+
+namespace penstock {
+
+// Everything that the coordinator knows, as plain values. Only `Step` (step.h)
+// changes it, on one thread.
+
+// One rank of a job's present epoch.
+struct RankRun {
+  std::string server_id;
+  // Of the server when it was assigned: another one has lost the rank.
+  uint64_t incarnation = 0;
+  // Furthest phase that the server reported in this epoch.
+  StageStatus::Phase phase = StageStatus::PHASE_UNSPECIFIED;
+  DataAddress data_address;
+  std::optional<Finished> finished;
+  // Newest of the server's log entries in this epoch that is kept.
+  int64_t log_sequence = 0;
+  // Reports of steps that other ranks have not reported yet, by step.
+  std::map<int64_t, StepReport> pending_steps;
+};
+
+struct JobRecord {
+  // Without `ranks` and `plan`; `DescribeJob` fills them in.
+  JobInfo info;
+  std::string idempotency_key;
+  // Order of submission, from 1.
+  int64_t position = 0;
+  // All ranks' lists. Null for a job that ended before this coordinator
+  // started: the store still has its plan.
+  std::shared_ptr<const Plan> plan;
+  // Indices of the layers that own parameters.
+  std::vector<int> parameter_layers;
+  // Index is the rank; empty before the first placement.
+  std::vector<RankRun> ranks;
+  // Every rank has loaded: data addresses are complete.
+  bool connecting = false;
+  RunTotals totals;
+  int64_t last_log_sequence = 0;
+
+  int num_ranks() const { return plan ? plan->schedule().ranks_size() : 0; }
+};
+
+struct ServerRecord {
+  // `state` is what people see; `reason` says why it is SUSPECT or LOST.
+  ServerInfo info;
+  std::string host_identity;
+  int cores = 0;
+  // What it does, or did before it became SUSPECT: IDLE to RUNNING.
+  ServerState activity = SERVER_STATE_IDLE;
+  // The open session; 0 without one.
+  uint64_t session = 0;
+  // Newest idempotency_sequence of the session.
+  int64_t heard_sequence = 0;
+  absl::Time last_heard;
+  // Told to be idle, and has not said that it is: takes no rank.
+  bool releasing = false;
+  // Why, for the server's own log.
+  std::string release_reason;
+  // Of the job that it is in (info.job_id) or claims to be in.
+  int64_t job_epoch = 0;
+  // Grows with each desired state sent.
+  int64_t desired_sequence = 0;
+};
+
+// Settable times of the failure detector and the leases.
+struct Timing {
+  absl::Duration heartbeat = absl::Seconds(1);
+  absl::Duration suspect_after = absl::Seconds(3);
+  absl::Duration lost_after = absl::Seconds(10);
+  // How long stage servers keep stepping without a session.
+  absl::Duration grace = absl::Minutes(30);
+};
+
+struct ClusterState {
+  int64_t term = 0;
+  Timing timing;
+  // Random bytes of the store; epochs' secrets are derived from them.
+  std::string cluster_secret;
+  // By id. Ordered, so that everything that follows is.
+  std::map<std::string, JobRecord> jobs;
+  std::map<std::string, ServerRecord> servers;
+  std::map<std::string, std::string> job_of_idempotency_key;
+  int64_t last_position = 0;
+  int64_t last_event_sequence = 0;
+};
+
+// What a store held, in the shape that it keeps it.
+struct StoredJob {
+  JobRow row;
+  // The rest only for jobs that have not ended.
+  std::shared_ptr<const Plan> plan;
+  std::optional<StepRow> last_step;
+  // Newest entry kept of each rank in the job's epoch.
+  std::map<int, int64_t> log_sequence_of_rank;
+  int64_t last_log_sequence = 0;
+};
+struct StoredState {
+  int64_t term = 0;
+  // Empty in a new store.
+  std::string cluster_secret;
+  std::vector<StoredJob> jobs;
+  std::vector<ServerRow> servers;
+  int64_t last_event_sequence = 0;
+};
+
+// The state as the last coordinator left it; CoordinatorStarted comes next.
+ClusterState RestoreState(const StoredState& stored, const Timing& timing);
+
+// Rows to keep of what the state says now.
+JobRow RowOf(const JobRecord& job);
+ServerRow RowOf(const ServerRecord& server);
+
+// For people: with ranks and, if asked and known, the plan.
+JobInfo DescribeJob(const ClusterState& state, const JobRecord& job,
+                    bool with_plan);
+ServerInfo DescribeServer(const ServerRecord& server);
+
+// Jobs by order of submission.
+std::vector<const JobRecord*> JobsInOrder(const ClusterState& state);
+
+// The stages that a rank of the job runs, ascending; empty without a plan.
+std::vector<int> StagesOf(const JobRecord& job, int rank);
+
+// "stage 1 on node-b", "stages 0 and 3 on node-a": for messages.
+std::string Whereabouts(const JobRecord& job, const ServerRecord& server);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_COORDINATOR_CORE_STATE_H_

@@ -1,0 +1,128 @@
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "coordinator/core/job_machine.h"
+
+namespace penstock {
+namespace {
+
+std::string Text(JobTrigger trigger) {
+  switch (trigger) {
+    case JobTrigger::kAccepted:
+      return "accepted: planned and durable";
+    case JobTrigger::kServersFound:
+      return "servers found: enough are idle";
+    case JobTrigger::kAssigned:
+      return "assigned: epoch and servers are durable";
+    case JobTrigger::kAllLoaded:
+      return "all loaded: every rank has a data address";
+    case JobTrigger::kAllReady:
+      return "all ready: every channel is connected";
+    case JobTrigger::kRankFinished:
+      return "rank finished: the first one";
+    case JobTrigger::kAllFinished:
+      return "all finished: digests cover the model";
+    case JobTrigger::kFault:
+      return "fault: a rank's error, or a lost server";
+    case JobTrigger::kCancel:
+      return "cancel: someone asked";
+    case JobTrigger::kReleased:
+      return "released: no server works for it any more";
+    case JobTrigger::kRestarted:
+      return "restarted: a coordinator started and found it";
+  }
+  return "";
+}
+
+std::string Text(JobEffect effect) {
+  switch (effect) {
+    case JobEffect::kBeginEpoch:
+      return "epoch + 1";
+    case JobEffect::kReserveServers:
+      return "servers take ranks";
+    case JobEffect::kStampStart:
+      return "note the start";
+    case JobEffect::kStampEnd:
+      return "note the end";
+    case JobEffect::kDigestWeights:
+      return "make the weights digest";
+    case JobEffect::kSendDesired:
+      return "tell servers the next goal";
+    case JobEffect::kReleaseServers:
+      return "tell servers to be idle";
+  }
+  return "";
+}
+
+std::string Text(ServerTrigger trigger) {
+  switch (trigger) {
+    case ServerTrigger::kRegistered:
+      return "registered";
+    case ServerTrigger::kHeard:
+      return "heard: session opened or spoke again";
+    case ServerTrigger::kSilent:
+      return "silent: session broke, or nothing for suspect-after";
+    case ServerTrigger::kGone:
+      return "gone: nothing for lost-after";
+    case ServerTrigger::kAssigned:
+      return "assigned a rank";
+    case ServerTrigger::kReady:
+      return "ready: channels connected";
+    case ServerTrigger::kRun:
+      return "its job runs";
+    case ServerTrigger::kReleased:
+      return "released: said that it is idle";
+  }
+  return "";
+}
+
+constexpr char kHead[] = R"(# State machines
+
+Printed from the tables of `coordinator/core/job_machine.cc`;
+`//coordinator/core:job_machine_test` compares them, and says how to print this
+page again. What is not listed changes nothing.
+
+## Jobs
+
+A job's terminal states are SUCCEEDED, CANCELLED and FAILED. Every transition is
+durable, with its entry `JOB_<STATE>` in the event log, before a server hears of
+it.
+
+| from | when | to | then |
+|---|---|---|---|
+)";
+
+constexpr char kServersHead[] = R"(
+## Servers
+
+While a server is SUSPECT, what it was doing goes on beneath the suspicion and
+shows again when it is heard.
+
+| from | when | to | event log |
+|---|---|---|---|
+)";
+
+}  // namespace
+
+std::string StateMachinesPage() {
+  std::string page = kHead;
+  for (const JobTransition& row : JobTransitions()) {
+    absl::StrAppend(&page, "| ", Name(row.from), " | ", Text(row.trigger),
+                    " | ", Name(row.to), " | ",
+                    absl::StrJoin(row.effects, ", ",
+                                  [](std::string* out, JobEffect effect) {
+                                    absl::StrAppend(out, Text(effect));
+                                  }),
+                    " |\n");
+  }
+  page += kServersHead;
+  for (const ServerTransition& row : ServerTransitions()) {
+    absl::StrAppend(&page, "| ", Name(row.from), " | ", Text(row.trigger),
+                    " | ", row.to ? Name(*row.to) : "what it was doing", " | ",
+                    row.event, " |\n");
+  }
+  return page;
+}
+
+}  // namespace penstock
