@@ -1,11 +1,27 @@
 #include "schedule/lowering/lower.h"
 
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "schedule/generators/registry.h"
 #include "schedule/lowering/insert_communication.h"
 #include "schedule/lowering/insert_updates.h"
+#include "schedule/verifier/verify.h"
 
 namespace penstock {
+namespace {
+
+absl::Status CheckSound(const Schedule& schedule, bool lowered) {
+  const absl::Status status =
+      SoundOrError(schedule, Verify(schedule, {.lowered = lowered}));
+  if (status.ok()) return status;
+  return absl::InternalError(
+      absl::StrCat(lowered ? "lowered " : "generated ", status.message()));
+}
+
+}  // namespace
 
 absl::StatusOr<Schedule> MakeFlushSchedule(
     const FlushScheduleRequest& request) {
@@ -16,8 +32,12 @@ absl::StatusOr<Schedule> MakeFlushSchedule(
                                    .num_microbatches = request.num_microbatches,
                                    .parameters = request.parameters}));
   schedule.edges = request.edges;
-  PENSTOCK_ASSIGN_OR_RETURN(schedule, InsertUpdates(schedule));
-  return InsertCommunication(schedule);
+  // First, because they tell a bad edge apart from a bad schedule.
+  PENSTOCK_ASSIGN_OR_RETURN(Schedule lowered, InsertUpdates(schedule));
+  PENSTOCK_ASSIGN_OR_RETURN(lowered, InsertCommunication(std::move(lowered)));
+  PENSTOCK_RETURN_IF_ERROR(CheckSound(schedule, /*lowered=*/false));
+  PENSTOCK_RETURN_IF_ERROR(CheckSound(lowered, /*lowered=*/true));
+  return lowered;
 }
 
 }  // namespace penstock

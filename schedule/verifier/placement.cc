@@ -1,0 +1,123 @@
+#include "schedule/verifier/placement.h"
+
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace penstock {
+namespace {
+
+constexpr RankId kWhole{-1};
+
+void CheckPlacementOfStages(const Subject& subject, RuleViolations& found) {
+  const Schedule& schedule = subject.schedule();
+  if (schedule.num_microbatches < 1) {
+    found.Add(kWhole, -1,
+              absl::StrCat(schedule.num_microbatches,
+                           " microbatches, want at least 1"));
+  }
+  if (schedule.ranks.empty() || schedule.placement.empty()) {
+    found.Add(
+        kWhole, -1,
+        absl::StrCat(schedule.num_ranks(), " ranks and ", schedule.num_stages(),
+                     " stages, want at least 1 of each"));
+  }
+  for (int stage = 0; stage < schedule.num_stages() && !found.full(); ++stage) {
+    const std::vector<RankId>& holders = schedule.placement[stage];
+    if (holders.empty()) {
+      found.Add(kWhole, -1, absl::StrCat("stage ", stage, " is on no rank"));
+    }
+    std::set<RankId> seen;
+    for (const RankId rank : holders) {
+      if (!subject.Exists(rank)) {
+        found.Add(kWhole, -1,
+                  absl::StrCat("stage ", stage, " is placed on rank ",
+                               rank.value(), " of ", schedule.num_ranks()));
+      } else if (!seen.insert(rank).second) {
+        found.Add(kWhole, -1,
+                  absl::StrCat("stage ", stage, " is placed on rank ",
+                               rank.value(), " twice"));
+      }
+    }
+  }
+}
+
+void CheckEdges(const Subject& subject, RuleViolations& found) {
+  const std::vector<Edge>& edges = subject.schedule().edges;
+  for (size_t i = 0; i < edges.size() && !found.full(); ++i) {
+    if (subject.IsSound(edges[i])) continue;
+    found.Add(kWhole, -1,
+              absl::StrCat("edge ", i, " (", edges[i].tensor,
+                           ") leads from stage ", edges[i].from.value(), " to ",
+                           edges[i].to.value(), ", want two different of ",
+                           subject.schedule().num_stages(), " stages"));
+  }
+}
+
+std::string WhyCommunicationIsMisplaced(const Subject& subject, RankId rank,
+                                        const Action& action) {
+  const std::vector<Edge>& edges = subject.schedule().edges;
+  const int index = action.edge.value();
+  if (index < 0 || index >= static_cast<int>(edges.size())) {
+    return absl::StrCat("there is no edge ", index, " of ", edges.size());
+  }
+  const Edge& edge = edges[index];
+  if (!subject.IsSound(edge)) {
+    return absl::StrCat("its edge ", index, " is unsound");
+  }
+  const bool at_maker =
+      action.op == Op::kSendForward || action.op == Op::kReceiveBackward;
+  const StageId here = at_maker ? edge.from : edge.to;
+  const StageId there = at_maker ? edge.to : edge.from;
+  if (action.stage != here) {
+    return absl::StrCat("this end of ", edge.tensor, " is stage ",
+                        here.value());
+  }
+  if (!subject.Exists(action.peer) || action.peer == rank ||
+      !subject.Holds(action.peer, there)) {
+    return absl::StrCat("its peer has to be another rank that holds stage ",
+                        there.value(), ", got r", action.peer.value());
+  }
+  if (edge.kind == EdgeKind::kTiedWeight) {
+    return "a tied weight goes once a step; want * for the microbatch";
+  }
+  return absl::StrCat("want a microbatch from 0 to ",
+                      subject.schedule().num_microbatches - 1);
+}
+
+std::string WhyMisplaced(const Subject& subject, RankId rank,
+                         const Action& action) {
+  if (!subject.Exists(action.stage)) {
+    return absl::StrCat("there is no stage ", action.stage.value(), " of ",
+                        subject.schedule().num_stages());
+  }
+  if (!subject.Holds(rank, action.stage)) {
+    return absl::StrCat("stage ", action.stage.value(), " is not on r",
+                        rank.value());
+  }
+  if (IsCompute(action.op)) {
+    return absl::StrCat("there is no microbatch ", action.microbatch.value(),
+                        " of ", subject.schedule().num_microbatches);
+  }
+  return WhyCommunicationIsMisplaced(subject, rank, action);
+}
+
+}  // namespace
+
+void CheckPlacement(const Subject& subject, std::vector<Violation>* all) {
+  RuleViolations found("placement", all);
+  CheckPlacementOfStages(subject, found);
+  CheckEdges(subject, found);
+  for (const RankId rank : subject.ranks()) {
+    const std::vector<Action>& actions = subject.actions(rank);
+    for (size_t i = 0; i < actions.size() && !found.full(); ++i) {
+      if (subject.IsPlaced(rank, actions[i])) continue;
+      found.Add(rank, static_cast<int>(i),
+                absl::StrCat(subject.TextOf(actions[i]), ": ",
+                             WhyMisplaced(subject, rank, actions[i])));
+    }
+  }
+}
+
+}  // namespace penstock

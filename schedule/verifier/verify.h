@@ -1,0 +1,48 @@
+#ifndef PENSTOCK_SCHEDULE_VERIFIER_VERIFY_H_
+#define PENSTOCK_SCHEDULE_VERIFIER_VERIFY_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/ids.h"
+#include "schedule/ir/schedule.h"
+#include "schedule/verifier/violation.h"
+
+namespace penstock {
+
+struct VerifyOptions {
+  // Whether communication, N and U have been inserted: what a stage server runs
+  // is lowered, what a generator makes is not.
+  bool lowered = true;
+  // Receives are posted this many actions ahead.
+  int receive_lookahead = 0;
+};
+
+// Everything that is wrong with the schedule, rule by rule: placement,
+// complete, order, comm_pairing, deadlock_free (each in a header of its own,
+// which says what it means). Empty: the schedule is sound, and every stage
+// server that runs its list ends it.
+//
+// Never stops at the first violation, but tells at most a hundred of a rule.
+// Takes any value, however broken. Pure; linear in the actions.
+std::vector<Violation> Verify(const Schedule& schedule,
+                              const VerifyOptions& options = {});
+
+// What one rank can tell from its own list, the others being empty: placement,
+// complete, order, and its own end of comm_pairing. For a lowered schedule.
+// A rank that the schedule does not have is a violation.
+std::vector<Violation> VerifyRank(const Schedule& schedule, RankId rank);
+
+// One violation for a person: "order: r1 action 3: 1B0 has no 1F0 before it",
+// then, where it has a place, the grid with that cell marked.
+std::string Describe(const Schedule& schedule, const Violation& violation);
+
+// OK if there are no violations; else FAILED_PRECONDITION, which carries the
+// first ten in one line each and describes the first.
+absl::Status SoundOrError(const Schedule& schedule,
+                          const std::vector<Violation>& violations);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_SCHEDULE_VERIFIER_VERIFY_H_

@@ -1,0 +1,391 @@
+#include "schedule/verifier/verify.h"
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "schedule/ir/text_format.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+// A sound lowered schedule: two ranks, two microbatches, a tied weight.
+constexpr char kSound[] = R"(penstock-schedule 1
+name by_hand
+microbatches 2
+placement r0 r1
+edge activation h 0>1
+edge tied_weight w 0>1
+r0: 0F0 0SF0[h>r1] 0F1 0SF1[h>r1] 0RB0[h<r1] 0B0 0RB1[h<r1] 0B1 0RB*[w<r1] N 0U 0SF*[w>r1]
+r1: 1RF0[h<r0] 1F0 1B0 1SB0[h>r0] 1RF1[h<r0] 1F1 1B1 1SB1[h>r0] 1SB*[w>r0] N 1U 1RF*[w<r0]
+)";
+
+// Two stages of a chain on one rank, split backward.
+constexpr char kOneRank[] = R"(penstock-schedule 1
+name by_hand
+microbatches 1
+placement r0 r0
+edge activation h 0>1
+r0: 0F0 1F0 1R0 1I0 0I0 1W0 0W0 N 0U 1U
+)";
+
+Schedule Read(const std::string& text) {
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(text);
+  EXPECT_TRUE(schedule.ok()) << schedule.status();
+  return schedule.value_or(Schedule());
+}
+
+// "rule r1@3: message" of each violation.
+std::vector<std::string> Lines(const std::vector<Violation>& violations) {
+  std::vector<std::string> lines;
+  for (const Violation& v : violations) {
+    lines.push_back(absl::StrCat(v.rule, " r", v.rank.value(), "@", v.position,
+                                 ": ", v.message));
+  }
+  return lines;
+}
+
+// Replaces each first occurrence of a pair's left side, which must be there.
+std::string With(
+    std::string text,
+    const std::vector<std::pair<std::string, std::string>>& edits) {
+  for (const auto& [from, to] : edits) {
+    const size_t at = text.find(from);
+    EXPECT_NE(at, std::string::npos) << from;
+    if (at != std::string::npos) text.replace(at, from.size(), to);
+  }
+  return text;
+}
+
+TEST(VerifyTest, SoundSchedulesHaveNoViolations) {
+  EXPECT_THAT(Lines(Verify(Read(kSound))), IsEmpty());
+  EXPECT_THAT(Lines(Verify(Read(kOneRank))), IsEmpty());
+  EXPECT_THAT(Lines(Verify(Read(kSound), {.receive_lookahead = 5})), IsEmpty());
+}
+
+TEST(VerifyTest, ScheduleBeforeLoweringHasComputeActionsOnly) {
+  const std::string bare = With(kOneRank, {{" N 0U 1U", ""}});
+  EXPECT_THAT(Lines(Verify(Read(bare), {.lowered = false})), IsEmpty());
+  EXPECT_THAT(
+      Lines(Verify(Read(kOneRank), {.lowered = false})),
+      Contains(HasSubstr("complete r0@7: N stands in a schedule that is "
+                         "not lowered")));
+  EXPECT_THAT(Lines(Verify(Read(bare))),
+              ElementsAre("complete r0@-1: N is missing",
+                          "complete r0@-1: 0U is missing",
+                          "complete r0@-1: 1U is missing"));
+}
+
+struct Broken {
+  const char* base;
+  std::vector<std::pair<std::string, std::string>> edits;
+  const char* line;
+};
+
+class BrokenTest : public ::testing::TestWithParam<Broken> {};
+
+TEST_P(BrokenTest, RuleIsNamedWithPlaceAndReason) {
+  const Schedule schedule = Read(With(GetParam().base, GetParam().edits));
+  EXPECT_THAT(Lines(Verify(schedule)), Contains(HasSubstr(GetParam().line)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Complete, BrokenTest,
+    ::testing::Values(
+        Broken{kSound, {{"0F0 ", ""}}, "complete r0@-1: 0F0 is missing"},
+        Broken{kSound,
+               {{"1B1 ", ""}},
+               "complete r1@-1: the backward 1B1 is missing"},
+        Broken{kSound,
+               {{"0B0 ", "0B0 0B0 "}},
+               "complete r0@6: 0B0 is there twice"},
+        Broken{kOneRank, {{"0W0 ", ""}}, "complete r0@-1: 0W0 is missing"},
+        Broken{kOneRank, {{"0I0 ", ""}}, "complete r0@-1: 0I0 is missing"},
+        Broken{kOneRank,
+               {{"0W0 ", "0W0 0B0 "}},
+               "complete r0@7: 0B0 is a second backward"},
+        Broken{kOneRank, {{"1R0 ", "1R0 1R0 "}}, "1R0 is there twice"},
+        Broken{kSound, {{"N 1U", "1U"}}, "complete r1@-1: N is missing"},
+        Broken{
+            kSound, {{"N 1U", "N N 1U"}}, "complete r1@10: N is there twice"},
+        Broken{kSound, {{" 0U", ""}}, "complete r0@-1: 0U is missing"},
+        Broken{kSound, {{"1U", "1U 1U"}}, "complete r1@11: 1U is there twice"},
+        Broken{kSound,
+               {{"N 0U", "0G N 0U"}},
+               "complete r0@9: 0G: the stage is on this rank alone"},
+        Broken{kSound,
+               {{"r0 r1\n", "r0+r1 r1\n"}},
+               "complete r1@-1: 0G is missing: the stage is on 2 ranks"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Order, BrokenTest,
+    ::testing::Values(
+        Broken{kOneRank,
+               {{"1F0 1R0 1I0", "1I0 1F0 1R0"}},
+               "order r0@1: 1I0 has no 1F0 before it"},
+        Broken{kOneRank,
+               {{"0F0 1F0", "1F0 0F0"}},
+               "order r0@0: 1F0 has no 0F0 before it"},
+        Broken{kOneRank,
+               {{"1I0 0I0", "0I0 1I0"}},
+               "order r0@3: 0I0 has no 1B0 before it"},
+        Broken{kOneRank,
+               {{"1F0 1R0", "1R0 1F0"}},
+               "order r0@1: 1R0 has no 1F0 before it"},
+        Broken{kOneRank,
+               {{"1R0 1I0", "1I0 1R0"}},
+               "order r0@3: 1R0 comes after 1I0, which needs it"},
+        Broken{kOneRank,
+               {{"0I0 1W0 0W0", "0W0 1W0 0I0"}},
+               "order r0@4: 0W0 has no 0B0 before it"},
+        Broken{kOneRank,
+               {{"0W0 N", "N 0W0"}},
+               "order r0@6: N comes before the backward 0W0"},
+        Broken{kOneRank, {{"N 0U", "0U N"}}, "order r0@7: 0U has no N before"},
+        Broken{kSound,
+               {{"0F0 0SF0[h>r1]", "0SF0[h>r1] 0F0"}},
+               "order r0@0: 0SF0[h>r1] has no 0F0 before it"},
+        Broken{kSound,
+               {{"1RF1[h<r0] 1F1", "1F1 1RF1[h<r0]"}},
+               "order r1@5: 1RF1[h<r0] comes after 1F1, which needs it"},
+        Broken{kSound,
+               {{"0RB0[h<r1] 0B0", "0B0 0RB0[h<r1]"}},
+               "order r0@5: 0RB0[h<r1] comes after 0B0, which needs it"},
+        Broken{kSound,
+               {{"1B1 1SB1[h>r0]", "1SB1[h>r0] 1B1"}},
+               "order r1@6: 1SB1[h>r0] has no 1B1 before it"},
+        Broken{kSound,
+               {{" 1SB*[w>r0]", ""}, {"1F1 1B1", "1F1 1SB*[w>r0] 1B1"}},
+               "order r1@6: 1SB*[w>r0] comes before the backward 1B1"},
+        Broken{kSound,
+               {{"0RB*[w<r1] N", "N 0RB*[w<r1]"}},
+               "order r0@9: 0RB*[w<r1] comes after N, which needs it"},
+        Broken{kSound,
+               {{"0U 0SF*[w>r1]", "0SF*[w>r1] 0U"}},
+               "order r0@10: 0SF*[w>r1] has no 0U before it"},
+        Broken{kSound,
+               {{"1U 1RF*[w<r0]", "1RF*[w<r0] 1U"}},
+               "order r1@10: 1RF*[w<r0] has no 1U before it"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Placement, BrokenTest,
+    ::testing::Values(
+        Broken{kSound,
+               {{"microbatches 2", "microbatches 0"}},
+               "placement r-1@-1: 0 microbatches, want at least 1"},
+        Broken{kSound, {{"r0 r1\n", "r0 -\n"}}, "stage 1 is on no rank"},
+        Broken{kSound,
+               {{"r0 r1\n", "r0 r1+r1\n"}},
+               "stage 1 is placed on rank 1 twice"},
+        Broken{kSound,
+               {{"r0 r1\n", "r0 r7\n"}},
+               "stage 1 is placed on rank 7 of 2"},
+        Broken{kSound,
+               {{"w 0>1", "w 0>1\nedge activation x 1>1"}},
+               "edge 2 (x) leads from stage 1 to 1, want two different"},
+        Broken{kSound,
+               {{"0F0 ", "7F0 "}},
+               "placement r0@0: 7F0: there is no stage 7 of 2"},
+        Broken{kSound,
+               {{"0F0 ", "1F0 "}},
+               "placement r0@0: 1F0: stage 1 is not on r0"},
+        Broken{kSound,
+               {{"0F0 ", "0F2 "}},
+               "placement r0@0: 0F2: there is no microbatch 2 of 2"},
+        Broken{kSound,
+               {{"0SF0[h>r1]", "0SF2[h>r1]"}},
+               "0SF2[h>r1]: want a microbatch from 0 to 1"},
+        Broken{kSound,
+               {{"0SF0[h>r1]", "0SF*[h>r1]"}},
+               "0SF*[h>r1]: want a microbatch from 0 to 1"},
+        Broken{kSound,
+               {{"0SF*[w>r1]", "0SF0[w>r1]"}},
+               "0SF0[w>r1]: a tied weight goes once a step; want *"},
+        Broken{kSound,
+               {{"0SF0[h>r1]", "0SF0[h>r0]"}},
+               "has to be another rank that holds stage 1, got r0"},
+        Broken{kSound,
+               {{"0SF0[h>r1]", "0SF0[h>r9]"}},
+               "has to be another rank that holds stage 1, got r9"},
+        Broken{kSound,
+               {{"0SF0[h>r1]", "0RF0[h#0<r1]"}},
+               "0RF0[h#0<r1]: this end of h is stage 1"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    CommPairing, BrokenTest,
+    ::testing::Values(
+        Broken{kSound,
+               {{"1RF1[h<r0] ", ""}},
+               "comm_pairing r0@3: 0SF1[h>r1] has no receive"},
+        Broken{kSound,
+               {{"1RF1[h<r0] ", ""}},
+               "comm_pairing r1@-1: 1RF1[h<r0] is missing"},
+        Broken{kSound,
+               {{"0SF1[h>r1] ", ""}},
+               "comm_pairing r1@4: 1RF1[h<r0] has no send"},
+        Broken{kSound,
+               {{"1SB*[w>r0] ", ""}},
+               "comm_pairing r0@8: 0RB*[w<r1] has no send"},
+        Broken{kSound,
+               {{"0SF*[w>r1]", ""}, {" 1RF*[w<r0]", ""}},
+               "comm_pairing r1@-1: 1RF*[w<r0] is missing"},
+        Broken{kSound,
+               {{"0SF0[h>r1] ", "0SF0[h>r1] 0SF0[h>r1] "}},
+               "comm_pairing r0@2: 0SF0[h>r1] is there twice"},
+        Broken{kSound,
+               {{"0SF0[h>r1] 0F1 0SF1[h>r1]", "0F1 0SF1[h>r1] 0SF0[h>r1]"}},
+               "1RF0[h<r0] would get message 0 of its channel, which is "
+               "0SF1[h>r1] of r0"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    DeadlockFree, BrokenTest,
+    ::testing::Values(
+        Broken{kSound,
+               {{"0F0 0SF0[h>r1] 0F1 0SF1[h>r1] 0RB0[h<r1]",
+                 "0RB0[h<r1] 0F0 0SF0[h>r1] 0F1 0SF1[h>r1]"}},
+               "deadlock_free r0@0: wait cycle: r0 at 0RB0[h<r1] waits for "
+               "1SB0[h>r0] of r1; r1 at 1RF0[h<r0] waits for 0SF0[h>r1] of r0"},
+        Broken{kSound,
+               {{"1SB1[h>r0] 1SB*[w>r0] N", "1SB1[h>r0] N 1SB*[w>r0]"}},
+               "wait cycle: r0 at 0RB*[w<r1] waits for 1SB*[w>r0] of r1; r1 at "
+               "N waits for N of r0"},
+        Broken{kSound,
+               {{"N 0U", "0U"}},
+               "deadlock_free r1@9: r1 at N waits for N of r0, which never"},
+        Broken{kSound,
+               {{"0SF0[h>r1] ", ""}, {"0SF1[h>r1] ", ""}},
+               "r1 at 1RF0[h<r0] waits for a send of r0, which never comes"},
+        Broken{kSound,
+               {{"1RF*[w<r0]", ""}},
+               "deadlock_free r0@11: 0SF*[w>r1] never completes where a "
+               "channel holds 0 messages"}));
+
+TEST(VerifyTest, CrossingWaitsOfComputeActionsAreADeadlockToo) {
+  const Schedule schedule = Read(
+      "penstock-schedule 1\nname x\nmicrobatches 1\nplacement r0 r1 r0 r1\n"
+      "edge activation a 0>1\nedge activation b 1>2\nedge activation c 2>3\n"
+      "r0: 2F0 0F0 2B0 0B0\nr1: 1F0 3F0 3B0 1B0\n");
+  EXPECT_THAT(Lines(Verify(schedule, {.lowered = false})),
+              Contains("deadlock_free r0@0: wait cycle: r0 at 2F0 waits for "
+                       "1F0 of r1; r1 at 1F0 waits for 0F0 of r0"));
+}
+
+TEST(VerifyTest, EveryRuleGoesOnAfterAnotherFailed) {
+  std::vector<std::string> rules;
+  for (const Violation& v :
+       Verify(Read(With(kSound, {{"0F0 ", "0F9 "},
+                                 {"1SB0[h>r0] ", ""},
+                                 {"1B1 1SB1[h>r0]", "1SB1[h>r0] 1B1"}})))) {
+    rules.push_back(v.rule);
+  }
+  for (const char* rule :
+       {"placement", "complete", "order", "comm_pairing", "deadlock_free"}) {
+    EXPECT_THAT(rules, Contains(rule));
+  }
+}
+
+TEST(VerifyTest, AtMostAHundredViolationsOfARuleAreTold) {
+  const std::vector<Violation> violations = Verify(Read(
+      "penstock-schedule 1\nname x\nmicrobatches 2000000000\nplacement r0\n"
+      "r0:\n"));
+  EXPECT_LE(violations.size(), 200u);
+  EXPECT_THAT(Lines(violations),
+              Contains(HasSubstr("(further ones are left out)")));
+}
+
+TEST(VerifyTest, EmptyScheduleIsUnsound) {
+  EXPECT_THAT(Lines(Verify(Schedule())),
+              Contains(HasSubstr("0 ranks and 0 stages")));
+}
+
+Schedule OnlyRank(Schedule schedule, int rank) {
+  for (int r = 0; r < schedule.num_ranks(); ++r) {
+    if (r != rank) schedule.ranks[r].clear();
+  }
+  return schedule;
+}
+
+TEST(VerifyRankTest, EachRankOfASoundScheduleIsSoundAlone) {
+  for (const int rank : {0, 1}) {
+    const Schedule schedule = OnlyRank(Read(kSound), rank);
+    EXPECT_THAT(Lines(VerifyRank(schedule, RankId(rank))), IsEmpty());
+  }
+}
+
+TEST(VerifyRankTest, FindsWhatIsMissingOrMisordered) {
+  const Schedule schedule =
+      OnlyRank(Read(With(kSound, {{"1RF0[h<r0] ", ""},
+                                  {"1B1 1SB1[h>r0]", "1SB1[h>r0] 1B1"},
+                                  {"1U ", ""}})),
+               1);
+  const std::vector<std::string> lines = Lines(VerifyRank(schedule, RankId(1)));
+  EXPECT_THAT(lines, Contains("comm_pairing r1@-1: 1RF0[h<r0] is missing"));
+  EXPECT_THAT(lines, Contains("order r1@5: 1SB1[h>r0] has no 1B1 before it"));
+  EXPECT_THAT(lines, Contains("complete r1@-1: 1U is missing"));
+}
+
+TEST(VerifyRankTest, RankThatIsNotThereIsAViolation) {
+  EXPECT_THAT(Lines(VerifyRank(Read(kSound), RankId(2))),
+              ElementsAre("placement r2@-1: there is no rank 2 of 2"));
+  EXPECT_THAT(Lines(VerifyRank(Read(kSound), RankId(-1))),
+              ElementsAre("placement r-1@-1: there is no rank -1 of 2"));
+}
+
+TEST(VerifyRankTest, HugeCountsTakeNoTime) {
+  const Schedule schedule = Read(
+      "penstock-schedule 1\nname x\nmicrobatches 2000000000\n"
+      "placement r0 r1 r0\nedge activation h 0>2\nr0: 0F0\nr1:\n");
+  EXPECT_FALSE(VerifyRank(schedule, RankId(1)).empty());
+}
+
+TEST(DescribeTest, MarksTheCellInTheGrid) {
+  const Schedule schedule =
+      Read(With(kSound, {{"0F1 0SF1[h>r1] 0RB0[h<r1] 0B0 0RB1[h<r1] 0B1",
+                          "0RB0[h<r1] 0RB1[h<r1] 0B0 0F1 0SF1[h>r1] 0B1"}}));
+  const std::vector<Violation> violations = Verify(schedule);
+  ASSERT_EQ(violations.size(), 1u);
+  EXPECT_EQ(Describe(schedule, violations[0]),
+            "deadlock_free: r0 action 3: wait cycle: r0 at 0RB1[h<r1] waits "
+            "for 1SB1[h>r0] of r1; r1 at 1RF1[h<r0] waits for 0SF1[h>r1] of "
+            "r0\n"
+            R"(step  r0            r1
+   0  0F0           .
+   1  0SF0[h>r1]    .
+   2  .             1RF0[h<r0]
+   3  .             1F0
+   4  .             1B0
+   5  .             1SB0[h>r0]
+   6  0RB0[h<r1]    .
+   -  >0RB1[h<r1]<  1RF1[h<r0]
+   -  0B0           1F1
+   -  0F1           1B1
+   -  0SF1[h>r1]    1SB1[h>r0]
+   -  0B1           1SB*[w>r0]
+   -  0RB*[w<r1]    N
+   -  N             1U
+   -  0U            1RF*[w<r0]
+   -  0SF*[w>r1]    .
+)");
+}
+
+TEST(SoundOrErrorTest, CarriesTheFirstViolations) {
+  EXPECT_TRUE(SoundOrError(Read(kSound), {}).ok());
+  const Schedule schedule = Read(With(kSound, {{"0F0 ", "0F1 "}}));
+  const absl::Status status = SoundOrError(schedule, Verify(schedule));
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("complete: r0 action 2: 0F1 is there twice\nstep  r0"));
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("complete: r0: 0F0 is missing"));
+}
+
+}  // namespace
+}  // namespace penstock
