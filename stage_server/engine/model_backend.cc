@@ -1,0 +1,378 @@
+#include "stage_server/engine/model_backend.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/sha256.h"
+#include "base/status_macros.h"
+#include "models/graph/layer_kinds.h"
+#include "models/layers/init.h"
+#include "models/layers/torch_status.h"
+#include "stage_server/engine/learning_rate.h"
+
+namespace penstock {
+namespace {
+
+at::ScalarType ScalarTypeOf(DType dtype) {
+  switch (dtype) {
+    case DTYPE_BFLOAT16:
+      return at::kBFloat16;
+    case DTYPE_INT64:
+      return at::kLong;
+    default:
+      return at::kFloat;
+  }
+}
+
+template <typename T>
+bool ByLayer(const T& a, const T& b) {
+  return a.layer < b.layer;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<ModelBackend>> ModelBackend::Make(
+    RankPlan plan, Device& device) {
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckLearningRate(plan.job.learning_rate_schedule()));
+  PENSTOCK_ASSIGN_OR_RETURN(Optimizer optimizer,
+                            Optimizer::Make(plan.job.optimizer()));
+  std::unique_ptr<ModelBackend> backend(
+      new ModelBackend(std::move(plan), device, std::move(optimizer)));
+  PENSTOCK_RETURN_IF_ERROR(backend->OpenData());
+  PENSTOCK_RETURN_IF_ERROR(
+      CatchTorch("making the weights", [&]() -> absl::Status {
+        PENSTOCK_RETURN_IF_ERROR(backend->MakeBuffers());
+        PENSTOCK_RETURN_IF_ERROR(backend->MakeSites());
+        return backend->MakeModules();
+      }));
+  return backend;
+}
+
+absl::Status ModelBackend::OpenData() {
+  bool reads = false;
+  for (const RankStage& stage : plan_.stages) {
+    has_loss_ = has_loss_ || stage.loss_position.has_value();
+    for (const StageLayer& layer : stage.layers) {
+      for (const InputSource& source : layer.inputs) {
+        reads = reads || source.kind == InputSource::Kind::kTokens ||
+                source.kind == InputSource::Kind::kLabels;
+      }
+    }
+  }
+  if (has_loss_) losses_.resize(plan_.schedule.num_microbatches);
+  if (!reads) return absl::OkStatus();
+  TokenDataSpec spec;
+  spec.path = plan_.job.data().tokens();
+  spec.vocabulary = VocabularyOf(plan_.graph);
+  spec.sequence_length = plan_.job.data().sequence_length();
+  spec.batch_size = plan_.job.batch_size();
+  spec.microbatch_size = plan_.samples_per_microbatch();
+  spec.seed = plan_.job.seed();
+  PENSTOCK_ASSIGN_OR_RETURN(TokenData data, TokenData::Open(spec));
+  data_ = std::move(data);
+  return absl::OkStatus();
+}
+
+absl::Status ModelBackend::MakeBuffers() {
+  for (const RankStage& stage : plan_.stages) {
+    Part& part = parts_[stage.id];
+    std::vector<ParameterSpec> owned;
+    for (const StageLayer& layer : stage.layers) {
+      const int first = static_cast<int>(owned.size());
+      for (const ParameterSpec& parameter : layer.parameters) {
+        if (parameter.tied_to.empty()) owned.push_back(parameter);
+      }
+      part.owned.emplace_back(first, static_cast<int>(owned.size()) - first);
+    }
+    PENSTOCK_ASSIGN_OR_RETURN(
+        FlatBuffers buffers,
+        FlatBuffers::Make(std::move(owned), plan_.job.seed(), bfloat16(),
+                          optimizer_.num_moments(), device_));
+    part.buffers.emplace(std::move(buffers));
+  }
+  return absl::OkStatus();
+}
+
+std::optional<std::pair<const ModelBackend::Part*, int>>
+ModelBackend::FindOwned(const std::string& parameter) const {
+  for (const auto& [id, part] : parts_) {
+    const std::vector<ParameterSpec>& specs = part.buffers->parameters();
+    for (size_t i = 0; i < specs.size(); ++i) {
+      if (specs[i].name == parameter) {
+        return std::pair(&part, static_cast<int>(i));
+      }
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status ModelBackend::MakeSites() {
+  for (const TiedSite& site : plan_.tied_sites) {
+    SiteTensors& tensors = sites_.emplace_back();
+    if (const auto owner = FindOwned(site.owner_parameter)) {
+      tensors.owner_gradient = owner->first->buffers->Gradient(owner->second);
+      tensors.owner_weight = owner->first->buffers->WeightLeaf(owner->second);
+    }
+    if (plan_.RankOf(site.user_stage) != plan_.rank) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(
+        const std::vector<ParameterSpec> specs,
+        ParametersOf(plan_.graph.layers[site.user_layer]));
+    for (const ParameterSpec& spec : specs) {
+      if (spec.name != site.user_parameter) continue;
+      const at::TensorOptions options =
+          at::TensorOptions().dtype(at::kFloat).device(device_.torch_device());
+      tensors.gradient = at::zeros(spec.shape, options);
+      if (tensors.owner_weight.defined()) {
+        tensors.weight = tensors.owner_weight.detach().requires_grad_();
+        continue;
+      }
+      const at::Tensor drawn = at::empty(spec.shape, at::kFloat);
+      PENSTOCK_RETURN_IF_ERROR(InitialValue(spec, plan_.job.seed(), drawn));
+      tensors.weight =
+          drawn.to(options.dtype(bfloat16() ? at::kBFloat16 : at::kFloat))
+              .requires_grad_();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBackend::MakeModules() {
+  for (const RankStage& stage : plan_.stages) {
+    Part& part = parts_[stage.id];
+    std::vector<LayerTensors> tensors;
+    int owned = 0;
+    for (const StageLayer& layer : stage.layers) {
+      LayerTensors& one = tensors.emplace_back();
+      for (const ParameterSpec& parameter : layer.parameters) {
+        if (parameter.tied_to.empty()) {
+          one.weights.push_back(part.buffers->WeightLeaf(owned));
+          one.gradients.push_back(part.buffers->Gradient(owned));
+          ++owned;
+          continue;
+        }
+        for (size_t i = 0; i < sites_.size(); ++i) {
+          if (plan_.tied_sites[i].user_parameter != parameter.name) continue;
+          one.weights.push_back(sites_[i].weight);
+          one.gradients.push_back(sites_[i].gradient);
+        }
+      }
+    }
+    PENSTOCK_ASSIGN_OR_RETURN(
+        StageModule module,
+        StageModule::Make(plan_, stage, std::move(tensors)));
+    part.module.emplace(std::move(module));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBackend::BeginStep(int64_t update) {
+  update_ = update;
+  learning_rate_ = LearningRate(plan_.job.learning_rate_schedule(),
+                                plan_.job.optimizer().learning_rate(),
+                                plan_.job.steps(), update);
+  norm_.reset();
+  sites_added_ = false;
+  for (auto& [id, part] : parts_) part.module->BeginStep();
+  return absl::OkStatus();
+}
+
+absl::Status ModelBackend::Forward(StageId stage, MicrobatchId microbatch) {
+  Part& part = parts_.at(stage);
+  MicrobatchData data;
+  for (const StageLayer& layer : part.module->stage().layers) {
+    for (const InputSource& source : layer.inputs) {
+      if (source.kind == InputSource::Kind::kTokens && !data.tokens.defined()) {
+        PENSTOCK_ASSIGN_OR_RETURN(data.tokens,
+                                  data_->Tokens(update_, microbatch.value()));
+      } else if (source.kind == InputSource::Kind::kLabels &&
+                 !data.labels.defined()) {
+        PENSTOCK_ASSIGN_OR_RETURN(data.labels,
+                                  data_->Labels(update_, microbatch.value()));
+      }
+    }
+  }
+  const LayerContext context = {plan_.job.seed(), update_, microbatch.value(),
+                                /*training=*/true};
+  PENSTOCK_ASSIGN_OR_RETURN(const std::optional<float> loss,
+                            part.module->Forward(context, data, store_));
+  if (!loss.has_value()) return absl::OkStatus();
+  return RecordLoss(stage, microbatch, *loss);
+}
+
+absl::Status ModelBackend::RecordLoss(StageId stage, MicrobatchId microbatch,
+                                      float loss) {
+  losses_[microbatch.value()] = loss;
+  if (std::isfinite(loss)) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      "step ", update_ + 1, ", stage ", stage.value(), ", microbatch ",
+      microbatch.value(), ": the loss is ", loss,
+      "; a smaller learning rate, a warm-up or clip_norm may help"));
+}
+
+absl::Status ModelBackend::Backward(StageId stage, MicrobatchId microbatch) {
+  return parts_.at(stage).module->Backward(microbatch, store_);
+}
+
+absl::StatusOr<int> ModelBackend::SiteOf(EdgeId edge) const {
+  for (size_t i = 0; i < plan_.tied_sites.size(); ++i) {
+    if (plan_.tied_sites[i].edge == edge) return static_cast<int>(i);
+  }
+  return absl::InternalError(
+      absl::StrCat("edge ", edge.value(), " is of no tied weight"));
+}
+
+absl::StatusOr<at::Tensor> ModelBackend::Outgoing(const Action& send) {
+  const Direction direction = DirectionOf(send.op);
+  const Edge& edge = plan_.schedule.edges[send.edge.value()];
+  if (edge.kind == EdgeKind::kActivation) {
+    return store_.Take(direction, send.edge, send.microbatch);
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(send.edge));
+  return direction == Direction::kForward ? sites_[site].owner_weight.detach()
+                                          : sites_[site].gradient;
+}
+
+absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
+  const Edge& edge = plan_.schedule.edges[receive.edge.value()];
+  return CatchTorch(
+      "memory for a receive", [&]() -> absl::StatusOr<at::Tensor> {
+        if (edge.kind == EdgeKind::kActivation) {
+          const TensorSpec& spec = plan_.edge_tensors[receive.edge.value()];
+          return at::empty(
+              at::IntArrayRef(spec.shape().data(),
+                              static_cast<size_t>(spec.shape_size())),
+              at::TensorOptions()
+                  .dtype(ScalarTypeOf(spec.dtype()))
+                  .device(device_.torch_device()));
+        }
+        PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(receive.edge));
+        const at::Tensor& like = DirectionOf(receive.op) == Direction::kForward
+                                     ? sites_[site].weight
+                                     : sites_[site].owner_gradient;
+        return at::empty(like.sizes(), like.options());
+      });
+}
+
+absl::Status ModelBackend::Incoming(const Action& receive, at::Tensor tensor) {
+  const Edge& edge = plan_.schedule.edges[receive.edge.value()];
+  if (edge.kind == EdgeKind::kActivation) {
+    return store_.Put(DirectionOf(receive.op), receive.edge, receive.microbatch,
+                      std::move(tensor));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(receive.edge));
+  if (DirectionOf(receive.op) == Direction::kBackward) {
+    sites_[site].gradient = std::move(tensor);
+    return absl::OkStatus();
+  }
+  return CatchTorch("taking a tied weight", [&] {
+    const at::NoGradGuard no_grad;
+    sites_[site].weight.copy_(tensor);
+  });
+}
+
+absl::Status ModelBackend::AddSites() {
+  if (std::exchange(sites_added_, true)) return absl::OkStatus();
+  return CatchTorch("adding tied gradients", [&] {
+    const at::NoGradGuard no_grad;
+    for (const SiteTensors& site : sites_) {
+      if (site.owner_gradient.defined()) {
+        site.owner_gradient.add_(site.gradient);
+      }
+    }
+  });
+}
+
+absl::StatusOr<std::vector<LayerSquares>> ModelBackend::NormParts() {
+  PENSTOCK_RETURN_IF_ERROR(AddSites());
+  return CatchTorch("the gradient norm", [&] {
+    std::vector<LayerSquares> result;
+    for (const auto& [id, part] : parts_) {
+      const std::vector<StageLayer>& layers = part.module->stage().layers;
+      for (size_t i = 0; i < layers.size(); ++i) {
+        const auto [first, count] = part.owned[i];
+        if (count == 0) continue;
+        LayerSquares squares = {layers[i].layer, 0};
+        for (int j = first; j < first + count; ++j) {
+          squares.squares += device_.SumOfSquares(part.buffers->Gradient(j));
+        }
+        result.push_back(squares);
+      }
+    }
+    std::sort(result.begin(), result.end(), ByLayer<LayerSquares>);
+    return result;
+  });
+}
+
+absl::Status ModelBackend::SetNorm(const GlobalNorm& norm) {
+  norm_ = norm.norm;
+  if (!norm.broken_layer.has_value()) return absl::OkStatus();
+  const int layer = *norm.broken_layer;
+  return absl::FailedPreconditionError(absl::StrCat(
+      "step ", update_ + 1, ": a gradient of layer ", layer, " (",
+      plan_.graph.layers[layer].name,
+      ") is not finite; a smaller learning rate or a warm-up may help"));
+}
+
+absl::Status ModelBackend::Update(StageId stage) {
+  PENSTOCK_RETURN_IF_ERROR(AddSites());
+  Part& part = parts_.at(stage);
+  if (part.module->num_in_flight() > 0) {
+    return absl::InternalError(absl::StrCat(
+        "stage ", stage.value(), " has ", part.module->num_in_flight(),
+        " microbatches in flight, whose graphs read the weights to be "
+        "updated"));
+  }
+  return CatchTorch(absl::StrCat("update of stage ", stage.value()), [&] {
+    UpdateArguments arguments;
+    arguments.learning_rate = learning_rate_;
+    arguments.update = update_;
+    arguments.gradient_scale =
+        norm_.has_value() ? ClipScale(*norm_, optimizer_.clip_norm()) : 1.0f;
+    part.buffers->Update(optimizer_, arguments, device_);
+    device_.Synchronize();
+  });
+}
+
+std::optional<double> ModelBackend::MeanLoss() const {
+  if (!has_loss_) return std::nullopt;
+  double sum = 0;
+  for (const float loss : losses_) sum += loss;
+  return sum / static_cast<double>(losses_.size());
+}
+
+int64_t ModelBackend::tokens_per_step() const {
+  return has_loss_ ? int64_t{plan_.job.batch_size()} *
+                         plan_.job.data().sequence_length()
+                   : 0;
+}
+
+std::vector<LayerDigestResult> ModelBackend::Digests() const {
+  std::vector<LayerDigestResult> digests;
+  for (const auto& [id, part] : parts_) {
+    const std::vector<StageLayer>& layers = part.module->stage().layers;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const auto [first, count] = part.owned[i];
+      if (count == 0) continue;
+      Sha256 hash;
+      for (int j = first; j < first + count; ++j) {
+        const at::Tensor master = part.buffers->Master(j).cpu();
+        hash.Update(master.const_data_ptr(),
+                    static_cast<size_t>(master.nbytes()));
+      }
+      digests.push_back({layers[i].layer,
+                         plan_.graph.layers[layers[i].layer].name,
+                         hash.Finish()});
+    }
+  }
+  std::sort(digests.begin(), digests.end(), ByLayer<LayerDigestResult>);
+  return digests;
+}
+
+}  // namespace penstock

@@ -1,0 +1,114 @@
+#ifndef PENSTOCK_STAGE_SERVER_ENGINE_MODEL_BACKEND_H_
+#define PENSTOCK_STAGE_SERVER_ENGINE_MODEL_BACKEND_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/data/token_data.h"
+#include "stage_server/engine/activation_store.h"
+#include "stage_server/engine/device.h"
+#include "stage_server/engine/engine.h"
+#include "stage_server/engine/flat_buffers.h"
+#include "stage_server/engine/optimizer.h"
+#include "stage_server/engine/rank_plan.h"
+#include "stage_server/engine/stage_backend.h"
+#include "stage_server/engine/stage_module.h"
+
+namespace penstock {
+
+// The layers of one rank with their weights and optimizer state.
+//
+// Tied weights: each site has a main gradient of its own. Before the norm (or
+// the update, without one) the owner's gets the sites added in layer order,
+// whether they came over an edge or lie here. A user on the owner's rank reads
+// the owner's memory; elsewhere it has a copy, replaced once a step.
+class ModelBackend : public StageBackend {
+ public:
+  // Draws weights and opens the data if a layer of the rank reads it.
+  //   as TokenData::Open, Layer::Make, Optimizer::Make; RESOURCE_EXHAUSTED.
+  static absl::StatusOr<std::unique_ptr<ModelBackend>> Make(RankPlan plan,
+                                                            Device& device);
+
+  absl::Status BeginStep(int64_t update) override;
+  absl::Status Forward(StageId stage, MicrobatchId microbatch) override;
+  absl::Status Backward(StageId stage, MicrobatchId microbatch) override;
+  absl::StatusOr<at::Tensor> Outgoing(const Action& send) override;
+  absl::StatusOr<at::Tensor> Buffer(const Action& receive) override;
+  absl::Status Incoming(const Action& receive, at::Tensor tensor) override;
+  absl::StatusOr<std::vector<LayerSquares>> NormParts() override;
+  absl::Status SetNorm(const GlobalNorm& norm) override;
+  absl::Status Update(StageId stage) override;
+
+  // Of the step just run: mean over the microbatches, added in their order;
+  // only where the loss is computed.
+  std::optional<double> MeanLoss() const;
+  std::optional<double> gradient_norm() const { return norm_; }
+  double learning_rate() const { return learning_rate_; }
+  // Of the whole job in one step.
+  int64_t tokens_per_step() const;
+
+  std::vector<LayerDigestResult> Digests() const;
+
+ private:
+  // One stage of this rank.
+  struct Part {
+    std::optional<FlatBuffers> buffers;
+    // By position of the layer in the stage: index of its first parameter in
+    // `buffers`, and how many it owns.
+    std::vector<std::pair<int, int>> owned;
+    std::optional<StageModule> module;
+  };
+  // Where a tied use's gradient is, and its owner's.
+  struct SiteTensors {
+    // Here: the site's main gradient and, where the owner is elsewhere, the
+    // copy of its weight.
+    at::Tensor gradient;
+    at::Tensor weight;
+    // The owner, where it is on this rank.
+    at::Tensor owner_gradient;
+    at::Tensor owner_weight;
+  };
+
+  ModelBackend(RankPlan plan, Device& device, Optimizer optimizer)
+      : plan_(std::move(plan)),
+        device_(device),
+        optimizer_(std::move(optimizer)),
+        store_(static_cast<int>(plan_.schedule.edges.size()),
+               plan_.schedule.num_microbatches) {}
+
+  absl::Status MakeBuffers();
+  absl::Status MakeSites();
+  absl::Status MakeModules();
+  absl::Status OpenData();
+  std::optional<std::pair<const Part*, int>> FindOwned(
+      const std::string& parameter) const;
+  bool bfloat16() const { return plan_.job.dtype() == "bfloat16"; }
+  absl::StatusOr<int> SiteOf(EdgeId edge) const;
+  absl::Status AddSites();
+  absl::Status RecordLoss(StageId stage, MicrobatchId microbatch, float loss);
+
+  const RankPlan plan_;
+  Device& device_;
+  const Optimizer optimizer_;
+  ActivationStore store_;
+  std::map<StageId, Part> parts_;
+  // By index in plan_.tied_sites.
+  std::vector<SiteTensors> sites_;
+  std::optional<TokenData> data_;
+  bool has_loss_ = false;
+
+  int64_t update_ = 0;
+  double learning_rate_ = 0;
+  // By microbatch.
+  std::vector<float> losses_;
+  std::optional<double> norm_;
+  bool sites_added_ = false;
+};
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_STAGE_SERVER_ENGINE_MODEL_BACKEND_H_

@@ -1,0 +1,293 @@
+#include "stage_server/engine/rank_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "models/graph/layer_kinds.h"
+#include "models/zoo/zoo.h"
+#include "schedule/ir/schedule_proto.h"
+#include "stage_server/engine/list_check.h"
+
+namespace penstock {
+namespace {
+
+// The stage of each layer of the graph; index is the layer.
+using StageOfLayer = std::vector<StageId>;
+
+absl::StatusOr<Graph> GraphOf(const Job& job, int num_microbatches) {
+  if (num_microbatches < 1 || job.batch_size() < 1 ||
+      job.batch_size() % num_microbatches != 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "plan: a batch of ", job.batch_size(), " in ", num_microbatches,
+        " microbatches, want a multiple of at least one"));
+  }
+  ModelRequest request;
+  request.preset = job.model().preset();
+  request.overrides = {job.model().overrides().begin(),
+                       job.model().overrides().end()};
+  request.microbatch_size = job.batch_size() / num_microbatches;
+  request.sequence_length = job.data().sequence_length();
+  return MakeModel(request);
+}
+
+absl::Status CheckShape(const Plan& plan, const Schedule& schedule,
+                        RankId rank) {
+  if (rank.value() < 0 || rank.value() >= schedule.num_ranks()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "plan: rank ", rank.value(), " of ", schedule.num_ranks(), " ranks"));
+  }
+  if (plan.stages_size() != schedule.num_stages() ||
+      plan.edge_tensors_size() != static_cast<int>(schedule.edges.size())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "plan: ", plan.stages_size(), " stages and ", plan.edge_tensors_size(),
+        " edge tensors for a schedule of ", schedule.num_stages(),
+        " stages and ", schedule.edges.size(), " edges"));
+  }
+  for (int stage = 0; stage < schedule.num_stages(); ++stage) {
+    const std::vector<RankId>& ranks = schedule.placement[stage];
+    if (ranks.size() == 1 && ranks[0].value() < schedule.num_ranks()) continue;
+    return absl::UnimplementedError(absl::StrCat(
+        "plan: stage ", stage, " is on ", ranks.size(),
+        " ranks; this engine runs a stage on one of ", schedule.num_ranks()));
+  }
+  for (size_t i = 0; i < schedule.edges.size(); ++i) {
+    const Edge& edge = schedule.edges[i];
+    if (edge.from.value() < schedule.num_stages() &&
+        edge.to.value() < schedule.num_stages()) {
+      continue;
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: edge ", i, " (", edge.tensor, ") joins stages ",
+                     edge.from.value(), " and ", edge.to.value(), " of ",
+                     schedule.num_stages()));
+  }
+  return absl::OkStatus();
+}
+
+// Every layer in exactly one stage, in graph order there.
+absl::StatusOr<StageOfLayer> StagesOfLayers(const Plan& plan,
+                                            const Graph& graph) {
+  std::map<std::string, int> index;
+  for (size_t i = 0; i < graph.layers.size(); ++i) {
+    index[graph.layers[i].name] = static_cast<int>(i);
+  }
+  StageOfLayer stages(graph.layers.size());
+  for (int stage = 0; stage < plan.stages_size(); ++stage) {
+    int last = -1;
+    for (const std::string& name : plan.stages(stage).layers()) {
+      const auto found = index.find(name);
+      const std::string where =
+          absl::StrCat("plan: stage ", stage, ", layer \"", name, "\": ");
+      if (found == index.end()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(where, "model ", graph.name, " has no such layer"));
+      }
+      if (stages[found->second] != StageId()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(where, "it is in stage ",
+                         stages[found->second].value(), " already"));
+      }
+      if (found->second < last) {
+        return absl::InvalidArgumentError(
+            absl::StrCat(where, "it comes before \"", graph.layers[last].name,
+                         "\" in the model"));
+      }
+      last = found->second;
+      stages[last] = StageId(stage);
+    }
+  }
+  for (size_t i = 0; i < stages.size(); ++i) {
+    if (stages[i] != StageId()) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "plan: layer \"", graph.layers[i].name, "\" is in no stage"));
+  }
+  return stages;
+}
+
+// What is fixed while stages are resolved.
+struct Context {
+  const RankPlan& plan;
+  const StageOfLayer& stage_of;
+  const std::map<std::string, TensorShape>& shapes;
+};
+
+absl::Status CheckEdgeTensor(const Context& context, EdgeId id) {
+  const Edge& edge = context.plan.schedule.edges[id.value()];
+  const TensorSpec& got = context.plan.edge_tensors[id.value()];
+  const std::string where =
+      absl::StrCat("plan: edge ", id.value(), " (", edge.tensor, "): ");
+  const auto found = context.shapes.find(edge.tensor);
+  if (found == context.shapes.end()) {
+    return absl::InvalidArgumentError(absl::StrCat(where, "no layer makes it"));
+  }
+  const TensorShape& want = found->second;
+  const DType activation =
+      context.plan.job.dtype() == "bfloat16" ? DTYPE_BFLOAT16 : DTYPE_FLOAT32;
+  const DType dtype =
+      want.element_type == ElementType::kInt64 ? DTYPE_INT64 : activation;
+  const std::vector<int64_t> shape(got.shape().begin(), got.shape().end());
+  if (got.dtype() == dtype && shape == want.shape) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      where, "is ", DType_Name(got.dtype()), " [", absl::StrJoin(shape, ", "),
+      "], the layer makes ", DType_Name(dtype), " [",
+      absl::StrJoin(want.shape, ", "), "]"));
+}
+
+absl::StatusOr<InputSource> SourceOf(const Context& context,
+                                     const RankStage& stage,
+                                     const std::string& input) {
+  if (input == "tokens") return InputSource{InputSource::Kind::kTokens, 0};
+  if (input == "labels") return InputSource{InputSource::Kind::kLabels, 0};
+  for (size_t i = 0; i < stage.layers.size(); ++i) {
+    if (context.plan.graph.layers[stage.layers[i].layer].name == input) {
+      return InputSource{InputSource::Kind::kLayer, static_cast<int>(i)};
+    }
+  }
+  for (size_t i = 0; i < stage.in_edges.size(); ++i) {
+    const EdgeId edge = stage.in_edges[i].edge;
+    if (context.plan.schedule.edges[edge.value()].tensor == input) {
+      return InputSource{InputSource::Kind::kEdge, static_cast<int>(i)};
+    }
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("its input \"", input, "\" is neither made in stage ",
+                   stage.id.value(), " nor on an edge to it"));
+}
+
+absl::Status AddLayers(const Context& context, RankStage* stage) {
+  const Graph& graph = context.plan.graph;
+  for (size_t i = 0; i < graph.layers.size(); ++i) {
+    if (context.stage_of[i] != stage->id) continue;
+    const LayerSpec& spec = graph.layers[i];
+    StageLayer layer;
+    layer.layer = static_cast<int>(i);
+    PENSTOCK_ASSIGN_OR_RETURN(layer.parameters, ParametersOf(spec));
+    for (const std::string& input : spec.inputs) {
+      absl::StatusOr<InputSource> source = SourceOf(context, *stage, input);
+      if (!source.ok()) {
+        return WithContext(source.status(),
+                           absl::StrCat("plan: layer \"", spec.name, "\""));
+      }
+      layer.inputs.push_back(*source);
+    }
+    if (i + 1 == graph.layers.size()) {
+      stage->loss_position = static_cast<int>(stage->layers.size());
+    }
+    stage->layers.push_back(std::move(layer));
+  }
+  if (stage->layers.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("plan: stage ", stage->id.value(), " has no layers"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<RankStage> ResolveStage(const Context& context, StageId id) {
+  RankStage stage;
+  stage.id = id;
+  const std::vector<Edge>& edges = context.plan.schedule.edges;
+  for (int i = 0; i < static_cast<int>(edges.size()); ++i) {
+    if (edges[i].kind != EdgeKind::kActivation || edges[i].to != id) continue;
+    PENSTOCK_RETURN_IF_ERROR(CheckEdgeTensor(context, EdgeId(i)));
+    stage.in_edges.push_back({EdgeId(i), 0, edges[i].from});
+  }
+  PENSTOCK_RETURN_IF_ERROR(AddLayers(context, &stage));
+  for (int i = 0; i < static_cast<int>(edges.size()); ++i) {
+    if (edges[i].kind != EdgeKind::kActivation || edges[i].from != id) continue;
+    PENSTOCK_RETURN_IF_ERROR(CheckEdgeTensor(context, EdgeId(i)));
+    absl::StatusOr<InputSource> source =
+        SourceOf(context, stage, edges[i].tensor);
+    if (!source.ok() || source->kind != InputSource::Kind::kLayer) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("plan: edge ", i, " (", edges[i].tensor, "): stage ",
+                       id.value(), " does not make it"));
+    }
+    stage.out_edges.push_back({EdgeId(i), source->index, edges[i].to});
+  }
+  return stage;
+}
+
+// The n-th of equal edges is for the n-th use that the user's stage makes of
+// the parameter.
+absl::StatusOr<EdgeId> TiedEdge(const RankPlan& plan, const TiedSite& site,
+                                int use) {
+  const std::vector<Edge>& edges = plan.schedule.edges;
+  const Edge want = {EdgeKind::kTiedWeight, site.owner_parameter,
+                     site.owner_stage, site.user_stage};
+  for (int i = 0; i < static_cast<int>(edges.size()); ++i) {
+    if (edges[i] == want && use-- == 0) return EdgeId(i);
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("plan: no edge for \"", site.owner_parameter,
+                   "\" from stage ", site.owner_stage.value(),
+                   ", which owns it, to stage ", site.user_stage.value(),
+                   ", where \"", site.user_parameter, "\" is tied to it"));
+}
+
+absl::Status AddTiedSites(const StageOfLayer& stage_of, RankPlan* plan) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<TiedUse> uses,
+                            TiedUses(plan->graph));
+  std::map<std::pair<std::string, StageId>, int> count;
+  for (const TiedUse& use : uses) {
+    TiedSite site = {use.owner_parameter,
+                     use.user_parameter,
+                     use.owner_layer,
+                     use.user_layer,
+                     stage_of[use.owner_layer],
+                     stage_of[use.user_layer],
+                     std::nullopt};
+    if (plan->RankOf(site.owner_stage) != plan->RankOf(site.user_stage)) {
+      const int index = count[{site.owner_parameter, site.user_stage}]++;
+      PENSTOCK_ASSIGN_OR_RETURN(site.edge, TiedEdge(*plan, site, index));
+    }
+    plan->tied_sites.push_back(std::move(site));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
+  RankPlan resolved;
+  resolved.rank = rank;
+  resolved.job = plan.job();
+  if (const std::string& dtype = plan.job().dtype();
+      dtype != "float32" && dtype != "bfloat16") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "plan: dtype is \"", dtype, "\", want float32 or bfloat16"));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(resolved.schedule, FromProto(plan.schedule()));
+  PENSTOCK_RETURN_IF_ERROR(CheckShape(plan, resolved.schedule, rank));
+  resolved.edge_tensors = {plan.edge_tensors().begin(),
+                           plan.edge_tensors().end()};
+  PENSTOCK_ASSIGN_OR_RETURN(
+      resolved.graph, GraphOf(plan.job(), resolved.schedule.num_microbatches));
+  PENSTOCK_ASSIGN_OR_RETURN(const StageOfLayer stage_of,
+                            StagesOfLayers(plan, resolved.graph));
+  PENSTOCK_ASSIGN_OR_RETURN(const auto shapes, InferShapes(resolved.graph));
+  const Context context = {resolved, stage_of, shapes};
+  for (int stage = 0; stage < resolved.schedule.num_stages(); ++stage) {
+    if (resolved.RankOf(StageId(stage)) != rank) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(RankStage one,
+                              ResolveStage(context, StageId(stage)));
+    resolved.stages.push_back(std::move(one));
+  }
+  PENSTOCK_RETURN_IF_ERROR(AddTiedSites(stage_of, &resolved));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<int64_t> counts,
+                            ParameterCounts(resolved.graph));
+  resolved.owned_layers.resize(resolved.schedule.num_ranks());
+  for (size_t i = 0; i < counts.size(); ++i) {
+    if (counts[i] == 0) continue;
+    resolved.owned_layers[resolved.RankOf(stage_of[i]).value()].push_back(
+        static_cast<int>(i));
+  }
+  PENSTOCK_RETURN_IF_ERROR(CheckList(resolved));
+  return resolved;
+}
+
+}  // namespace penstock

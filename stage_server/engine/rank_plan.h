@@ -1,0 +1,106 @@
+#ifndef PENSTOCK_STAGE_SERVER_ENGINE_RANK_PLAN_H_
+#define PENSTOCK_STAGE_SERVER_ENGINE_RANK_PLAN_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "base/ids.h"
+#include "models/graph/graph.h"
+#include "proto/plan.pb.h"
+#include "schedule/ir/schedule.h"
+
+namespace penstock {
+
+// What one rank's engine is made of, resolved from plan and model: names are
+// indices here, and everything fits. Plain values; no tensor.
+
+// Where a layer finds one of its inputs.
+struct InputSource {
+  enum class Kind {
+    kTokens,
+    kLabels,
+    kLayer,  // index: position of an earlier layer in the same stage
+    kEdge,   // index: of RankStage::in_edges
+  };
+  Kind kind = Kind::kTokens;
+  int index = 0;
+
+  friend bool operator==(const InputSource&, const InputSource&) = default;
+};
+
+struct StageLayer {
+  // Index in the graph.
+  int layer = 0;
+  std::vector<ParameterSpec> parameters;
+  std::vector<InputSource> inputs;
+};
+
+// An activation edge as one of its two stages sees it.
+struct StageEdge {
+  EdgeId edge;
+  // Of an outgoing edge: position, in the stage, of the layer that makes it.
+  int layer_position = 0;
+  // At the other end.
+  StageId other;
+};
+
+struct RankStage {
+  StageId id;
+  // In graph order.
+  std::vector<StageLayer> layers;
+  // By edge index.
+  std::vector<StageEdge> in_edges;
+  std::vector<StageEdge> out_edges;
+  // Position of the loss in `layers`.
+  std::optional<int> loss_position;
+};
+
+// A use of a parameter by a layer that does not own it.
+struct TiedSite {
+  std::string owner_parameter;
+  std::string user_parameter;
+  int owner_layer = 0;
+  int user_layer = 0;
+  StageId owner_stage;
+  StageId user_stage;
+  // Between the two stages where they are on different ranks; without a value
+  // the rank makes the sum by itself.
+  std::optional<EdgeId> edge;
+};
+
+struct RankPlan {
+  RankId rank;
+  Job job;
+  Graph graph;
+  // With only this rank's list; the others' are empty.
+  Schedule schedule;
+  std::vector<TensorSpec> edge_tensors;
+  // This rank's, ascending.
+  std::vector<RankStage> stages;
+  // Of the whole model, in layer order of the users.
+  std::vector<TiedSite> tied_sites;
+  // Index is the rank: layers that own parameters, ascending.
+  std::vector<std::vector<int>> owned_layers;
+
+  const std::vector<Action>& actions() const {
+    return schedule.ranks[rank.value()];
+  }
+  // The rank of a stage.
+  RankId RankOf(StageId stage) const {
+    return schedule.placement[stage.value()][0];
+  }
+  int64_t samples_per_microbatch() const { return graph.microbatch_size; }
+};
+
+// Pure: no file is read.
+//   INVALID_ARGUMENT  plan, model and rank do not fit together, or the list is
+//                     not sound (list_check.h); says where.
+//   UNIMPLEMENTED     a stage on several ranks.
+absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_STAGE_SERVER_ENGINE_RANK_PLAN_H_

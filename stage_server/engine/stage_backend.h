@@ -1,0 +1,53 @@
+#ifndef PENSTOCK_STAGE_SERVER_ENGINE_STAGE_BACKEND_H_
+#define PENSTOCK_STAGE_SERVER_ENGINE_STAGE_BACKEND_H_
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/ids.h"
+#include "schedule/ir/action.h"
+#include "stage_server/engine/gradient_norm.h"
+
+namespace penstock {
+
+// What the interpreter asks of a rank's stages: to compute, to hand over what
+// a send takes, to take what a receive brought. The interpreter knows nothing
+// of layers or optimizers, a backend nothing of channels and order.
+//
+// Used by the executor thread alone. After an error it is of no more use.
+class StageBackend {
+ public:
+  virtual ~StageBackend() = default;
+
+  // Before the first action of a step; `update` counts from 0.
+  virtual absl::Status BeginStep(int64_t update) = 0;
+
+  virtual absl::Status Forward(StageId stage, MicrobatchId microbatch) = 0;
+  virtual absl::Status Backward(StageId stage, MicrobatchId microbatch) = 0;
+
+  // What a send carries: contiguous; nobody writes to it before the step ends.
+  virtual absl::StatusOr<at::Tensor> Outgoing(const Action& send) = 0;
+
+  // New memory for what a receive brings: contiguous. May be asked for long
+  // before `Incoming`, and in the list's order.
+  virtual absl::StatusOr<at::Tensor> Buffer(const Action& receive) = 0;
+
+  // What came.
+  virtual absl::Status Incoming(const Action& receive, at::Tensor tensor) = 0;
+
+  // This rank's part of the norm, by layer; the step's gradients are complete.
+  virtual absl::StatusOr<std::vector<LayerSquares>> NormParts() = 0;
+  // What the ranks agreed on.
+  //   FAILED_PRECONDITION  a gradient is not finite; names its layer.
+  virtual absl::Status SetNorm(const GlobalNorm& norm) = 0;
+
+  virtual absl::Status Update(StageId stage) = 0;
+};
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_STAGE_SERVER_ENGINE_STAGE_BACKEND_H_
