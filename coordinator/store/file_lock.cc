@@ -23,7 +23,7 @@ absl::StatusOr<FileLock> FileLock::Take(const std::string& path) {
     if (error != EWOULDBLOCK) return ErrnoStatus(error, "lock", path);
     const std::string owner = ReadFile(path).value_or("");
     return absl::FailedPreconditionError(
-        absl::StrCat("taken by process ", absl::StripAsciiWhitespace(owner),
+        absl::StrCat("in use by another coordinator, process ", absl::StripAsciiWhitespace(owner),
                      " (", path, ")"));
   }
   const std::string pid = absl::StrCat(getpid(), "\n");

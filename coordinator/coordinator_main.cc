@@ -1,0 +1,241 @@
+// penstock-coordinator: owns jobs, plans and epochs of one training cluster.
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <iostream>
+#include <random>
+#include <string>
+#include <utility>
+
+#include "CLI/CLI.hpp"
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/time.h"
+#include "base/file.h"
+#include "base/mutex.h"
+#include "base/version.h"
+#include "coordinator/service/loop.h"
+#include "coordinator/service/server.h"
+#include "coordinator/store/sqlite_store.h"
+#include "spdlog/sinks/stdout_color_sinks.h"
+#include "spdlog/spdlog.h"
+
+namespace penstock {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+// Somebody else has the port or the store.
+constexpr int kExitUnavailable = 69;
+
+constexpr char kExamples[] = R"(
+Examples:
+  penstock-coordinator
+      serves this machine on 127.0.0.1:7070
+  penstock-coordinator --listen 0.0.0.0:7070 --insecure
+      serves a trusted network, without TLS
+  penstock-coordinator --listen 127.0.0.1:0 --address-file run/address
+      takes a free port and says which
+
+Exit status: 0 stopped by SIGTERM or SIGINT, 2 wrong usage, 69 the port or the
+store is in use, 1 anything else.)";
+
+struct Flags {
+  std::string listen = "127.0.0.1:7070";
+  std::string store;
+  std::string address_file;
+  bool insecure = false;
+  bool exit_with_parent = false;
+  Timing timing;
+};
+
+std::string DefaultStore() {
+  const char* state = getenv("XDG_STATE_HOME");
+  const char* home = getenv("HOME");
+  const std::string base =
+      state != nullptr && *state != '\0'
+          ? state
+          : absl::StrCat(home == nullptr ? "" : home, "/.local/state");
+  return base + "/penstock/coordinator.db";
+}
+
+void AddDuration(CLI::App& app, const std::string& name,
+                 absl::Duration& duration, const std::string& doc) {
+  app.add_option_function<std::string>(
+         name,
+         [&duration, name](const std::string& text) {
+           if (!absl::ParseDuration(text, &duration) ||
+               duration <= absl::ZeroDuration()) {
+             throw CLI::ValidationError(
+                 name, "\"" + text + "\" is no duration; write 500ms, 3s, 30m");
+           }
+         },
+         doc + " [" + absl::FormatDuration(duration) + "]")
+      ->type_name("DURATION");
+}
+
+void AddFlags(CLI::App& app, Flags& flags) {
+  app.set_version_flag("--version",
+                       std::string("penstock-coordinator ") + kBuildVersion);
+  app.add_option("--listen", flags.listen,
+                 "host:port to serve on; port 0 takes a free one "
+                 "[127.0.0.1:7070]")
+      ->type_name("ADDRESS");
+  app.add_option("--store", flags.store,
+                 "SQLite file that keeps jobs and servers "
+                 "[$XDG_STATE_HOME/penstock/coordinator.db]")
+      ->type_name("FILE");
+  app.add_option("--address-file", flags.address_file,
+                 "write the bound address here once serving; removed at exit")
+      ->type_name("FILE");
+  app.add_flag("--insecure", flags.insecure,
+               "serve on an address that other machines can reach; there is no "
+               "TLS");
+  AddDuration(app, "--heartbeat", flags.timing.heartbeat,
+              "how often stage servers are to be heard");
+  AddDuration(app, "--suspect-after", flags.timing.suspect_after,
+              "silence after which a server is SUSPECT");
+  AddDuration(app, "--lost-after", flags.timing.lost_after,
+              "silence after which a server is LOST and its job fails");
+  AddDuration(app, "--grace", flags.timing.grace,
+              "how long stage servers go on without a coordinator");
+  app.add_flag("--exit-with-parent", flags.exit_with_parent,
+               "stop when the process that started this one ends");
+  app.footer(kExamples);
+}
+
+absl::Status CheckFlags(const Flags& flags) {
+  const absl::StatusOr<HostPort> where = ParseHostPort(flags.listen);
+  if (!where.ok()) return where.status();
+  if (!IsLoopback(where->host) && !flags.insecure) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--listen ", flags.listen,
+        " can be reached by other machines, and "
+        "there is no TLS; add --insecure if everyone there may run jobs"));
+  }
+  const Timing& timing = flags.timing;
+  if (timing.heartbeat < timing.suspect_after &&
+      timing.suspect_after < timing.lost_after) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      "--heartbeat must be less than --suspect-after, and that less than "
+      "--lost-after");
+}
+
+// From the system's source of randomness; fit for secrets.
+std::string RandomHex(int digits) {
+  std::random_device device;
+  std::string hex;
+  while (static_cast<int>(hex.size()) < digits) {
+    absl::StrAppendFormat(&hex, "%08x", device());
+  }
+  hex.resize(digits);
+  return hex;
+}
+
+int Fail(const absl::Status& status, int code) {
+  std::cerr << "penstock-coordinator: " << status.message() << "\n";
+  return code;
+}
+
+int ExitCodeOf(const absl::Status& status) {
+  return absl::IsFailedPrecondition(status) || absl::IsUnavailable(status)
+             ? kExitUnavailable
+             : kExitFailed;
+}
+
+// Threads that start later inherit the mask, so only `WaitForSignal` sees them.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+absl::Status StopWithParent() {
+  const pid_t parent = getppid();
+  if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
+    return ErrnoStatus(errno, "watch", "the parent process");
+  }
+  // It may have ended before that.
+  if (getppid() != parent || parent == 1) {
+    return absl::CancelledError("the parent process has ended");
+  }
+  return absl::OkStatus();
+}
+
+// Serves until a signal, or until the loop gives up.
+absl::Status Serve(const Flags& flags, const sigset_t& signals) {
+  absl::StatusOr<std::unique_ptr<StateStore>> store =
+      OpenSqliteStore(flags.store.empty() ? DefaultStore() : flags.store);
+  if (!store.ok()) return store.status();
+  Mutex mutex;
+  absl::Status gave_up;
+  Loop::Options options;
+  options.timing = flags.timing;
+  options.build_version = kBuildVersion;
+  options.cluster_secret = RandomHex(64);
+  options.on_stop = [&mutex, &gave_up](const absl::Status& why) {
+    {
+      const MutexLock lock(&mutex);
+      gave_up = why;
+    }
+    kill(getpid(), SIGTERM);
+  };
+  absl::StatusOr<std::unique_ptr<Loop>> loop =
+      Loop::Start(*std::move(store), std::move(options));
+  if (!loop.ok()) return loop.status();
+  absl::StatusOr<std::unique_ptr<CoordinatorServer>> server =
+      CoordinatorServer::Start(flags.listen, **loop,
+                               [] { return RandomHex(12); });
+  if (!server.ok()) return server.status();
+  spdlog::info("serving on {}, build {}", (*server)->address(), kBuildVersion);
+  if (!flags.address_file.empty()) {
+    const absl::Status written =
+        WriteFileAtomically(flags.address_file, (*server)->address() + "\n");
+    if (!written.ok()) return written;
+  }
+  int signal = 0;
+  sigwait(&signals, &signal);
+  (*server)->Stop(absl::UnavailableError("the coordinator is stopping"));
+  if (!flags.address_file.empty()) unlink(flags.address_file.c_str());
+  const MutexLock lock(&mutex);
+  if (gave_up.ok()) spdlog::info("stopped; running jobs go on without it");
+  return gave_up;
+}
+
+int Main(int argc, char** argv) {
+  Flags flags;
+  CLI::App app("Owns the jobs, plans and stage servers of a Penstock cluster.",
+               "penstock-coordinator");
+  AddFlags(app, flags);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : kExitUsage;
+  }
+  if (const absl::Status status = CheckFlags(flags); !status.ok()) {
+    return Fail(status, kExitUsage);
+  }
+  spdlog::set_default_logger(spdlog::stderr_color_mt("coordinator"));
+  const sigset_t signals = BlockStopSignals();
+  if (flags.exit_with_parent) {
+    if (const absl::Status status = StopWithParent(); !status.ok()) {
+      return Fail(status, kExitFailed);
+    }
+  }
+  const absl::Status status = Serve(flags, signals);
+  return status.ok() ? 0 : Fail(status, ExitCodeOf(status));
+}
+
+}  // namespace
+}  // namespace penstock
+
+int main(int argc, char** argv) { return penstock::Main(argc, argv); }

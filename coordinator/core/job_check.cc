@@ -1,0 +1,140 @@
+#include "coordinator/core/job_check.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "base/suggest.h"
+
+namespace penstock {
+namespace {
+
+// As many divisors as help to choose.
+constexpr size_t kShownDivisors = 12;
+constexpr size_t kMaxNameLength = 63;
+
+absl::Status AtLeast(absl::string_view key, int64_t minimum, int64_t value) {
+  if (value >= minimum) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, " must be at least ", minimum, ", got ", value));
+}
+
+// Also refuses what is not a number.
+absl::Status InRange(absl::string_view key, double value, double minimum,
+                     double below) {
+  if (std::isfinite(value) && value >= minimum && value < below) {
+    return absl::OkStatus();
+  }
+  const std::string upper =
+      std::isfinite(below) ? absl::StrCat(" and less than ", below) : "";
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, " must be at least ", minimum, upper, ", got ", value));
+}
+
+absl::Status OneOf(absl::string_view key, const std::string& value,
+                   const std::vector<std::string>& choices) {
+  if (std::find(choices.begin(), choices.end(), value) != choices.end()) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, ": \"", value, "\" is none of ",
+                   absl::StrJoin(choices, ", "), DidYouMean(value, choices)));
+}
+
+// Names stand in logs, folders and look-ups.
+absl::Status CheckName(const std::string& name) {
+  const bool fits =
+      !name.empty() && name.size() <= kMaxNameLength &&
+      std::all_of(name.begin(), name.end(), [](unsigned char c) {
+        return std::isalnum(c) || c == '.' || c == '_' || c == '-';
+      });
+  if (fits) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "name: \"", name, "\" must have 1 to 63 letters, digits and . _ -"));
+}
+
+absl::Status CheckMicrobatches(int batch, int microbatches) {
+  if (batch % microbatches == 0) return absl::OkStatus();
+  std::vector<int> divisors;
+  for (int m = 1; m <= batch && divisors.size() < kShownDivisors; ++m) {
+    if (batch % m == 0) divisors.push_back(m);
+  }
+  const int below = batch / microbatches * microbatches;
+  const std::string nearest =
+      below > 0 ? absl::StrCat(below, " or ", below + microbatches)
+                : absl::StrCat(microbatches);
+  return absl::InvalidArgumentError(absl::StrCat(
+      "batch_size ", batch, " is not a multiple of schedule.microbatches ",
+      microbatches, "; microbatches could be ", absl::StrJoin(divisors, ", "),
+      ", or batch_size ", nearest));
+}
+
+absl::Status CheckOptimizer(const OptimizerSpec& optimizer) {
+  PENSTOCK_RETURN_IF_ERROR(
+      OneOf("optimizer.kind", optimizer.kind(), {"sgd", "adamw"}));
+  const double any = HUGE_VAL;
+  PENSTOCK_RETURN_IF_ERROR(
+      InRange("optimizer.learning_rate", optimizer.learning_rate(), 0, any));
+  PENSTOCK_RETURN_IF_ERROR(
+      InRange("optimizer.momentum", optimizer.momentum(), 0, 1));
+  PENSTOCK_RETURN_IF_ERROR(InRange("optimizer.beta1", optimizer.beta1(), 0, 1));
+  PENSTOCK_RETURN_IF_ERROR(InRange("optimizer.beta2", optimizer.beta2(), 0, 1));
+  PENSTOCK_RETURN_IF_ERROR(
+      InRange("optimizer.epsilon", optimizer.epsilon(), 0, any));
+  PENSTOCK_RETURN_IF_ERROR(
+      InRange("optimizer.weight_decay", optimizer.weight_decay(), 0, any));
+  return InRange("optimizer.clip_norm", optimizer.clip_norm(), 0, any);
+}
+
+absl::Status CheckLearningRate(const LearningRateSchedule& schedule) {
+  PENSTOCK_RETURN_IF_ERROR(OneOf("learning_rate_schedule.kind", schedule.kind(),
+                                 {"constant", "step", "cosine", "polynomial"}));
+  PENSTOCK_RETURN_IF_ERROR(AtLeast("learning_rate_schedule.warmup_steps", 0,
+                                   schedule.warmup_steps()));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("learning_rate_schedule.decay_steps", 0, schedule.decay_steps()));
+  if (schedule.kind() == "step") {
+    return AtLeast("learning_rate_schedule.step_size", 1, schedule.step_size());
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+std::string NoSuch(absl::string_view what, absl::string_view name,
+                   const std::vector<std::string>& names) {
+  const std::string suggestion = DidYouMean(name, names);
+  return absl::StrCat(
+      "no ", what, " \"", name, "\"",
+      suggestion.empty()
+          ? absl::StrCat("; there are ", absl::StrJoin(names, ", "))
+          : suggestion);
+}
+
+absl::Status CheckJob(const Job& job) {
+  PENSTOCK_RETURN_IF_ERROR(CheckName(job.name()));
+  PENSTOCK_RETURN_IF_ERROR(AtLeast("batch_size", 1, job.batch_size()));
+  PENSTOCK_RETURN_IF_ERROR(AtLeast("steps", 1, job.steps()));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("data.sequence_length", 1, job.data().sequence_length()));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("schedule.microbatches", 1, job.schedule().microbatches()));
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckMicrobatches(job.batch_size(), job.schedule().microbatches()));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("partition.stages", 1, job.partition().stages()));
+  PENSTOCK_RETURN_IF_ERROR(AtLeast("threads", 0, job.threads()));
+  if (!(job.step_timeout_seconds() > 0) ||
+      !std::isfinite(job.step_timeout_seconds())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("step_timeout_seconds must be more than 0, got ",
+                     job.step_timeout_seconds()));
+  }
+  PENSTOCK_RETURN_IF_ERROR(OneOf("dtype", job.dtype(), {kFloat32, kBfloat16}));
+  PENSTOCK_RETURN_IF_ERROR(CheckOptimizer(job.optimizer()));
+  return CheckLearningRate(job.learning_rate_schedule());
+}
+
+}  // namespace penstock

@@ -1,0 +1,249 @@
+#include "coordinator/core/plan_builder.h"
+
+#include <map>
+#include <set>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/sha256.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "coordinator/core/job_check.h"
+#include "models/graph/layer_kinds.h"
+#include "models/zoo/zoo.h"
+#include "schedule/ir/schedule_proto.h"
+#include "schedule/ir/text_format.h"
+#include "schedule/lowering/lower.h"
+#include "schedule/planner/partition.h"
+
+namespace penstock {
+namespace {
+
+// Receives posted early hide the latency of a message behind compute; each
+// costs one tensor of memory.
+constexpr int kReceiveLookahead = 2;
+
+// The model cut into stages.
+struct Cut {
+  Graph graph;
+  std::vector<int64_t> parameter_counts;
+  // Index is the layer.
+  std::vector<int> stage_of;
+  int num_stages = 0;
+};
+
+absl::StatusOr<Graph> ModelOf(const Job& job) {
+  ModelRequest request;
+  request.preset = job.model().preset();
+  request.overrides = {job.model().overrides().begin(),
+                       job.model().overrides().end()};
+  request.microbatch_size = job.batch_size() / job.schedule().microbatches();
+  request.sequence_length = job.data().sequence_length();
+  return MakeModel(request);
+}
+
+absl::Status BadPartition(const std::string& problem) {
+  return absl::InvalidArgumentError(absl::StrCat("partition: ", problem));
+}
+
+// The stages that the job names, each layer once.
+absl::StatusOr<std::vector<int>> ExplicitStages(const Job& job,
+                                                const Graph& graph) {
+  const PartitionSpec& partition = job.partition();
+  if (partition.explicit_layers_size() != partition.stages()) {
+    return BadPartition(absl::StrCat(
+        "layers names ", partition.explicit_layers_size(),
+        " stages, and stages says ", partition.stages(), "; make them equal"));
+  }
+  std::map<std::string, int> index;
+  std::vector<std::string> names;
+  for (const LayerSpec& layer : graph.layers) {
+    index.emplace(layer.name, names.size());
+    names.push_back(layer.name);
+  }
+  std::vector<int> stage_of(names.size(), -1);
+  for (int stage = 0; stage < partition.stages(); ++stage) {
+    if (partition.explicit_layers(stage).layers().empty()) {
+      return BadPartition(absl::StrCat("stage ", stage, " has no layers"));
+    }
+    for (const std::string& name : partition.explicit_layers(stage).layers()) {
+      const auto found = index.find(name);
+      if (found == index.end()) {
+        return BadPartition(
+            absl::StrCat("stage ", stage, ": ", NoSuch("layer", name, names)));
+      }
+      int& taken = stage_of[found->second];
+      if (taken >= 0) {
+        return BadPartition(absl::StrCat("layer \"", name, "\" is in stage ",
+                                         taken, " and again in stage ", stage));
+      }
+      taken = stage;
+    }
+  }
+  std::vector<std::string> missing;
+  for (size_t layer = 0; layer < names.size(); ++layer) {
+    if (stage_of[layer] < 0) missing.push_back(names[layer]);
+  }
+  if (missing.empty()) return stage_of;
+  return BadPartition(
+      absl::StrCat("in no stage: ", absl::StrJoin(missing, ", "),
+                   "; every layer must be in one"));
+}
+
+// Data may only go from a stage to itself or a later one.
+absl::Status CheckDirection(const Cut& cut) {
+  std::map<std::string, int> stage_of_tensor;
+  for (size_t i = 0; i < cut.graph.layers.size(); ++i) {
+    const LayerSpec& layer = cut.graph.layers[i];
+    for (const std::string& input : layer.inputs) {
+      const auto made = stage_of_tensor.find(input);
+      if (made == stage_of_tensor.end() || made->second <= cut.stage_of[i]) {
+        continue;
+      }
+      return BadPartition(absl::StrCat(
+          "layer \"", layer.name, "\" of stage ", cut.stage_of[i],
+          " takes the output of \"", input, "\" of the later stage ",
+          made->second, "; stages must follow the model's order"));
+    }
+    stage_of_tensor[layer.name] = cut.stage_of[i];
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Cut> CutModel(const Job& job) {
+  Cut cut;
+  PENSTOCK_ASSIGN_OR_RETURN(cut.graph, ModelOf(job));
+  PENSTOCK_ASSIGN_OR_RETURN(cut.parameter_counts, ParameterCounts(cut.graph));
+  cut.num_stages = job.partition().stages();
+  const int num_layers = static_cast<int>(cut.graph.layers.size());
+  if (cut.num_stages > num_layers) {
+    return BadPartition(absl::StrCat(cut.num_stages, " stages, but model ",
+                                     job.model().preset(), " has only ",
+                                     num_layers, " layers; use at most ",
+                                     num_layers, " stages"));
+  }
+  if (job.partition().explicit_layers_size() > 0) {
+    PENSTOCK_ASSIGN_OR_RETURN(cut.stage_of, ExplicitStages(job, cut.graph));
+    PENSTOCK_RETURN_IF_ERROR(CheckDirection(cut));
+    return cut;
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const std::vector<LayerRange> ranges,
+      PartitionEvenly(cut.parameter_counts, cut.num_stages));
+  for (size_t stage = 0; stage < ranges.size(); ++stage) {
+    cut.stage_of.resize(ranges[stage].end, static_cast<int>(stage));
+  }
+  return cut;
+}
+
+TensorSpec SpecOf(const TensorShape& shape, const Job& job) {
+  TensorSpec spec;
+  if (shape.element_type == ElementType::kInt64) {
+    spec.set_dtype(DTYPE_INT64);
+  } else {
+    spec.set_dtype(job.dtype() == kBfloat16 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32);
+  }
+  spec.mutable_shape()->Add(shape.shape.begin(), shape.shape.end());
+  return spec;
+}
+
+// One edge for each tensor and later stage that takes it, in layer order.
+absl::Status AddActivationEdges(const Cut& cut, const Job& job,
+                                std::vector<Edge>& edges, Plan& plan) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto shapes, InferShapes(cut.graph));
+  std::map<std::string, int> stage_of_tensor;
+  std::set<std::pair<std::string, int>> seen;
+  for (size_t i = 0; i < cut.graph.layers.size(); ++i) {
+    const LayerSpec& layer = cut.graph.layers[i];
+    const int to = cut.stage_of[i];
+    for (const std::string& input : layer.inputs) {
+      const auto made = stage_of_tensor.find(input);
+      // The model's own inputs are read from the data where they are used.
+      if (made == stage_of_tensor.end() || made->second == to) continue;
+      if (!seen.emplace(input, to).second) continue;
+      edges.push_back(
+          {EdgeKind::kActivation, input, StageId(made->second), StageId(to)});
+      *plan.add_edge_tensors() = SpecOf(shapes.at(input), job);
+    }
+    stage_of_tensor[layer.name] = to;
+  }
+  return absl::OkStatus();
+}
+
+// One edge for each use of a parameter in another stage than its owner's. What
+// travels are float32 masters and main gradients, whatever the job's dtype.
+absl::Status AddTiedEdges(const Cut& cut, std::vector<Edge>& edges,
+                          Plan& plan) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<TiedUse> uses,
+                            TiedUses(cut.graph));
+  for (const TiedUse& use : uses) {
+    const int from = cut.stage_of[use.owner_layer];
+    const int to = cut.stage_of[use.user_layer];
+    if (from == to) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(const std::vector<ParameterSpec> parameters,
+                              ParametersOf(cut.graph.layers[use.owner_layer]));
+    for (const ParameterSpec& parameter : parameters) {
+      if (parameter.name != use.owner_parameter) continue;
+      edges.push_back({EdgeKind::kTiedWeight, use.owner_parameter,
+                       StageId(from), StageId(to)});
+      TensorSpec* spec = plan.add_edge_tensors();
+      spec->set_dtype(DTYPE_FLOAT32);
+      spec->mutable_shape()->Add(parameter.shape.begin(),
+                                 parameter.shape.end());
+    }
+  }
+  return absl::OkStatus();
+}
+
+void AddStages(const Cut& cut, Plan& plan) {
+  for (int stage = 0; stage < cut.num_stages; ++stage) plan.add_stages();
+  for (size_t i = 0; i < cut.graph.layers.size(); ++i) {
+    StagePlan* stage = plan.mutable_stages(cut.stage_of[i]);
+    stage->add_layers(cut.graph.layers[i].name);
+    stage->set_parameter_count(stage->parameter_count() +
+                               cut.parameter_counts[i]);
+  }
+}
+
+absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
+                                    std::vector<Edge> edges) {
+  FlushScheduleRequest request;
+  request.generator = job.schedule().name();
+  request.parameters = {job.schedule().parameters().begin(),
+                        job.schedule().parameters().end()};
+  request.num_ranks = cut.num_stages;
+  request.num_stages = cut.num_stages;
+  request.num_microbatches = job.schedule().microbatches();
+  request.edges = std::move(edges);
+  absl::StatusOr<Schedule> schedule = MakeFlushSchedule(request);
+  if (!schedule.ok()) return WithContext(schedule.status(), "schedule");
+  return schedule;
+}
+
+}  // namespace
+
+absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
+  PENSTOCK_RETURN_IF_ERROR(CheckJob(job));
+  PENSTOCK_ASSIGN_OR_RETURN(const Cut cut, CutModel(job));
+  BuiltPlan built;
+  *built.plan.mutable_job() = job;
+  built.plan.set_receive_lookahead(kReceiveLookahead);
+  AddStages(cut, built.plan);
+  std::vector<Edge> edges;
+  PENSTOCK_RETURN_IF_ERROR(AddActivationEdges(cut, job, edges, built.plan));
+  PENSTOCK_RETURN_IF_ERROR(AddTiedEdges(cut, edges, built.plan));
+  PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule,
+                            ScheduleOf(job, cut, std::move(edges)));
+  *built.plan.mutable_schedule() = ToProto(schedule);
+  built.plan.set_schedule_hash(Sha256HexOf(PrintSchedule(schedule)));
+  for (size_t i = 0; i < cut.parameter_counts.size(); ++i) {
+    if (cut.parameter_counts[i] > 0) {
+      built.parameter_layers.push_back(static_cast<int>(i));
+    }
+  }
+  return built;
+}
+
+}  // namespace penstock

@@ -1,0 +1,34 @@
+#ifndef PENSTOCK_COORDINATOR_CORE_PLAN_BUILDER_H_
+#define PENSTOCK_COORDINATOR_CORE_PLAN_BUILDER_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/plan.pb.h"
+
+namespace penstock {
+
+struct BuiltPlan {
+  // All ranks' action lists.
+  Plan plan;
+  // Indices, in the model graph, of the layers that own parameters.
+  std::vector<int> parameter_layers;
+  // The schedule as a grid, for people.
+  std::string grid;
+};
+
+// Partition, schedule and tensors for a job: the model's layers are cut as the
+// job says, or evenly by parameter count; the schedule is generated, lowered
+// and verified. A tied parameter whose owner and user land in different stages
+// becomes a tied-weight edge from the owner's stage to the user's.
+//
+// Pure: equal jobs give equal plans.
+//   INVALID_ARGUMENT  the job can never run; names the key as the job file
+//                     spells it, what was wanted and what was got, and what
+//                     would do.
+absl::StatusOr<BuiltPlan> BuildPlan(const Job& job);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_COORDINATOR_CORE_PLAN_BUILDER_H_
