@@ -13,6 +13,7 @@
 #include "coordinator/core/job_check.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
+#include "schedule/ir/grid.h"
 #include "schedule/ir/schedule_proto.h"
 #include "schedule/ir/text_format.h"
 #include "schedule/lowering/lower.h"
@@ -217,6 +218,7 @@ absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
   request.num_stages = cut.num_stages;
   request.num_microbatches = job.schedule().microbatches();
   request.edges = std::move(edges);
+  // It verifies what it made.
   absl::StatusOr<Schedule> schedule = MakeFlushSchedule(request);
   if (!schedule.ok()) return WithContext(schedule.status(), "schedule");
   return schedule;
@@ -238,6 +240,7 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
                             ScheduleOf(job, cut, std::move(edges)));
   *built.plan.mutable_schedule() = ToProto(schedule);
   built.plan.set_schedule_hash(Sha256HexOf(PrintSchedule(schedule)));
+  built.grid = PrintGrid(schedule);
   for (size_t i = 0; i < cut.parameter_counts.size(); ++i) {
     if (cut.parameter_counts[i] > 0) {
       built.parameter_layers.push_back(static_cast<int>(i));

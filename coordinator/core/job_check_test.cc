@@ -1,0 +1,98 @@
+#include "coordinator/core/job_check.h"
+
+#include <cmath>
+#include <functional>
+
+#include "coordinator/core/job_fixture.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(CheckJobTest, SoundJobPasses) {
+  EXPECT_TRUE(CheckJob(SmallJob()).ok()) << CheckJob(SmallJob());
+}
+
+struct BadJob {
+  std::string name;
+  std::function<void(Job&)> spoil;
+  std::string message;
+};
+
+class BadJobTest : public ::testing::TestWithParam<BadJob> {};
+
+TEST_P(BadJobTest, IsRefusedByName) {
+  Job job = SmallJob();
+  GetParam().spoil(job);
+  const absl::Status status = CheckJob(job);
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  EXPECT_THAT(std::string(status.message()), HasSubstr(GetParam().message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Jobs, BadJobTest,
+    ::testing::Values(
+        BadJob{"NoName", [](Job& job) { job.set_name(""); }, "name: \"\""},
+        BadJob{"NameWithSlash", [](Job& job) { job.set_name("a/b"); },
+               "name: \"a/b\""},
+        BadJob{"NoBatch", [](Job& job) { job.set_batch_size(0); },
+               "batch_size must be at least 1, got 0"},
+        BadJob{"NegativeSteps", [](Job& job) { job.set_steps(-3); },
+               "steps must be at least 1, got -3"},
+        BadJob{"NoSequence",
+               [](Job& job) { job.mutable_data()->set_sequence_length(0); },
+               "data.sequence_length"},
+        BadJob{"NoMicrobatches",
+               [](Job& job) { job.mutable_schedule()->set_microbatches(0); },
+               "schedule.microbatches must be at least 1"},
+        BadJob{"BatchNotDivisible",
+               [](Job& job) { job.mutable_schedule()->set_microbatches(3); },
+               "batch_size 8 is not a multiple of schedule.microbatches 3; "
+               "microbatches could be 1, 2, 4, 8, or batch_size 6 or 9"},
+        BadJob{"MoreMicrobatchesThanSamples",
+               [](Job& job) { job.mutable_schedule()->set_microbatches(16); },
+               "or batch_size 16"},
+        BadJob{"NoStages",
+               [](Job& job) { job.mutable_partition()->set_stages(0); },
+               "partition.stages must be at least 1"},
+        BadJob{"NegativeThreads", [](Job& job) { job.set_threads(-1); },
+               "threads must be at least 0"},
+        BadJob{"NoTimeout", [](Job& job) { job.set_step_timeout_seconds(0); },
+               "step_timeout_seconds must be more than 0"},
+        BadJob{"UnknownDtype", [](Job& job) { job.set_dtype("float23"); },
+               "dtype: \"float23\" is none of float32, bfloat16; did you mean "
+               "\"float32\"?"},
+        BadJob{"UnknownOptimizer",
+               [](Job& job) { job.mutable_optimizer()->set_kind("adam"); },
+               "optimizer.kind: \"adam\" is none of sgd, adamw; did you mean "
+               "\"adamw\"?"},
+        BadJob{"RateNotANumber",
+               [](Job& job) {
+                 job.mutable_optimizer()->set_learning_rate(std::nan(""));
+               },
+               "optimizer.learning_rate must be at least 0, got nan"},
+        BadJob{"MomentumOfOne",
+               [](Job& job) { job.mutable_optimizer()->set_momentum(1); },
+               "optimizer.momentum must be at least 0 and less than 1, got 1"},
+        BadJob{"UnknownRateSchedule",
+               [](Job& job) {
+                 job.mutable_learning_rate_schedule()->set_kind("cosin");
+               },
+               "did you mean \"cosine\"?"},
+        BadJob{"NegativeWarmup",
+               [](Job& job) {
+                 job.mutable_learning_rate_schedule()->set_warmup_steps(-1);
+               },
+               "learning_rate_schedule.warmup_steps"},
+        BadJob{"StepsOfNoSize",
+               [](Job& job) {
+                 job.mutable_learning_rate_schedule()->set_kind("step");
+               },
+               "learning_rate_schedule.step_size must be at least 1"}),
+    [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace penstock

@@ -1,0 +1,194 @@
+#include "coordinator/core/plan_builder.h"
+
+#include "absl/strings/str_split.h"
+#include "base/sha256.h"
+#include "coordinator/core/job_fixture.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "schedule/ir/schedule_proto.h"
+#include "schedule/ir/text_format.h"
+#include "schedule/verifier/verify.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Not;
+
+BuiltPlan Build(const Job& job) {
+  absl::StatusOr<BuiltPlan> built = BuildPlan(job);
+  EXPECT_TRUE(built.ok()) << built.status();
+  return built.value_or(BuiltPlan());
+}
+
+std::string Refusal(const Job& job) {
+  const absl::Status status = BuildPlan(job).status();
+  EXPECT_TRUE(absl::IsInvalidArgument(status)) << status;
+  return std::string(status.message());
+}
+
+void SetTied(Job& job, bool tied) {
+  (*job.mutable_model()->mutable_overrides())["tied"] = tied ? "true" : "false";
+}
+
+// Gives stage `stage` the layers of a space-separated list.
+void AddStage(Job& job, const std::string& layers) {
+  StageLayers* stage = job.mutable_partition()->add_explicit_layers();
+  for (const absl::string_view layer : absl::StrSplit(layers, ' ')) {
+    stage->add_layers(std::string(layer));
+  }
+}
+
+TEST(BuildPlanTest, EveryLayerIsInOneStageInModelOrder) {
+  const BuiltPlan built = Build(SmallJob());
+  std::vector<std::string> layers;
+  for (const StagePlan& stage : built.plan.stages()) {
+    layers.insert(layers.end(), stage.layers().begin(), stage.layers().end());
+  }
+  EXPECT_THAT(layers, ElementsAre("embed", "h0.attn", "h0.mlp", "h1.attn",
+                                  "h1.mlp", "final_norm", "head", "loss"));
+  ASSERT_EQ(built.plan.stages_size(), 2);
+  EXPECT_GT(built.plan.stages(0).parameter_count(), 0);
+  EXPECT_EQ(built.parameter_layers.back(), 6) << "the loss owns nothing";
+}
+
+TEST(BuildPlanTest, ScheduleIsSoundAndItsHashIsOfItsText) {
+  for (const char* name : {"naive", "gpipe", "one_f_one_b"}) {
+    Job job = SmallJob();
+    job.mutable_schedule()->set_name(name);
+    const BuiltPlan built = Build(job);
+    const absl::StatusOr<Schedule> schedule = FromProto(built.plan.schedule());
+    ASSERT_TRUE(schedule.ok()) << schedule.status();
+    EXPECT_THAT(Verify(*schedule), IsEmpty()) << name;
+    EXPECT_EQ(built.plan.schedule_hash(),
+              Sha256HexOf(PrintSchedule(*schedule)));
+    EXPECT_THAT(built.grid, HasSubstr("0F0"));
+  }
+}
+
+TEST(BuildPlanTest, EdgesCarryTheShapeOfOneMicrobatch) {
+  Job job = SmallJob();
+  SetTied(job, false);
+  const BuiltPlan built = Build(job);
+  ASSERT_EQ(built.plan.edge_tensors_size(), 1);
+  const TensorSpec& spec = built.plan.edge_tensors(0);
+  EXPECT_EQ(spec.dtype(), DTYPE_FLOAT32);
+  ASSERT_EQ(spec.shape_size(), 3);
+  EXPECT_EQ(spec.shape(0), 2) << "8 samples in 4 microbatches";
+  EXPECT_EQ(spec.shape(1), 16);
+}
+
+TEST(BuildPlanTest, ActivationsHaveTheJobsType) {
+  Job job = SmallJob();
+  SetTied(job, false);
+  job.set_dtype("bfloat16");
+  EXPECT_EQ(Build(job).plan.edge_tensors(0).dtype(), DTYPE_BFLOAT16);
+}
+
+TEST(BuildPlanTest, TiedWeightThatCrossesStagesGetsAnEdge) {
+  Job job = SmallJob();
+  SetTied(job, true);
+  const BuiltPlan built = Build(job);
+  ASSERT_EQ(built.plan.schedule().edges_size(), 2);
+  const wire::Edge& edge = built.plan.schedule().edges(1);
+  EXPECT_EQ(edge.kind(), wire::EDGE_KIND_TIED_WEIGHT);
+  EXPECT_EQ(edge.tensor(), "embed.token.weight");
+  EXPECT_EQ(edge.from_stage(), 0);
+  EXPECT_EQ(edge.to_stage(), 1);
+  EXPECT_EQ(built.plan.edge_tensors(1).dtype(), DTYPE_FLOAT32);
+  EXPECT_EQ(built.plan.edge_tensors(1).shape_size(), 2);
+}
+
+TEST(BuildPlanTest, TiedWeightInsideAStageNeedsNone) {
+  Job job = SmallJob();
+  SetTied(job, true);
+  job.mutable_partition()->set_stages(1);
+  EXPECT_EQ(Build(job).plan.schedule().edges_size(), 0);
+}
+
+TEST(BuildPlanTest, EqualJobsGiveEqualPlans) {
+  EXPECT_EQ(Build(SmallJob()).plan.schedule_hash(),
+            Build(SmallJob()).plan.schedule_hash());
+}
+
+TEST(BuildPlanTest, ExplicitPartitionIsTaken) {
+  Job job = SmallJob();
+  AddStage(job, "embed");
+  AddStage(job, "h0.attn h0.mlp h1.attn h1.mlp final_norm head loss");
+  const BuiltPlan built = Build(job);
+  EXPECT_THAT(built.plan.stages(0).layers(), ElementsAre("embed"));
+}
+
+TEST(BuildPlanTest, PartitionWithAMissingLayerIsRefused) {
+  Job job = SmallJob();
+  AddStage(job, "embed h0.attn");
+  AddStage(job, "h1.attn h1.mlp final_norm head loss");
+  EXPECT_THAT(Refusal(job), HasSubstr("partition: in no stage: h0.mlp"));
+}
+
+TEST(BuildPlanTest, PartitionWithALayerTwiceIsRefused) {
+  Job job = SmallJob();
+  AddStage(job, "embed h0.attn h0.mlp");
+  AddStage(job, "h0.mlp h1.attn h1.mlp final_norm head loss");
+  EXPECT_THAT(Refusal(job), HasSubstr("\"h0.mlp\" is in stage 0 and again in"));
+}
+
+TEST(BuildPlanTest, PartitionWithAnUnknownLayerIsRefusedWithASuggestion) {
+  Job job = SmallJob();
+  AddStage(job, "embd");
+  AddStage(job, "h0.attn");
+  EXPECT_THAT(Refusal(job), HasSubstr("did you mean \"embed\"?"));
+}
+
+TEST(BuildPlanTest, PartitionAgainstTheModelsOrderIsRefused) {
+  Job job = SmallJob();
+  AddStage(job, "h0.attn h0.mlp h1.attn h1.mlp final_norm head loss");
+  AddStage(job, "embed");
+  EXPECT_THAT(Refusal(job), HasSubstr("of the later stage 1"));
+}
+
+TEST(BuildPlanTest, PartitionOfAnotherCountOfStagesIsRefused) {
+  Job job = SmallJob();
+  AddStage(job, "embed");
+  EXPECT_THAT(Refusal(job), HasSubstr("names 1 stages, and stages says 2"));
+}
+
+TEST(BuildPlanTest, StageWithoutLayersIsRefused) {
+  Job job = SmallJob();
+  AddStage(job, "embed");
+  job.mutable_partition()->add_explicit_layers();
+  EXPECT_THAT(Refusal(job), HasSubstr("stage 1 has no layers"));
+}
+
+TEST(BuildPlanTest, MoreStagesThanLayersIsRefused) {
+  Job job = SmallJob();
+  job.mutable_partition()->set_stages(9);
+  EXPECT_THAT(Refusal(job), HasSubstr("9 stages, but model gpt-nano has only 8 "
+                                      "layers"));
+}
+
+TEST(BuildPlanTest, UnknownModelAndScheduleAreRefusedWithASuggestion) {
+  Job job = SmallJob();
+  job.mutable_model()->set_preset("gpt-nan");
+  EXPECT_THAT(Refusal(job), HasSubstr("did you mean \"gpt-nano\"?"));
+  job = SmallJob();
+  job.mutable_schedule()->set_name("gpip");
+  EXPECT_THAT(Refusal(job), HasSubstr("did you mean \"gpipe\"?"));
+}
+
+TEST(BuildPlanTest, UnknownOverrideIsRefused) {
+  Job job = SmallJob();
+  job.mutable_model()->mutable_overrides()->insert({"laiers", "3"});
+  EXPECT_THAT(Refusal(job), HasSubstr("did you mean \"layers\"?"));
+}
+
+TEST(BuildPlanTest, SequenceLongerThanTheModelsPositionsIsRefused) {
+  Job job = SmallJob();
+  job.mutable_data()->set_sequence_length(1 << 19);
+  EXPECT_THAT(Refusal(job), Not(IsEmpty()));
+}
+
+}  // namespace
+}  // namespace penstock
