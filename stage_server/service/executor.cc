@@ -129,7 +129,7 @@ absl::Status Executor::Run(const LoadLayers& order) {
   }
   // A leave that came while the engine was made has not reached it.
   PENSTOCK_RETURN_IF_ERROR(Interrupted());
-  PENSTOCK_ASSIGN_OR_RETURN(endpoint_, parts_.make_endpoint());
+  PENSTOCK_ASSIGN_OR_RETURN(endpoint_, parts_.make_endpoint(plan_));
   PENSTOCK_ASSIGN_OR_RETURN(const TransportAddress address,
                             endpoint_->Address());
   sink_(Loaded{epoch_, ToProto(address)});

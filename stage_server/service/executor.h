@@ -28,7 +28,8 @@ struct ExecutorParts {
   std::function<absl::StatusOr<std::unique_ptr<Engine>>(const Plan& plan,
                                                         RankId rank)>
       load_engine;
-  std::function<absl::StatusOr<std::unique_ptr<TransportEndpoint>>()>
+  std::function<absl::StatusOr<std::unique_ptr<TransportEndpoint>>(
+      const Plan& plan)>
       make_endpoint;
   // Channels of the epoch: `ChannelsOf`.
   std::function<std::vector<ChannelSpec>(const Plan& plan)> channels_of;

@@ -127,7 +127,8 @@ inline ExecutorParts FakeParts(FakeWorld& world) {
     return std::make_unique<FakeEngine>(world);
   };
   parts.make_endpoint =
-      [&world]() -> absl::StatusOr<std::unique_ptr<TransportEndpoint>> {
+      [&world](
+          const Plan&) -> absl::StatusOr<std::unique_ptr<TransportEndpoint>> {
     MutexLock lock(&world.mutex);
     if (!world.endpoint_status.ok()) return world.endpoint_status;
     return std::make_unique<FakeEndpoint>(world);

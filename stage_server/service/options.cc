@@ -74,10 +74,6 @@ absl::Status Check(const ServerOptions& options) {
         "\" is not on this machine's loopback, and there is no encryption; "
         "give --insecure if the network is trusted"));
   }
-  if (options.device != "cpu") {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "--device \"", options.device, "\": this program computes on cpu"));
-  }
   if (options.server_id.empty() && options.state_dir.empty()) {
     return absl::InvalidArgumentError(
         "there is no folder to keep the server's id in; give --state-dir or "

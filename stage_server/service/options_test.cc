@@ -64,11 +64,6 @@ TEST(ParseOptionsTest, AnotherMachineNeedsInsecure) {
   EXPECT_TRUE(Parse({"--coordinator", "head:7070", "--insecure"}).ok());
 }
 
-TEST(ParseOptionsTest, AnotherDeviceSaysWhichThereIs) {
-  EXPECT_EQ(ErrorOf({"--coordinator=127.0.0.1:1", "--device=cuda:0"}),
-            "--device \"cuda:0\": this program computes on cpu");
-}
-
 TEST(ParseOptionsTest, AnUnknownOptionIsNamed) {
   EXPECT_THAT(ErrorOf({"--coordinator=127.0.0.1:1", "--bogus"}),
               HasSubstr("--bogus"));

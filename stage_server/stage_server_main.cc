@@ -1,0 +1,234 @@
+// penstock-stage-server: holds one device for a coordinator. See --help.
+
+#include <signal.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+#include <string>
+#include <thread>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "base/version.h"
+#include "stage_server/engine/device.h"
+#include "stage_server/engine/engine.h"
+#include "stage_server/service/executor.h"
+#include "stage_server/service/job_log.h"
+#include "stage_server/service/options.h"
+#include "stage_server/service/server_id.h"
+#include "stage_server/service/server_loop.h"
+#include "stage_server/service/session_client.h"
+#include "stage_server/service/session_core.h"
+#include "stage_server/transport/ucx/host_identity.h"
+#include "stage_server/transport/ucx/ucx_transport.h"
+
+namespace penstock {
+namespace {
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+// For a coordinator that does not end the session by itself.
+constexpr absl::Duration kSessionPatience = absl::Milliseconds(300);
+
+std::string Environment(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? "" : value;
+}
+
+std::string DefaultStateDir() {
+  if (std::string dir = Environment("PENSTOCK_STATE_DIR"); !dir.empty()) {
+    return dir;
+  }
+  if (std::string dir = Environment("XDG_STATE_HOME"); !dir.empty()) {
+    return dir + "/penstock/stage-server";
+  }
+  const std::string home = Environment("HOME");
+  return home.empty() ? "" : home + "/.local/state/penstock/stage-server";
+}
+
+uint64_t RandomWord() {
+  std::random_device device;
+  return (static_cast<uint64_t>(device()) << 32) | device();
+}
+
+std::string HostName() {
+  char name[256] = {};
+  gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+// The signals that ask a process to stop, blocked in every thread from here on
+// so that one thread can wait for them.
+sigset_t BlockStopSignals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGHUP);
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  return signals;
+}
+
+// Posts `StopRequested` on the first stop signal and ends the process on the
+// second. Its thread ends with it.
+class SignalWatch {
+ public:
+  SignalWatch(const sigset_t& signals, const std::string& name,
+              ServerLoop& loop)
+      : thread_([this, signals, name, &loop] {
+          int signal = 0;
+          sigwait(&signals, &signal);
+          if (done_) return;
+          loop.Post(StopRequested{absl::StrCat("stage server ", name,
+                                               " was told to stop (",
+                                               strsignal(signal), ")")});
+          sigwait(&signals, &signal);
+          if (!done_) std::_Exit(128 + signal);
+        }) {}
+  ~SignalWatch() {
+    done_ = true;
+    // Twice: once for each wait; what is not waited for stays pending and dies
+    // with the thread.
+    pthread_kill(thread_.native_handle(), SIGTERM);
+    pthread_kill(thread_.native_handle(), SIGINT);
+    thread_.join();
+  }
+
+ private:
+  std::atomic<bool> done_ = false;
+  std::thread thread_;
+};
+
+absl::Status EndWithParent() {
+  const pid_t parent = getppid();
+  if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent) {
+    return absl::CancelledError("the process that started this one has ended");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ServerIdentity> IdentityOf(const ServerOptions& options) {
+  ServerIdentity identity;
+  identity.server_id = options.server_id;
+  if (identity.server_id.empty()) {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        identity.server_id,
+        KeptServerId(options.state_dir,
+                     absl::StrFormat("%016x", RandomWord())));
+  }
+  identity.name = options.name.empty() ? HostName() : options.name;
+  do {
+    identity.incarnation = RandomWord();
+  } while (identity.incarnation == 0);
+  identity.build_version = kBuildVersion;
+  identity.device = options.device;
+  PENSTOCK_ASSIGN_OR_RETURN(identity.host_identity,
+                            HostIdentity(options.host_id));
+  identity.cores = static_cast<int>(std::thread::hardware_concurrency());
+  return identity;
+}
+
+ExecutorParts PartsOf(const ServerOptions& options,
+                      const ServerIdentity& identity, Device& device) {
+  ExecutorParts parts;
+  parts.load_engine = [&device](const Plan& plan, RankId rank) {
+    return Engine::Load(plan, rank, device);
+  };
+  UcxOptions ucx;
+  ucx.host_identity = identity.host_identity;
+  ucx.interface = options.data_interface;
+  parts.make_endpoint = [ucx, cores = identity.cores](const Plan& plan) {
+    UcxOptions of_plan = ucx;
+    // All ranks may be on this host; then a rank that spins keeps another from
+    // computing.
+    if (plan.schedule().ranks_size() > cores) {
+      of_plan.spin = absl::ZeroDuration();
+    }
+    return MakeUcxEndpoint(of_plan);
+  };
+  parts.channels_of = ChannelsOf;
+  return parts;
+}
+
+void LogTo(ServerLoop& loop) {
+  auto logger = std::make_shared<spdlog::logger>(
+      "stage_server",
+      spdlog::sinks_init_list{std::make_shared<spdlog::sinks::stderr_sink_mt>(),
+                              MakeJobLogSink([&loop](Event event) {
+                                loop.Post(std::move(event));
+                              })});
+  logger->set_pattern("%Y-%m-%d %H:%M:%S.%e %l %v");
+  logger->flush_on(spdlog::level::info);
+  spdlog::set_default_logger(std::move(logger));
+}
+
+absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
+  if (options.exit_with_parent) PENSTOCK_RETURN_IF_ERROR(EndWithParent());
+  PENSTOCK_ASSIGN_OR_RETURN(const ServerIdentity identity, IdentityOf(options));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device,
+                            MakeDevice(options.device));
+  ServerLoop loop(SystemClock());
+  const auto post = [&loop](Event event) { loop.Post(std::move(event)); };
+  LogTo(loop);
+  spdlog::info("penstock-stage-server {} {} on {}, coordinator {}",
+               kBuildVersion, identity.name, identity.device,
+               options.coordinator);
+  const SignalWatch watch(signals, identity.name, loop);
+  SessionCore core(identity, SessionLimits());
+  SessionClient client(options.coordinator, SystemClock(), post);
+  auto executor = std::make_unique<Executor>(
+      PartsOf(options, identity, *device), SystemClock(), post);
+  const Exit exit = loop.Run(core, client, *executor);
+  client.Shutdown(kSessionPatience);
+  if (!exit.executor_left) {
+    spdlog::warn("the executor is still busy; leaving without it");
+    std::_Exit(exit.status.ok() ? EXIT_SUCCESS : kExitFailed);
+  }
+  executor.reset();
+  spdlog::info("stopped");
+  spdlog::shutdown();  // its sink posts to `loop`
+  return exit.status;
+}
+
+int Main(int argc, char** argv) {
+  const sigset_t signals = BlockStopSignals();
+  const auto parsed =
+      ParseOptions(std::vector<std::string>(argv + 1, argv + argc),
+                   {Environment("PENSTOCK_COORDINATOR"), DefaultStateDir()});
+  if (!parsed.ok()) {
+    absl::FPrintF(stderr, "penstock-stage-server: error: %s\n",
+                  parsed.status().message());
+    return kExitUsage;
+  }
+  if (const auto* print = std::get_if<PrintAndExit>(&*parsed)) {
+    absl::PrintF("%s", print->text);
+    return EXIT_SUCCESS;
+  }
+  const absl::Status status = Serve(std::get<ServerOptions>(*parsed), signals);
+  if (!status.ok()) {
+    absl::FPrintF(stderr, "penstock-stage-server: error: %s\n",
+                  status.message());
+    return kExitFailed;
+  }
+  return EXIT_SUCCESS;
+}
+
+}  // namespace
+}  // namespace penstock
+
+int main(int argc, char** argv) { return penstock::Main(argc, argv); }
