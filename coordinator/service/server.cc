@@ -1,5 +1,6 @@
 #include "coordinator/service/server.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <string.h>
@@ -98,7 +99,11 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view address) {
 }
 
 bool IsLoopback(absl::string_view host) {
-  return host == "localhost" || host == "::1" || absl::StartsWith(host, "127.");
+  in_addr address;
+  const bool is_ipv4 =
+      inet_pton(AF_INET, std::string(host).c_str(), &address) == 1;
+  return host == "localhost" || host == "::1" ||
+         (is_ipv4 && absl::StartsWith(host, "127."));
 }
 
 CoordinatorServer::CoordinatorServer(Loop& loop,

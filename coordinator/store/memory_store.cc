@@ -31,7 +31,6 @@ absl::StatusOr<StoredState> MemoryStore::Load() {
 }
 
 absl::Status MemoryStore::Write(const WriteBatch& batch) {
-  if (!write_status_.ok()) return write_status_;
   if (batch.term) term_ = *batch.term;
   if (batch.cluster_secret) cluster_secret_ = *batch.cluster_secret;
   for (const JobRow& row : batch.jobs) jobs_[row.info().id()] = row;

@@ -25,11 +25,7 @@ class MemoryStore final : public StateStore {
       const std::string& job_id, int64_t after_step, int limit) override;
   absl::StatusOr<Plan> ReadPlan(const std::string& job_id) override;
 
-  // Every later `Write` fails with it; OK ends that.
-  void FailWrites(absl::Status status) { write_status_ = status; }
-
  private:
-  absl::Status write_status_;
   int64_t term_ = 0;
   std::string cluster_secret_;
   std::map<std::string, JobRow> jobs_;

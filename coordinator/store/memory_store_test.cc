@@ -10,15 +10,5 @@ INSTANTIATE_TEST_SUITE_P(Memory, StateStoreConformance,
                              "memory",
                              [] { return std::make_unique<MemoryStore>(); }}));
 
-TEST(MemoryStoreTest, FailingWriteChangesNothing) {
-  MemoryStore store;
-  store.FailWrites(absl::ResourceExhaustedError("full"));
-  EXPECT_TRUE(
-      absl::IsResourceExhausted(store.Write(NewJob("a", JOB_STATE_QUEUED, 1))));
-  EXPECT_TRUE(store.Load()->jobs.empty());
-  store.FailWrites(absl::OkStatus());
-  EXPECT_TRUE(store.Write(NewJob("a", JOB_STATE_QUEUED, 1)).ok());
-}
-
 }  // namespace
 }  // namespace penstock
