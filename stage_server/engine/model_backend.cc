@@ -118,6 +118,7 @@ absl::Status ModelBackend::MakeSites() {
     SiteTensors& tensors = sites_.emplace_back();
     if (const auto owner = FindOwned(site.owner_parameter)) {
       tensors.owner_gradient = owner->first->buffers->Gradient(owner->second);
+      tensors.owner_master = owner->first->buffers->Master(owner->second);
       tensors.owner_weight = owner->first->buffers->WeightLeaf(owner->second);
     }
     if (plan_.RankOf(site.user_stage) != plan_.rank) continue;
@@ -235,7 +236,7 @@ absl::StatusOr<at::Tensor> ModelBackend::Outgoing(const Action& send) {
     return store_.Take(direction, send.edge, send.microbatch);
   }
   PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(send.edge));
-  return direction == Direction::kForward ? sites_[site].owner_weight.detach()
+  return direction == Direction::kForward ? sites_[site].owner_master
                                           : sites_[site].gradient;
 }
 
@@ -253,8 +254,9 @@ absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
                   .device(device_.torch_device()));
         }
         PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(receive.edge));
+        // Masters and main gradients alike are float32.
         const at::Tensor& like = DirectionOf(receive.op) == Direction::kForward
-                                     ? sites_[site].weight
+                                     ? sites_[site].gradient
                                      : sites_[site].owner_gradient;
         return at::empty(like.sizes(), like.options());
       });

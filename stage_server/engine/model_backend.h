@@ -25,7 +25,8 @@ namespace penstock {
 // Tied weights: each site has a main gradient of its own. Before the norm (or
 // the update, without one) the owner's gets the sites added in layer order,
 // whether they came over an edge or lie here. A user on the owner's rank reads
-// the owner's memory; elsewhere it has a copy, replaced once a step.
+// the owner's memory; elsewhere it has a copy, replaced once a step from the
+// owner's master.
 class ModelBackend : public StageBackend {
  public:
   // Draws weights and opens the data if a layer of the rank reads it.
@@ -70,6 +71,7 @@ class ModelBackend : public StageBackend {
     at::Tensor weight;
     // The owner, where it is on this rank.
     at::Tensor owner_gradient;
+    at::Tensor owner_master;
     at::Tensor owner_weight;
   };
 

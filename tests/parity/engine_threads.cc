@@ -1,0 +1,119 @@
+#include "tests/parity/engine_threads.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/mutex.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "stage_server/engine/device.h"
+#include "stage_server/engine/engine.h"
+#include "stage_server/transport/in_process/in_process_transport.h"
+
+namespace penstock {
+namespace {
+
+// What the ranks' threads leave behind.
+class Outcome {
+ public:
+  void AddStep(const StepResult& result) {
+    MutexLock lock(&mutex_);
+    if (result.loss.has_value()) record_.losses.push_back(*result.loss);
+    if (!result.gradient_norm.has_value()) return;
+    // Every rank has the norm; that they agree is part of the parity.
+    double& norm =
+        norms_.emplace(result.step, *result.gradient_norm).first->second;
+    if (norm != *result.gradient_norm) norm = -1;
+  }
+
+  void AddDigests(const std::vector<LayerDigestResult>& digests) {
+    MutexLock lock(&mutex_);
+    for (const LayerDigestResult& digest : digests) {
+      digests_[digest.layer] = digest.sha256;
+    }
+  }
+
+  // The first failure takes all ranks' engines with it.
+  void Fail(absl::Status why) {
+    MutexLock lock(&mutex_);
+    if (!status_.ok()) return;
+    status_ = why;
+    for (Engine* engine : engines_) engine->Cancel(why);
+  }
+
+  void AddEngine(Engine* engine) {
+    MutexLock lock(&mutex_);
+    engines_.push_back(engine);
+    if (!status_.ok()) engine->Cancel(status_);
+  }
+
+  // After all threads have ended.
+  absl::StatusOr<TrainingRecord> Finish() {
+    MutexLock lock(&mutex_);
+    if (!status_.ok()) return status_;
+    for (const auto& [step, norm] : norms_) {
+      record_.gradient_norms.push_back(norm);
+    }
+    for (const auto& [layer, digest] : digests_) {
+      record_.layer_digests.push_back(digest);
+    }
+    return record_;
+  }
+
+ private:
+  Mutex mutex_;
+  TrainingRecord record_ ABSL_GUARDED_BY(mutex_);
+  std::map<int64_t, double> norms_ ABSL_GUARDED_BY(mutex_);
+  std::map<int, std::string> digests_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Engine*> engines_ ABSL_GUARDED_BY(mutex_);
+  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+};
+
+// The engine is made on its rank's thread and stays in `engine` until all have
+// ended, so that a failing rank can cancel the others.
+absl::Status RunRank(const Plan& plan, RankId rank, int num_steps,
+                     std::unique_ptr<Transport> transport,
+                     std::unique_ptr<Device>* device,
+                     std::unique_ptr<Engine>* engine, Outcome* outcome) {
+  PENSTOCK_ASSIGN_OR_RETURN(*device, MakeDevice("cpu"));
+  PENSTOCK_ASSIGN_OR_RETURN(*engine, Engine::Load(plan, rank, **device));
+  (*engine)->Attach(std::move(transport));
+  outcome->AddEngine(engine->get());
+  for (int step = 0; step < num_steps; ++step) {
+    PENSTOCK_ASSIGN_OR_RETURN(const StepResult result, (*engine)->RunStep());
+    outcome->AddStep(result);
+  }
+  outcome->AddDigests((*engine)->Digests());
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<TrainingRecord> TrainInThreads(const Plan& plan, int num_steps) {
+  const int num_ranks = plan.schedule().ranks_size();
+  PENSTOCK_ASSIGN_OR_RETURN(auto transports,
+                            ConnectInProcess(num_ranks, ChannelsOf(plan)));
+  Outcome outcome;
+  std::vector<std::unique_ptr<Device>> devices(transports.size());
+  std::vector<std::unique_ptr<Engine>> engines(transports.size());
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < num_ranks; ++rank) {
+    threads.emplace_back([&, rank] {
+      const absl::Status status =
+          RunRank(plan, RankId(rank), num_steps, std::move(transports[rank]),
+                  &devices[rank], &engines[rank], &outcome);
+      if (!status.ok()) {
+        outcome.Fail(WithContext(status, absl::StrCat("rank ", rank)));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return outcome.Finish();
+}
+
+}  // namespace penstock

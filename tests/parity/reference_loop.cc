@@ -1,0 +1,283 @@
+#include "tests/parity/reference_loop.h"
+
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+#include <torch/csrc/autograd/autograd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <utility>
+
+#include "base/sha256.h"
+#include "base/status_macros.h"
+#include "models/data/token_data.h"
+#include "models/graph/layer_kinds.h"
+#include "models/layers/init.h"
+#include "models/layers/layer.h"
+#include "models/layers/torch_status.h"
+#include "models/zoo/zoo.h"
+#include "stage_server/engine/learning_rate.h"
+
+namespace penstock {
+namespace {
+
+struct Parameter {
+  ParameterSpec spec;
+  // Float32; a tied parameter's is its owner's, the same memory.
+  at::Tensor master;
+  // What the layers read: the master, or a bfloat16 copy made each step.
+  at::Tensor weight;
+  at::Tensor gradient;
+  std::vector<float> first_moment;
+  std::vector<float> second_moment;
+};
+
+class Loop {
+ public:
+  static absl::StatusOr<Loop> Make(const Job& job) {
+    ModelRequest request;
+    request.preset = job.model().preset();
+    request.overrides = {job.model().overrides().begin(),
+                         job.model().overrides().end()};
+    request.microbatch_size = job.batch_size() / job.schedule().microbatches();
+    request.sequence_length = job.data().sequence_length();
+    PENSTOCK_ASSIGN_OR_RETURN(Graph graph, MakeModel(request));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        TokenData data,
+        TokenData::Open({job.data().tokens(), VocabularyOf(graph),
+                         job.data().sequence_length(), job.batch_size(),
+                         request.microbatch_size, job.seed()}));
+    Loop loop(job, std::move(graph), std::move(data));
+    PENSTOCK_RETURN_IF_ERROR(loop.MakeParameters());
+    return loop;
+  }
+
+  absl::Status Step(int64_t step, TrainingRecord* record) {
+    CopyWeights();
+    const int num_microbatches = job_.schedule().microbatches();
+    double loss_sum = 0;
+    for (int microbatch = 0; microbatch < num_microbatches; ++microbatch) {
+      PENSTOCK_ASSIGN_OR_RETURN(const at::Tensor loss,
+                                Forward(step, microbatch));
+      loss_sum += loss.item<float>();
+      Backward(loss, num_microbatches, /*is_first=*/microbatch == 0);
+    }
+    AddTiedGradients();
+    const double norm = GradientNorm();
+    Update(step, norm);
+    record->losses.push_back(loss_sum / num_microbatches);
+    record->gradient_norms.push_back(norm);
+    return absl::OkStatus();
+  }
+
+  std::vector<std::string> LayerDigests() const {
+    std::vector<std::string> digests;
+    for (const std::vector<Parameter>& layer : parameters_) {
+      Sha256 hash;
+      bool owns = false;
+      for (const Parameter& parameter : layer) {
+        if (!parameter.spec.tied_to.empty()) continue;
+        owns = true;
+        hash.Update(parameter.master.const_data_ptr(),
+                    parameter.master.nbytes());
+      }
+      if (owns) digests.push_back(hash.Finish());
+    }
+    return digests;
+  }
+
+ private:
+  Loop(const Job& job, Graph graph, TokenData data)
+      : job_(job), graph_(std::move(graph)), data_(std::move(data)) {}
+
+  absl::Status MakeParameters() {
+    std::map<std::string, at::Tensor> masters;
+    for (const LayerSpec& spec : graph_.layers) {
+      PENSTOCK_ASSIGN_OR_RETURN(Layer layer, Layer::Make(spec));
+      layers_.push_back(std::move(layer));
+      PENSTOCK_ASSIGN_OR_RETURN(const auto specs, ParametersOf(spec));
+      std::vector<Parameter>& parameters = parameters_.emplace_back();
+      for (const ParameterSpec& one : specs) {
+        Parameter& parameter = parameters.emplace_back();
+        parameter.spec = one;
+        parameter.gradient = at::empty(one.shape, at::kFloat);
+        if (!one.tied_to.empty()) {
+          parameter.master = masters.at(one.tied_to);
+          continue;
+        }
+        parameter.master = at::empty(one.shape, at::kFloat);
+        PENSTOCK_RETURN_IF_ERROR(
+            InitialValue(one, job_.seed(), parameter.master));
+        masters[one.name] = parameter.master;
+        const auto size = static_cast<size_t>(parameter.master.numel());
+        parameter.first_moment.resize(size);
+        parameter.second_moment.resize(size);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  void CopyWeights() {
+    for (std::vector<Parameter>& layer : parameters_) {
+      for (Parameter& parameter : layer) {
+        const at::Tensor weight = job_.dtype() == "bfloat16"
+                                      ? parameter.master.to(at::kBFloat16)
+                                      : parameter.master.detach();
+        parameter.weight = weight.requires_grad_();
+      }
+    }
+  }
+
+  absl::StatusOr<at::Tensor> Forward(int64_t step, int64_t microbatch) {
+    std::map<std::string, at::Tensor> values;
+    PENSTOCK_ASSIGN_OR_RETURN(values["tokens"], data_.Tokens(step, microbatch));
+    PENSTOCK_ASSIGN_OR_RETURN(values["labels"], data_.Labels(step, microbatch));
+    at::Tensor output;
+    for (size_t i = 0; i < layers_.size(); ++i) {
+      std::vector<at::Tensor> weights, inputs;
+      for (const Parameter& parameter : parameters_[i]) {
+        weights.push_back(parameter.weight);
+      }
+      for (const std::string& input : graph_.layers[i].inputs) {
+        inputs.push_back(values.at(input));
+      }
+      PENSTOCK_ASSIGN_OR_RETURN(
+          output, layers_[i].Forward(weights, inputs,
+                                     {job_.seed(), step, microbatch, true}));
+      values[graph_.layers[i].name] = output;
+    }
+    return output;
+  }
+
+  void Backward(const at::Tensor& loss, int num_microbatches, bool is_first) {
+    const at::Tensor share =
+        at::full({}, 1.0f / static_cast<float>(num_microbatches));
+    torch::autograd::backward({loss}, {share});
+    for (std::vector<Parameter>& layer : parameters_) {
+      for (Parameter& parameter : layer) {
+        const at::Tensor gradient = parameter.weight.grad().to(at::kFloat);
+        parameter.gradient =
+            is_first ? gradient.clone() : parameter.gradient.add(gradient);
+        parameter.weight.mutable_grad().reset();
+      }
+    }
+  }
+
+  void AddTiedGradients() {
+    std::map<std::string, Parameter*> owners;
+    for (std::vector<Parameter>& layer : parameters_) {
+      for (Parameter& parameter : layer) {
+        if (parameter.spec.tied_to.empty()) {
+          owners[parameter.spec.name] = &parameter;
+        } else {
+          Parameter* const owner = owners.at(parameter.spec.tied_to);
+          owner->gradient = owner->gradient.add(parameter.gradient);
+        }
+      }
+    }
+  }
+
+  double GradientNorm() const {
+    double sum = 0;
+    for (const std::vector<Parameter>& layer : parameters_) {
+      double squares = 0;
+      for (const Parameter& parameter : layer) {
+        if (!parameter.spec.tied_to.empty()) continue;
+        const at::Tensor gradient = parameter.gradient.contiguous();
+        const float* const values = gradient.const_data_ptr<float>();
+        double s[8] = {};
+        for (int64_t i = 0; i < gradient.numel(); ++i) {
+          s[i % 8] += static_cast<double>(values[i]) * values[i];
+        }
+        squares +=
+            ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+      }
+      sum += squares;
+    }
+    return std::sqrt(sum);
+  }
+
+  void Update(int64_t step, double norm) {
+    const OptimizerSpec& spec = job_.optimizer();
+    const double rate = LearningRate(job_.learning_rate_schedule(),
+                                     spec.learning_rate(), job_.steps(), step);
+    const float scale = spec.clip_norm() > 0
+                            ? static_cast<float>(std::min(
+                                  1.0, spec.clip_norm() / (norm + 1e-6)))
+                            : 1.0f;
+    for (std::vector<Parameter>& layer : parameters_) {
+      for (Parameter& parameter : layer) {
+        if (!parameter.spec.tied_to.empty()) continue;
+        const at::Tensor gradient = parameter.gradient.contiguous();
+        const float* const g = gradient.const_data_ptr<float>();
+        float* const p = parameter.master.data_ptr<float>();
+        for (int64_t i = 0; i < gradient.numel(); ++i) {
+          if (spec.kind() == "sgd") {
+            UpdateSgd(rate, parameter, g[i] * scale, i, p);
+          } else {
+            UpdateAdamW(rate, step, parameter, g[i] * scale, i, p);
+          }
+        }
+      }
+    }
+  }
+
+  void UpdateSgd(double rate, Parameter& parameter, float g, int64_t i,
+                 float* p) const {
+    const OptimizerSpec& spec = job_.optimizer();
+    const double decay = parameter.spec.decay ? spec.weight_decay() : 0;
+    g = g + static_cast<float>(decay) * p[i];
+    float& v = parameter.first_moment[i];
+    v = static_cast<float>(spec.momentum()) * v + g;
+    p[i] = p[i] - static_cast<float>(rate) * v;
+  }
+
+  void UpdateAdamW(double rate, int64_t step, Parameter& parameter, float g,
+                   int64_t i, float* p) const {
+    const OptimizerSpec& spec = job_.optimizer();
+    const double decay = parameter.spec.decay ? spec.weight_decay() : 0;
+    const double count = static_cast<double>(step + 1);
+    const auto step_size =
+        static_cast<float>(rate / (1 - std::pow(spec.beta1(), count)));
+    const auto correction =
+        static_cast<float>(1 / std::sqrt(1 - std::pow(spec.beta2(), count)));
+    float& m = parameter.first_moment[i];
+    float& v = parameter.second_moment[i];
+    m = static_cast<float>(spec.beta1()) * m +
+        static_cast<float>(1 - spec.beta1()) * g;
+    v = static_cast<float>(spec.beta2()) * v +
+        static_cast<float>(1 - spec.beta2()) * (g * g);
+    const float root = std::sqrt(v) * correction;
+    p[i] = p[i] * static_cast<float>(1 - rate * decay) -
+           step_size * (m / (root + static_cast<float>(spec.epsilon())));
+  }
+
+  const Job job_;
+  const Graph graph_;
+  TokenData data_;
+  std::vector<Layer> layers_;
+  // By layer.
+  std::vector<std::vector<Parameter>> parameters_;
+};
+
+}  // namespace
+
+absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps) {
+  return CatchTorch("single loop", [&]() -> absl::StatusOr<TrainingRecord> {
+    at::set_num_threads(job.threads());
+    PENSTOCK_ASSIGN_OR_RETURN(Loop loop, Loop::Make(job));
+    TrainingRecord record;
+    for (int step = 0; step < num_steps; ++step) {
+      PENSTOCK_RETURN_IF_ERROR(loop.Step(step, &record));
+    }
+    record.layer_digests = loop.LayerDigests();
+    return record;
+  });
+}
+
+}  // namespace penstock

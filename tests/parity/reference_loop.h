@@ -1,0 +1,40 @@
+#ifndef PENSTOCK_TESTS_PARITY_REFERENCE_LOOP_H_
+#define PENSTOCK_TESTS_PARITY_REFERENCE_LOOP_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "proto/job.pb.h"
+
+namespace penstock {
+
+// What two runs of a job must agree on, to the bit.
+struct TrainingRecord {
+  // By step.
+  std::vector<double> losses;
+  std::vector<double> gradient_norms;
+  // sha256 of the float32 masters of each layer that owns parameters, in layer
+  // order: raw bytes.
+  std::vector<std::string> layer_digests;
+
+  friend bool operator==(const TrainingRecord&,
+                         const TrainingRecord&) = default;
+};
+
+// Trains `job` for `num_steps` steps in one process on one thread: a plain loop
+// over the model's layers, without schedule, stages, flat buffers or channels.
+// It shares the layers, the data and the learning rate with the engine, and
+// spells out everything else, so that it defines the order of every sum:
+//
+// * a microbatch's loss counts 1/m; the step's loss is the mean of the
+//   microbatches', added in their order in double precision;
+// * a main gradient is a float32 sum in microbatch order; each use of a tied
+//   parameter has one, and they are added in layer order;
+// * the norm adds, layer by layer in graph order, the squares of each parameter
+//   in eight interleaved sums in double precision.
+absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_TESTS_PARITY_REFERENCE_LOOP_H_
