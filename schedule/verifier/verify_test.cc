@@ -1,10 +1,12 @@
 #include "schedule/verifier/verify.h"
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/random.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "schedule/ir/text_format.h"
@@ -344,6 +346,37 @@ TEST(VerifyRankTest, HugeCountsTakeNoTime) {
       "penstock-schedule 1\nname x\nmicrobatches 2000000000\n"
       "placement r0 r1 r0\nedge activation h 0>2\nr0: 0F0\nr1:\n");
   EXPECT_FALSE(VerifyRank(schedule, RankId(1)).empty());
+}
+
+// Texts are spoiled at random, the same on each run. What still parses may be
+// anything; every answer must come, and be the same when asked again.
+TEST(VerifyTest, SpoiledSchedulesAreJudgedWithoutACrash) {
+  constexpr char kBytes[] = "0123456789FBIWRSU*";
+  int judged = 0, unsound = 0;
+  for (uint64_t seed = 0; seed < 20000; ++seed) {
+    std::string text = seed % 2 == 0 ? kSound : kOneRank;
+    for (uint64_t edit = 0; edit <= RandomKey(seed, {0}) % 3; ++edit) {
+      const uint64_t draw = RandomKey(seed, {1, edit});
+      const size_t at = (draw >> 8) % text.size();
+      text[at] = kBytes[(draw >> 40) % (sizeof(kBytes) - 1)];
+    }
+    const absl::StatusOr<Schedule> schedule = ParseSchedule(text);
+    if (!schedule.ok()) continue;
+    ++judged;
+    const std::vector<Violation> violations = Verify(*schedule);
+    EXPECT_EQ(violations, Verify(*schedule));
+    for (int rank = 0; rank < schedule->num_ranks(); ++rank) {
+      VerifyRank(OnlyRank(*schedule, rank), RankId(rank));
+    }
+    if (violations.empty()) continue;
+    ++unsound;
+    EXPECT_FALSE(SoundOrError(*schedule, violations).ok());
+    for (const Violation& violation : violations) {
+      EXPECT_FALSE(Describe(*schedule, violation).empty());
+    }
+  }
+  EXPECT_GT(judged, 500);
+  EXPECT_GT(unsound, judged / 2);
 }
 
 TEST(DescribeTest, MarksTheCellInTheGrid) {
