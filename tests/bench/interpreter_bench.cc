@@ -1,0 +1,243 @@
+// What an action costs apart from its computation: interpreter, activation
+// hand-over and transport enqueue, for actions that compute nothing.
+//
+//   bazel run //tests/bench:interpreter_bench
+//
+// Two ranks on two threads of one process, gpipe with 128 microbatches and one
+// 64-byte tensor per edge. "all" is the time of a step divided by the actions
+// of a list, waiting for the other rank included; "own" leaves out the time
+// inside Transport::Wait. In-process and UCX rounds alternate; each figure is
+// the median over the rounds, with the smallest and largest, of the slower
+// rank. Target: at most 20 us an action.
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <barrier>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+#include "schedule/lowering/lower.h"
+#include "stage_server/engine/channels.h"
+#include "stage_server/engine/interpreter.h"
+#include "stage_server/engine/stage_backend.h"
+#include "stage_server/transport/in_process/in_process_transport.h"
+#include "stage_server/transport/ucx/ucx_transport.h"
+
+namespace penstock {
+namespace {
+
+constexpr int kRanks = 2;
+constexpr int kMicrobatches = 128;
+constexpr int kWarmUpSteps = 20;
+constexpr int kSteps = 50;
+constexpr int kRounds = 9;
+constexpr double kTargetMicros = 20;
+
+// Stages that compute nothing. Tensors are made and handed over as for a real
+// one.
+class EmptyBackend : public StageBackend {
+ public:
+  absl::Status BeginStep(int64_t update) override { return absl::OkStatus(); }
+  absl::Status Forward(StageId stage, MicrobatchId microbatch) override {
+    return absl::OkStatus();
+  }
+  absl::Status Backward(StageId stage, MicrobatchId microbatch) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
+    return at::empty({16}, at::kFloat);
+  }
+  absl::StatusOr<at::Tensor> Buffer(const Action& receive) override {
+    return at::empty({16}, at::kFloat);
+  }
+  absl::Status Incoming(const Action& receive, at::Tensor tensor) override {
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<LayerSquares>> NormParts() override {
+    return std::vector<LayerSquares>();
+  }
+  absl::Status SetNorm(const GlobalNorm& norm) override {
+    return absl::OkStatus();
+  }
+  absl::Status Update(StageId stage) override { return absl::OkStatus(); }
+};
+
+// Adds up the time spent in `Wait`.
+class WaitTimer : public Transport {
+ public:
+  WaitTimer(std::unique_ptr<Transport> transport, int64_t* waited_nanos)
+      : transport_(std::move(transport)), waited_nanos_(waited_nanos) {}
+
+  absl::StatusOr<RequestId> PostSend(
+      ChannelId channel, const MessageHeader& header,
+      absl::Span<const std::byte> bytes) override {
+    return transport_->PostSend(channel, header, bytes);
+  }
+  absl::StatusOr<RequestId> PostReceive(ChannelId channel,
+                                        const MessageHeader& expected,
+                                        absl::Span<std::byte> buffer) override {
+    return transport_->PostReceive(channel, expected, buffer);
+  }
+  absl::StatusOr<bool> Test(RequestId request) override {
+    return transport_->Test(request);
+  }
+  absl::Status Wait(RequestId request, absl::Time deadline) override {
+    const int64_t start = MonotonicNanos();
+    absl::Status status = transport_->Wait(request, deadline);
+    *waited_nanos_ += MonotonicNanos() - start;
+    return status;
+  }
+  void Cancel(absl::Status why) override { transport_->Cancel(std::move(why)); }
+  int64_t num_stale_messages() const override {
+    return transport_->num_stale_messages();
+  }
+
+ private:
+  const std::unique_ptr<Transport> transport_;
+  int64_t* const waited_nanos_;
+};
+
+// Microseconds an action.
+struct Cost {
+  double all = 0;
+  double own = 0;
+};
+
+absl::StatusOr<Schedule> TwoRankGpipe() {
+  FlushScheduleRequest request;
+  request.generator = "gpipe";
+  request.num_ranks = kRanks;
+  request.num_stages = kRanks;
+  request.num_microbatches = kMicrobatches;
+  request.edges = {{EdgeKind::kActivation, "x", StageId(0), StageId(1)}};
+  return MakeFlushSchedule(request);
+}
+
+// What the two threads share to find each other.
+struct Meeting {
+  std::vector<TransportAddress> addresses{kRanks};
+  std::barrier<> barrier{kRanks};
+};
+
+using EndpointFactory =
+    std::function<absl::StatusOr<std::unique_ptr<TransportEndpoint>>()>;
+
+absl::StatusOr<Cost> RunRank(const Schedule& schedule, RankId rank,
+                             const EndpointFactory& make_endpoint,
+                             Meeting* meeting) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto endpoint, make_endpoint());
+  PENSTOCK_ASSIGN_OR_RETURN(meeting->addresses[rank.value()],
+                            endpoint->Address());
+  meeting->barrier.arrive_and_wait();
+  ConnectRequest request;
+  request.job_epoch = 1;
+  request.rank = rank;
+  request.epoch_secret = "secret";
+  request.peers = meeting->addresses;
+  request.channels = ChannelMap::Of(schedule).channels();
+  request.deadline = absl::Now() + absl::Seconds(10);
+  PENSTOCK_ASSIGN_OR_RETURN(auto transport, endpoint->Connect(request));
+  EmptyBackend backend;
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const auto interpreter,
+      Interpreter::Make({rank, schedule, std::vector<std::vector<int>>(kRanks),
+                         /*receive_lookahead=*/2, absl::Seconds(10)},
+                        &backend));
+  int64_t waited_nanos = 0;
+  interpreter->Attach(
+      std::make_unique<WaitTimer>(std::move(transport), &waited_nanos));
+  int64_t nanos = 0;
+  int64_t waited_in_warm_up = 0;
+  for (int step = 1; step <= kWarmUpSteps + kSteps; ++step) {
+    PENSTOCK_ASSIGN_OR_RETURN(const StepTiming timing,
+                              interpreter->RunStep(step));
+    if (step == kWarmUpSteps) waited_in_warm_up = waited_nanos;
+    if (step > kWarmUpSteps) nanos += timing.step_nanos;
+  }
+  meeting->barrier.arrive_and_wait();
+  const auto actions = static_cast<double>(schedule.ranks[rank.value()].size());
+  const double scale = 1.0 / (1000 * kSteps * actions);
+  return Cost{
+      static_cast<double>(nanos) * scale,
+      static_cast<double>(nanos - (waited_nanos - waited_in_warm_up)) * scale};
+}
+
+// Of the slower rank.
+absl::StatusOr<Cost> RunRound(const Schedule& schedule,
+                              const EndpointFactory& make_endpoint) {
+  Meeting meeting;
+  std::vector<absl::StatusOr<Cost>> results(kRanks, Cost());
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < kRanks; ++rank) {
+    threads.emplace_back([&, rank] {
+      results[rank] = RunRank(schedule, RankId(rank), make_endpoint, &meeting);
+      if (!results[rank].ok()) {
+        std::fprintf(stderr, "rank %d: %s\n", rank,
+                     results[rank].status().ToString().c_str());
+        std::exit(1);
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return Cost{std::max(results[0]->all, results[1]->all),
+              std::max(results[0]->own, results[1]->own)};
+}
+
+void Report(const char* name, const std::vector<Cost>& costs) {
+  const struct {
+    const char* what;
+    double Cost::*part;
+  } parts[] = {{"all", &Cost::all}, {"own", &Cost::own}};
+  for (const auto& [what, part] : parts) {
+    std::vector<double> micros;
+    for (const Cost& cost : costs) micros.push_back(cost.*part);
+    std::sort(micros.begin(), micros.end());
+    const double median = micros[micros.size() / 2];
+    std::printf(
+        "%-11s %s %6.2f us an action (%.2f..%.2f), %.2f of the target\n", name,
+        what, median, micros.front(), micros.back(), median / kTargetMicros);
+  }
+}
+
+absl::Status Main() {
+  PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule, TwoRankGpipe());
+  std::printf(
+      "empty actions, p = 2, gpipe, m = %d, %zu actions a list, %u "
+      "cores, %d rounds\n",
+      kMicrobatches, schedule.ranks[0].size(),
+      std::thread::hardware_concurrency(), kRounds);
+  std::vector<Cost> in_process, ucx;
+  for (int round = 0; round < kRounds; ++round) {
+    const std::unique_ptr<InProcessFabric> fabric = InProcessFabric::Make();
+    PENSTOCK_ASSIGN_OR_RETURN(
+        in_process.emplace_back(),
+        RunRound(schedule, [&] { return fabric->MakeEndpoint(); }));
+    PENSTOCK_ASSIGN_OR_RETURN(ucx.emplace_back(), RunRound(schedule, [] {
+                                return MakeUcxEndpoint({});
+                              }));
+  }
+  Report("in_process", in_process);
+  Report("ucx", ucx);
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace penstock
+
+int main() {
+  const absl::Status status = penstock::Main();
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "%s\n", status.ToString().c_str());
+  return 1;
+}
