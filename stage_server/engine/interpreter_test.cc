@@ -1,0 +1,180 @@
+#include "stage_server/engine/interpreter.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <map>
+#include <thread>
+
+#include "absl/strings/str_cat.h"
+#include "schedule/ir/text_format.h"
+#include "stage_server/transport/in_process/in_process_transport.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+// Writes down what it is asked; the tensors that it sends hold the microbatch.
+class RecordingBackend : public StageBackend {
+ public:
+  absl::Status BeginStep(int64_t update) override {
+    calls.push_back(absl::StrCat("step ", update));
+    return absl::OkStatus();
+  }
+  absl::Status Forward(StageId stage, MicrobatchId microbatch) override {
+    calls.push_back(absl::StrCat(stage.value(), "F", microbatch.value()));
+    return forward_status;
+  }
+  absl::Status Backward(StageId stage, MicrobatchId microbatch) override {
+    calls.push_back(absl::StrCat(stage.value(), "B", microbatch.value()));
+    return absl::OkStatus();
+  }
+  absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
+    return at::full({1}, static_cast<float>(send.microbatch.value()),
+                    at::kFloat);
+  }
+  absl::StatusOr<at::Tensor> Buffer(const Action& receive) override {
+    calls.push_back(absl::StrCat("buffer ", receive.microbatch.value()));
+    return at::empty({1}, at::kFloat);
+  }
+  absl::Status Incoming(const Action& receive, at::Tensor tensor) override {
+    calls.push_back(absl::StrCat("got ", tensor.item<float>()));
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<LayerSquares>> NormParts() override {
+    return parts;
+  }
+  absl::Status SetNorm(const GlobalNorm& agreed) override {
+    norm = agreed;
+    return absl::OkStatus();
+  }
+  absl::Status Update(StageId stage) override {
+    calls.push_back(absl::StrCat(stage.value(), "U"));
+    return absl::OkStatus();
+  }
+
+  std::vector<std::string> calls;
+  std::vector<LayerSquares> parts;
+  GlobalNorm norm;
+  absl::Status forward_status;
+};
+
+constexpr char kHeader[] = R"(penstock-schedule 1
+name by_hand
+microbatches 2
+placement r0 r1
+edge activation x 0>1
+)";
+
+Schedule TwoRanks(const std::string& first, const std::string& second) {
+  return *ParseSchedule(
+      absl::StrCat(kHeader, "r0: ", first, "\nr1: ", second, "\n"));
+}
+
+RankProgram Program(const Schedule& schedule, int rank) {
+  return {RankId(rank),
+          schedule,
+          {{0, 2}, {1}},
+          /*receive_lookahead=*/1,
+          absl::Seconds(10)};
+}
+
+class InterpreterTest : public ::testing::Test {
+ protected:
+  // Runs both ranks' lists once.
+  void RunBoth(const Schedule& schedule) {
+    auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < 2; ++rank) {
+      threads.emplace_back([&, rank] {
+        auto interpreter =
+            Interpreter::Make(Program(schedule, rank), &backends_[rank]);
+        ASSERT_TRUE(interpreter.ok()) << interpreter.status();
+        (*interpreter)->Attach(std::move(transports[rank]));
+        statuses_[rank] = (*interpreter)->RunStep(1).status();
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+
+  RecordingBackend backends_[2];
+  absl::Status statuses_[2];
+};
+
+TEST_F(InterpreterTest, RunsTheListInItsOrderAndPostsReceivesAhead) {
+  RunBoth(TwoRanks("0F0 0SF0[x>r1] 0F1 0SF1[x>r1]",
+                   "1RF0[x<r0] 1F0 1RF1[x<r0] 1F1"));
+  EXPECT_TRUE(statuses_[0].ok()) << statuses_[0];
+  EXPECT_TRUE(statuses_[1].ok()) << statuses_[1];
+  EXPECT_THAT(backends_[0].calls, ElementsAre("step 0", "0F0", "0F1"));
+  EXPECT_THAT(backends_[1].calls,
+              ElementsAre("step 0", "buffer 0", "got 0", "buffer 1", "1F0",
+                          "got 1", "1F1"));
+}
+
+TEST_F(InterpreterTest, NormIsSummedInLayerOrderAndGivenToAll) {
+  backends_[0].parts = {{0, 1e16}, {2, 1.0}};
+  backends_[1].parts = {{1, 1.0}};
+  RunBoth(TwoRanks("N 0U", "N 1U"));
+  EXPECT_TRUE(statuses_[1].ok()) << statuses_[1];
+  const double want =
+      CombineSquares(std::vector<LayerSquares>{{0, 1e16}, {1, 1.0}, {2, 1.0}})
+          .norm;
+  EXPECT_EQ(backends_[0].norm.norm, want);
+  EXPECT_EQ(backends_[1].norm.norm, want);
+}
+
+TEST_F(InterpreterTest, EveryRankHearsOfTheBrokenLayer) {
+  backends_[0].parts = {{0, 1.0}, {2, std::nan("")}};
+  backends_[1].parts = {{1, std::nan("")}};
+  RunBoth(TwoRanks("N", "N"));
+  EXPECT_EQ(backends_[0].norm.broken_layer, 1);
+  EXPECT_EQ(backends_[1].norm.broken_layer, 1);
+}
+
+TEST_F(InterpreterTest, PartsOfOtherLayersAreRefused) {
+  backends_[0].parts = {{0, 1.0}, {1, 1.0}};
+  const Schedule schedule = TwoRanks("N", "N");
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  auto interpreter = *Interpreter::Make(Program(schedule, 0), &backends_[0]);
+  interpreter->Attach(std::move(transports[0]));
+  EXPECT_EQ(interpreter->RunStep(1).status().code(),
+            absl::StatusCode::kInternal);
+}
+
+TEST_F(InterpreterTest, ErrorsSayWhichAction) {
+  backends_[0].forward_status = absl::ResourceExhaustedError("no memory");
+  const Schedule schedule = TwoRanks("0U 0F1", "");
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  auto interpreter = *Interpreter::Make(Program(schedule, 0), &backends_[0]);
+  interpreter->Attach(std::move(transports[0]));
+  EXPECT_EQ(interpreter->RunStep(3).status(),
+            absl::ResourceExhaustedError(
+                "step 3, rank 0, action 1 (0F1): no memory"));
+  ASSERT_EQ(interpreter->trace().Latest(5).size(), 1u);
+  EXPECT_EQ(interpreter->trace().Latest(5)[0].step, 3);
+}
+
+TEST_F(InterpreterTest, CommunicationWithoutAChannelIsRefusedAtOnce) {
+  const Schedule schedule = TwoRanks("0F0 0SF0[x>r0]", "");
+  EXPECT_EQ(
+      Interpreter::Make(Program(schedule, 0), &backends_[0]).status().code(),
+      absl::StatusCode::kNotFound);
+}
+
+TEST_F(InterpreterTest, CancelBeforeTheTransportCounts) {
+  const Schedule schedule = TwoRanks("0U", "1U");
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  auto interpreter = *Interpreter::Make(Program(schedule, 0), &backends_[0]);
+  interpreter->Cancel(absl::AbortedError("over"));
+  interpreter->Attach(std::move(transports[0]));
+  EXPECT_EQ(interpreter->RunStep(1).status(), absl::AbortedError("over"));
+  EXPECT_TRUE(backends_[0].calls.empty());
+}
+
+}  // namespace
+}  // namespace penstock

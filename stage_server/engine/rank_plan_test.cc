@@ -1,0 +1,183 @@
+#include "stage_server/engine/rank_plan.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_replace.h"
+#include "stage_server/engine/test_plan.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using Kind = InputSource::Kind;
+
+std::string Refusal(const Plan& plan, RankId rank) {
+  const absl::StatusOr<RankPlan> resolved = ResolveRank(plan, rank);
+  return resolved.ok() ? "accepted" : resolved.status().ToString();
+}
+
+TEST(ResolveRankTest, NamesBecomeIndices) {
+  const auto first = ResolveRank(TwoRankPlan("tokens.bin"), RankId(0));
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_EQ(first->stages.size(), 1u);
+  const RankStage& body = first->stages[0];
+  EXPECT_THAT(body.layers[0].inputs, ElementsAre(InputSource{Kind::kTokens}));
+  EXPECT_THAT(body.layers[3].inputs, ElementsAre(InputSource{Kind::kLayer, 2}));
+  ASSERT_EQ(body.out_edges.size(), 1u);
+  EXPECT_EQ(body.out_edges[0].layer_position, 3);
+  EXPECT_TRUE(body.in_edges.empty());
+  EXPECT_EQ(body.loss_position, std::nullopt);
+
+  const auto second = ResolveRank(TwoRankPlan("tokens.bin"), RankId(1));
+  ASSERT_TRUE(second.ok()) << second.status();
+  const RankStage& head = second->stages[0];
+  EXPECT_EQ(head.id, StageId(1));
+  EXPECT_THAT(head.layers[0].inputs, ElementsAre(InputSource{Kind::kEdge, 0}));
+  EXPECT_THAT(head.layers[1].inputs, ElementsAre(InputSource{Kind::kLayer, 0},
+                                                 InputSource{Kind::kLabels}));
+  EXPECT_EQ(head.loss_position, 1);
+}
+
+TEST(ResolveRankTest, TiedWeightIsOwnedOnce) {
+  const auto plan = ResolveRank(TwoRankPlan("tokens.bin"), RankId(1));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  // The head's only parameter is the embedding's.
+  EXPECT_THAT(plan->owned_layers,
+              ElementsAre(ElementsAre(0, 1, 2, 3), ElementsAre()));
+  ASSERT_EQ(plan->tied_sites.size(), 1u);
+  EXPECT_EQ(plan->tied_sites[0].edge, EdgeId(1));
+  EXPECT_EQ(plan->tied_sites[0].owner_stage, StageId(0));
+}
+
+TEST(ResolveRankTest, TiedWeightWithinARankUsesNoEdge) {
+  const auto plan = ResolveRank(OneRankPlan("tokens.bin"), RankId(0));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->stages.size(), 2u);
+  ASSERT_EQ(plan->tied_sites.size(), 1u);
+  EXPECT_EQ(plan->tied_sites[0].edge, std::nullopt);
+}
+
+TEST(ResolveRankTest, OtherRanksListsAreNotNeeded) {
+  Plan plan = TwoRankPlan("tokens.bin");
+  plan.mutable_schedule()->mutable_ranks(0)->clear_actions();
+  EXPECT_TRUE(ResolveRank(plan, RankId(1)).ok());
+}
+
+TEST(ResolveRankTest, NamesLayersThatDoNotFitTheModel) {
+  Plan plan = TwoRankPlan("tokens.bin");
+  plan.mutable_stages(0)->set_layers(1, "h7.attn");
+  EXPECT_THAT(Refusal(plan, RankId(0)),
+              HasSubstr("stage 0, layer \"h7.attn\": model gpt-nano has no "
+                        "such layer"));
+  plan.mutable_stages(0)->set_layers(1, "embed");
+  EXPECT_THAT(Refusal(plan, RankId(0)), HasSubstr("in stage 0 already"));
+  plan = TwoRankPlan("tokens.bin");
+  plan.mutable_stages(0)->mutable_layers()->SwapElements(1, 2);
+  EXPECT_THAT(Refusal(plan, RankId(0)),
+              HasSubstr("comes before \"h0.mlp\" in the model"));
+  plan = TwoRankPlan("tokens.bin");
+  plan.mutable_stages(1)->mutable_layers()->RemoveLast();
+  EXPECT_THAT(Refusal(plan, RankId(0)),
+              HasSubstr("layer \"loss\" is in no stage"));
+}
+
+TEST(ResolveRankTest, NamesTensorsThatDoNotFitTheModel) {
+  Plan plan = TwoRankPlan("tokens.bin");
+  plan.mutable_edge_tensors(0)->set_shape(1, 9);
+  EXPECT_THAT(Refusal(plan, RankId(1)),
+              HasSubstr("edge 0 (final_norm): is DTYPE_FLOAT32 [1, 9, 16], the "
+                        "layer makes DTYPE_FLOAT32 [1, 8, 16]"));
+  plan = TwoRankPlan("tokens.bin");
+  plan.mutable_job()->set_dtype("bfloat16");
+  EXPECT_THAT(Refusal(plan, RankId(1)), HasSubstr("makes DTYPE_BFLOAT16"));
+  plan = TwoRankPlan("tokens.bin");
+  plan.mutable_schedule()->mutable_edges(0)->set_tensor("h0.mlp");
+  EXPECT_THAT(Refusal(plan, RankId(1)),
+              HasSubstr("layer \"head\": its input \"final_norm\" is neither"));
+  plan = TwoRankPlan("tokens.bin");
+  plan.mutable_schedule()->mutable_edges(1)->set_tensor("embed.other");
+  EXPECT_THAT(Refusal(plan, RankId(1)),
+              HasSubstr("no edge for \"embed.token.weight\""));
+}
+
+TEST(ResolveRankTest, CountsMustAgree) {
+  EXPECT_THAT(Refusal(TwoRankPlan("tokens.bin"), RankId(2)),
+              HasSubstr("rank 2 of 2 ranks"));
+  Plan plan = TwoRankPlan("tokens.bin");
+  plan.mutable_job()->set_batch_size(3);
+  EXPECT_THAT(Refusal(plan, RankId(0)),
+              HasSubstr("a batch of 3 in 2 microbatches"));
+  plan = TwoRankPlan("tokens.bin");
+  plan.mutable_edge_tensors()->RemoveLast();
+  EXPECT_THAT(Refusal(plan, RankId(0)), HasSubstr("1 edge tensors"));
+  plan = TwoRankPlan("tokens.bin");
+  plan.mutable_schedule()->mutable_placement(1)->add_ranks(0);
+  EXPECT_THAT(Refusal(plan, RankId(0)), HasSubstr("UNIMPLEMENTED"));
+  plan = TwoRankPlan("tokens.bin");
+  plan.mutable_job()->set_dtype("float64");
+  EXPECT_THAT(Refusal(plan, RankId(0)), HasSubstr("dtype is \"float64\""));
+}
+
+// One change of rank 0's or rank 1's list, and what the check says.
+struct BadList {
+  int rank;
+  const char* from;
+  const char* to;
+  const char* message;
+};
+
+class BadListTest : public ::testing::TestWithParam<BadList> {};
+
+TEST_P(BadListTest, IsRefusedWithItsPosition) {
+  const BadList& bad = GetParam();
+  const std::string text = TwoRankScheduleText();
+  const std::string changed = absl::StrReplaceAll(text, {{bad.from, bad.to}});
+  ASSERT_NE(text, changed);
+  EXPECT_THAT(Refusal(WithSchedule(TwoRankPlan("tokens.bin"), changed),
+                      RankId(bad.rank)),
+              HasSubstr(bad.message));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    EachRule, BadListTest,
+    ::testing::Values(
+        BadList{1, "1RF1[final_norm<r0] 1F1", "1F1",
+                "action 4 (1F1): the value of edge 0 is not there yet"},
+        BadList{1, "1RF0[final_norm<r0] 1F0",
+                "1RF0[final_norm<r0] 1F0 1RF0[final_norm<r0]",
+                "rank 1: something of edge 0 is left over"},
+        BadList{0, "0F1 ", "0F0 ", "action 2 (0F0): it is there twice"},
+        BadList{0, "0F1 ", "0F2 ", "the step has 2 microbatches"},
+        BadList{0, "0RB1[final_norm<r1] 0B1", "0RB1[final_norm<r1] 0B0",
+                "action 7 (0B0): it is there twice"},
+        BadList{0, "0F0 ", "0B0 0F0 ", "action 0 (0B0): it comes before its F"},
+        BadList{0, "0SF0[final_norm>r1]", "0SF0[final_norm>r0]",
+                "joins stage 0 on rank 0 to stage 1 on rank 1"},
+        BadList{0, "0RB*[embed.token.weight<r1] N", "N",
+                "the gradient of \"head.weight\" is not there yet"},
+        BadList{1, "1SB1[final_norm>r0] 1SB*[embed.token.weight>r0]",
+                "1SB*[embed.token.weight>r0] 1SB1[final_norm>r0] N",
+                "it is there twice"},
+        BadList{0, "N 0U 0SF*", "0U N 0SF*", "it comes after a U"},
+        BadList{0, "0U 0SF*[embed.token.weight>r1]",
+                "0SF*[embed.token.weight>r1] 0U",
+                "the weight is sent before its update"},
+        BadList{0, "0U", "0U 0U", "(0U): it is there twice"},
+        BadList{1, " 1U", "", "stage 1 is never updated"},
+        BadList{1, "1U", "0U", "the stage is not on rank 1"},
+        BadList{0, "0B1", "0I1", "this engine does not run the op"}));
+
+TEST(CheckListTest, ClippingNeedsTheNorm) {
+  Plan plan = TwoRankPlan("tokens.bin");
+  plan.mutable_job()->mutable_optimizer()->set_clip_norm(1);
+  EXPECT_TRUE(ResolveRank(plan, RankId(0)).ok());
+  const std::string text =
+      absl::StrReplaceAll(TwoRankScheduleText(), {{" N ", " "}});
+  EXPECT_THAT(Refusal(WithSchedule(plan, text), RankId(0)),
+              HasSubstr("clip_norm is set, but there is no N"));
+}
+
+}  // namespace
+}  // namespace penstock
