@@ -1,0 +1,42 @@
+#include "client/exit_code.h"
+
+namespace penstock {
+
+ExitCode ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return ExitCode::kOk;
+    case absl::StatusCode::kInvalidArgument:
+      return ExitCode::kUsage;
+    case absl::StatusCode::kNotFound:
+      return ExitCode::kNotFound;
+    case absl::StatusCode::kCancelled:
+      return ExitCode::kCancelled;
+    case absl::StatusCode::kDeadlineExceeded:
+      return ExitCode::kTimeout;
+    case absl::StatusCode::kDataLoss:
+      return ExitCode::kStreamLost;
+    case absl::StatusCode::kUnavailable:
+      return ExitCode::kUnavailable;
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kUnauthenticated:
+      return ExitCode::kPermission;
+    default:
+      return ExitCode::kFailed;
+  }
+}
+
+ExitCode ExitCodeOf(JobState state) {
+  switch (state) {
+    case JOB_STATE_SUCCEEDED:
+      return ExitCode::kOk;
+    case JOB_STATE_CANCELLED:
+      return ExitCode::kCancelled;
+    case JOB_STATE_FAILED:
+      return ExitCode::kFailed;
+    default:
+      return ExitCode::kStreamLost;
+  }
+}
+
+}  // namespace penstock

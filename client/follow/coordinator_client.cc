@@ -1,0 +1,157 @@
+#include "client/follow/coordinator_client.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/status_macros.h"
+
+namespace penstock {
+namespace {
+
+std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+  grpc::ChannelArguments arguments;
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1'000);
+  // The default of two minutes would outlast a restart by far.
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
+  // Control traffic never goes through a web proxy.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+                                   arguments);
+}
+
+}  // namespace
+
+absl::Duration BackOff(int attempt) {
+  return std::min(absl::Milliseconds(100) * (1 << std::min(attempt, 10)),
+                  absl::Seconds(5));
+}
+
+absl::Status FromGrpc(const grpc::Status& status,
+                      const CoordinatorSetting& setting) {
+  const auto code = static_cast<absl::StatusCode>(status.error_code());
+  switch (code) {
+    case absl::StatusCode::kOk:
+      return absl::OkStatus();
+    case absl::StatusCode::kUnavailable:
+      return absl::UnavailableError(absl::StrCat(
+          "no coordinator answers at ", setting.address, " (from ",
+          setting.origin, "): ", status.error_message(),
+          "; start one with `penstock local up`, or say where it is with "
+          "--coordinator HOST:PORT"));
+    case absl::StatusCode::kDeadlineExceeded:
+      return absl::DeadlineExceededError(absl::StrCat(
+          "the coordinator at ", setting.address,
+          " did not answer in time; try again with a longer --timeout"));
+    default:
+      return absl::Status(code, status.error_message());
+  }
+}
+
+CoordinatorClient::CoordinatorClient(CoordinatorSetting setting,
+                                     CallPolicy policy, Interrupt* interrupt)
+    : setting_(std::move(setting)),
+      policy_(policy),
+      interrupt_(interrupt),
+      channel_(MakeChannel(setting_.address)),
+      jobs_(JobService::NewStub(channel_)),
+      admin_(AdminService::NewStub(channel_)) {}
+
+absl::Status CoordinatorClient::Retry(
+    const std::function<grpc::Status(grpc::ClientContext*)>& call) {
+  const absl::Time start = SystemClock().Now();
+  const absl::Time deadline = start + policy_.timeout;
+  const absl::Time give_up =
+      std::min(start + policy_.retry_unavailable, deadline);
+  for (int attempt = 0;; ++attempt) {
+    grpc::ClientContext context;
+    context.set_deadline(absl::ToChronoTime(deadline));
+    grpc::Status status;
+    {
+      const Interrupt::Registration cancel =
+          interrupt_->OnTrip([&context] { context.TryCancel(); });
+      status = call(&context);
+    }
+    if (status.ok()) return absl::OkStatus();
+    if (interrupt_->tripped()) return absl::CancelledError("interrupted");
+    if (status.error_code() != grpc::StatusCode::UNAVAILABLE ||
+        SystemClock().Now() + BackOff(attempt) > give_up) {
+      return FromGrpc(status, setting_);
+    }
+    interrupt_->WaitFor(BackOff(attempt));
+  }
+}
+
+absl::StatusOr<JobInfo> CoordinatorClient::SubmitJob(
+    const Job& job, const std::string& idempotency_key) {
+  SubmitJobRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  *request.mutable_job() = job;
+  SubmitJobResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->SubmitJob(context, request, &response);
+  }));
+  return std::move(*response.mutable_job());
+}
+
+absl::StatusOr<ValidateJobResponse> CoordinatorClient::ValidateJob(
+    const Job& job) {
+  ValidateJobRequest request;
+  *request.mutable_job() = job;
+  ValidateJobResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->ValidateJob(context, request, &response);
+  }));
+  return response;
+}
+
+absl::StatusOr<JobInfo> CoordinatorClient::GetJob(const std::string& job) {
+  GetJobRequest request;
+  request.set_job(job);
+  GetJobResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->GetJob(context, request, &response);
+  }));
+  return std::move(*response.mutable_job());
+}
+
+absl::StatusOr<ListJobsResponse> CoordinatorClient::ListJobs(bool all) {
+  ListJobsRequest request;
+  request.set_all(all);
+  ListJobsResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->ListJobs(context, request, &response);
+  }));
+  return response;
+}
+
+absl::StatusOr<JobInfo> CoordinatorClient::CancelJob(
+    const std::string& job, const std::string& reason,
+    const std::string& idempotency_key) {
+  CancelJobRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  request.set_job(job);
+  request.set_reason(reason);
+  CancelJobResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->CancelJob(context, request, &response);
+  }));
+  return std::move(*response.mutable_job());
+}
+
+absl::StatusOr<ListServersResponse> CoordinatorClient::ListServers() {
+  ListServersResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return admin_->ListServers(context, ListServersRequest(), &response);
+  }));
+  return response;
+}
+
+}  // namespace penstock

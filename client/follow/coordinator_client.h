@@ -1,0 +1,76 @@
+#ifndef PENSTOCK_CLIENT_FOLLOW_COORDINATOR_CLIENT_H_
+#define PENSTOCK_CLIENT_FOLLOW_COORDINATOR_CLIENT_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "client/interrupt.h"
+#include "client/settings.h"
+#include "grpcpp/grpcpp.h"
+#include "proto/coordinator_service.grpc.pb.h"
+
+namespace penstock {
+
+// What a command needs to know of waiting.
+struct CallPolicy {
+  // For one call with its retries.
+  absl::Duration timeout = absl::Seconds(10);
+  // How long a coordinator that does not answer is tried again; a coordinator
+  // restarts within it.
+  absl::Duration retry_unavailable = absl::Seconds(2);
+};
+
+// The coordinator's services as plain calls. Each call has a deadline and is
+// tried again, with back-off, while the coordinator is UNAVAILABLE: all calls
+// may be sent twice (reads, or mutations with an idempotency key).
+//
+// Errors keep the code of proto/coordinator_service.proto; UNAVAILABLE names
+// the address, where it was configured, and what to do. Thread-safe.
+// `interrupt` ends a call that waits with CANCELLED.
+class CoordinatorClient {
+ public:
+  CoordinatorClient(CoordinatorSetting setting, CallPolicy policy,
+                    Interrupt* interrupt);
+
+  absl::StatusOr<JobInfo> SubmitJob(const Job& job,
+                                    const std::string& idempotency_key);
+  absl::StatusOr<ValidateJobResponse> ValidateJob(const Job& job);
+  absl::StatusOr<JobInfo> GetJob(const std::string& job);
+  absl::StatusOr<ListJobsResponse> ListJobs(bool all);
+  absl::StatusOr<JobInfo> CancelJob(const std::string& job,
+                                    const std::string& reason,
+                                    const std::string& idempotency_key);
+  absl::StatusOr<ListServersResponse> ListServers();
+
+  // For streams; follow_stream.h reads them.
+  JobService::Stub& jobs() { return *jobs_; }
+  const CoordinatorSetting& setting() const { return setting_; }
+
+ private:
+  absl::Status Retry(
+      const std::function<grpc::Status(grpc::ClientContext*)>& call);
+
+  const CoordinatorSetting setting_;
+  const CallPolicy policy_;
+  Interrupt* const interrupt_;
+  const std::shared_ptr<grpc::Channel> channel_;
+  const std::unique_ptr<JobService::Stub> jobs_;
+  const std::unique_ptr<AdminService::Stub> admin_;
+};
+
+// What to wait before the next attempt: 0.1 s, doubling to 5 s. `attempt`
+// counts from 0.
+absl::Duration BackOff(int attempt);
+
+// `status` of a call to the coordinator at `setting`, as an absl::Status that
+// says for UNAVAILABLE and DEADLINE_EXCEEDED which address and what to do.
+absl::Status FromGrpc(const grpc::Status& status,
+                      const CoordinatorSetting& setting);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_CLIENT_FOLLOW_COORDINATOR_CLIENT_H_

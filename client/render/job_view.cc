@@ -1,0 +1,317 @@
+#include "client/render/job_view.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
+#include "client/job_file/job_json.h"
+#include "client/render/quantity.h"
+#include "client/render/table.h"
+
+namespace penstock {
+namespace {
+
+using nlohmann::ordered_json;
+
+ordered_json TextOrNull(const std::string& text) {
+  return text.empty() ? ordered_json(nullptr) : ordered_json(text);
+}
+
+ordered_json NumberOrNull(bool known, double number) {
+  return known && std::isfinite(number) ? ordered_json(number)
+                                        : ordered_json(nullptr);
+}
+
+double TokensPerSecond(const JobInfo& info) {
+  return info.mean_tokens_per_second() > 0 ? info.mean_tokens_per_second()
+                                           : info.latest().tokens_per_second();
+}
+
+double BubbleFraction(const JobInfo& info) {
+  return info.mean_tokens_per_second() > 0 ? info.mean_bubble_fraction()
+                                           : info.latest().bubble_fraction();
+}
+
+std::string StepText(const JobInfo& info) {
+  return absl::StrCat(info.latest().step(), "/", info.job().steps());
+}
+
+std::string LossOf(const JobInfo& info) {
+  return info.has_latest() ? LossText(info.latest().loss()) : "";
+}
+
+// "name      value" lines; rows without a value are left out.
+std::string Fields(
+    const std::vector<std::pair<std::string, std::string>>& rows) {
+  size_t width = 0;
+  for (const auto& [name, value] : rows) width = std::max(width, name.size());
+  std::string text;
+  for (const auto& [name, value] : rows) {
+    if (value.empty()) continue;
+    absl::StrAppend(&text, "  ", name,
+                    std::string(width - name.size() + 2, ' '), value, "\n");
+  }
+  return text;
+}
+
+std::string RunTime(const JobInfo& info) {
+  if (info.started_unix_nanos() == 0 || info.ended_unix_nanos() == 0) return "";
+  return SecondsText(1e-9 * static_cast<double>(info.ended_unix_nanos() -
+                                                info.started_unix_nanos()));
+}
+
+}  // namespace
+
+std::string StateName(JobState state) {
+  return std::string(absl::StripPrefix(JobState_Name(state), "JOB_STATE_"));
+}
+
+std::string StateName(ServerState state) {
+  return std::string(
+      absl::StripPrefix(ServerState_Name(state), "SERVER_STATE_"));
+}
+
+bool IsTerminal(JobState state) {
+  return state == JOB_STATE_SUCCEEDED || state == JOB_STATE_CANCELLED ||
+         state == JOB_STATE_FAILED;
+}
+
+ordered_json JobInfoToJson(const JobInfo& info) {
+  const bool stepped = info.has_latest();
+  const ProgressRecord& latest = info.latest();
+  ordered_json ranks = ordered_json::array();
+  for (const RankInfo& rank : info.ranks()) {
+    ranks.push_back({{"server_id", rank.server_id()},
+                     {"server_name", rank.server_name()},
+                     {"state", StateName(rank.state())}});
+  }
+  ordered_json json = {
+      {"id", info.id()},
+      {"name", info.job().name()},
+      {"state", StateName(info.state())},
+      {"reason", info.reason()},
+      {"step", latest.step()},
+      {"steps", info.job().steps()},
+      {"loss", NumberOrNull(stepped, latest.loss())},
+      {"gradient_norm", NumberOrNull(stepped, latest.gradient_norm())},
+      {"learning_rate", NumberOrNull(stepped, latest.learning_rate())},
+      {"tokens_per_second", NumberOrNull(stepped, TokensPerSecond(info))},
+      {"bubble_fraction", NumberOrNull(stepped, BubbleFraction(info))},
+      {"step_seconds", NumberOrNull(stepped, latest.step_seconds())},
+      {"weights_digest", TextOrNull(info.weights_digest())},
+      {"epoch", info.epoch()},
+      {"submitted", TextOrNull(StableTimeText(info.submitted_unix_nanos()))},
+      {"started", TextOrNull(StableTimeText(info.started_unix_nanos()))},
+      {"ended", TextOrNull(StableTimeText(info.ended_unix_nanos()))},
+      {"ranks", std::move(ranks)},
+      {"job", JobToJson(info.job())},
+  };
+  if (info.has_plan()) json["plan"] = PlanToJson(info.plan());
+  return json;
+}
+
+ordered_json PlanToJson(const Plan& plan) {
+  ordered_json stages = ordered_json::array();
+  for (const StagePlan& stage : plan.stages()) {
+    stages.push_back(
+        {{"layers", std::vector<std::string>(stage.layers().begin(),
+                                             stage.layers().end())},
+         {"parameter_count", stage.parameter_count()}});
+  }
+  return {{"stages", std::move(stages)},
+          {"schedule", plan.schedule().name()},
+          {"microbatches", plan.schedule().num_microbatches()},
+          {"schedule_hash", plan.schedule_hash()}};
+}
+
+ordered_json ServerToJson(const ServerInfo& server) {
+  return {{"id", server.id()},
+          {"name", server.name()},
+          {"state", StateName(server.state())},
+          {"reason", server.reason()},
+          {"device", server.device()},
+          {"address", server.address()},
+          {"build_version", server.build_version()},
+          {"job_id", TextOrNull(server.job_id())},
+          {"rank", server.job_id().empty() ? ordered_json(nullptr)
+                                           : ordered_json(server.rank())},
+          {"last_heard",
+           TextOrNull(StableTimeText(server.last_heard_unix_nanos()))}};
+}
+
+ordered_json EventToJson(const Event& event) {
+  return {{"sequence", event.sequence()},
+          {"time", StableTimeText(event.time_unix_nanos())},
+          {"kind", event.kind()},
+          {"job_id", TextOrNull(event.job_id())},
+          {"server_id", TextOrNull(event.server_id())},
+          {"job_epoch", event.job_epoch()},
+          {"message", event.message()}};
+}
+
+ordered_json LogLineToJson(const LogLine& line) {
+  return {
+      {"sequence", line.sequence()},
+      {"time", StableTimeText(line.time_unix_nanos())},
+      {"rank", line.rank()},
+      {"stages", std::vector<int>(line.stages().begin(), line.stages().end())},
+      {"level", line.level()},
+      {"text", line.text()}};
+}
+
+std::string JobTable(const std::vector<JobInfo>& jobs, absl::Time now,
+                     bool wide) {
+  std::vector<std::string> heading = {"ID",   "NAME",  "STATE", "STEP",
+                                      "LOSS", "TOK/S", "AGE"};
+  if (wide) {
+    heading.insert(heading.end(),
+                   {"MODEL", "SCHEDULE", "STAGES", "BUBBLE", "EPOCH"});
+  }
+  heading.push_back("REASON");
+  std::vector<std::vector<std::string>> rows;
+  for (const JobInfo& info : jobs) {
+    const Job& job = info.job();
+    std::vector<std::string> row = {
+        info.id(),
+        job.name(),
+        StateName(info.state()),
+        StepText(info),
+        LossOf(info),
+        info.has_latest() ? RateText(TokensPerSecond(info)) : "",
+        AgeText(info.submitted_unix_nanos(), now)};
+    if (wide) {
+      row.insert(row.end(),
+                 {job.model().preset(), job.schedule().name(),
+                  absl::StrCat(job.partition().stages()),
+                  info.has_latest() ? PercentText(BubbleFraction(info)) : "",
+                  absl::StrCat(info.epoch())});
+    }
+    row.push_back(info.reason());
+    rows.push_back(std::move(row));
+  }
+  return RenderTable(heading, rows);
+}
+
+std::string ServerTable(const std::vector<ServerInfo>& servers, absl::Time now,
+                        bool wide) {
+  std::vector<std::string> heading = {"ID",  "NAME", "STATE", "DEVICE",
+                                      "JOB", "RANK", "HEARD"};
+  if (wide) heading.insert(heading.end(), {"ADDRESS", "VERSION", "REASON"});
+  std::vector<std::vector<std::string>> rows;
+  for (const ServerInfo& server : servers) {
+    std::vector<std::string> row = {
+        server.id(),
+        server.name(),
+        StateName(server.state()),
+        server.device(),
+        server.job_id(),
+        server.job_id().empty() ? "" : absl::StrCat(server.rank()),
+        AgeText(server.last_heard_unix_nanos(), now)};
+    if (wide) {
+      row.insert(row.end(),
+                 {server.address(), server.build_version(), server.reason()});
+    }
+    rows.push_back(std::move(row));
+  }
+  return RenderTable(heading, rows);
+}
+
+std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
+  const Job& job = info.job();
+  const ProgressRecord& latest = info.latest();
+  const bool stepped = info.has_latest();
+  std::string text = absl::StrCat(
+      job.name(), " (", info.id(), "): ", StateName(info.state()), "\n",
+      Fields({
+          {"reason", info.reason()},
+          {"step", StepText(info)},
+          {"loss", LossOf(info)},
+          {"gradient norm", stepped ? LossText(latest.gradient_norm()) : ""},
+          {"throughput",
+           stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")
+                   : ""},
+          {"bubble", stepped ? PercentText(BubbleFraction(info)) : ""},
+          {"step time", stepped ? SecondsText(latest.step_seconds()) : ""},
+          {"weights", info.weights_digest()},
+          {"model", job.model().preset()},
+          {"data", job.data().tokens()},
+          {"batch",
+           absl::StrCat(job.batch_size(), " samples of ",
+                        job.data().sequence_length(), " tokens, ",
+                        job.schedule().microbatches(), " microbatches")},
+          {"schedule", absl::StrCat(job.schedule().name(), " on ",
+                                    job.partition().stages(), " stages")},
+          {"epoch", absl::StrCat(info.epoch())},
+          {"submitted", TimeText(info.submitted_unix_nanos(), zone)},
+          {"started", TimeText(info.started_unix_nanos(), zone)},
+          {"ended", TimeText(info.ended_unix_nanos(), zone)},
+      }));
+  if (info.ranks_size() > 0) {
+    std::vector<std::vector<std::string>> rows;
+    for (int rank = 0; rank < info.ranks_size(); ++rank) {
+      const RankInfo& held = info.ranks(rank);
+      rows.push_back({absl::StrCat(rank), held.server_name(),
+                      StateName(held.state()), held.server_id()});
+    }
+    absl::StrAppend(&text, "\n",
+                    RenderTable({"RANK", "SERVER", "STATE", "ID"}, rows));
+  }
+  if (info.has_plan()) absl::StrAppend(&text, "\n", DescribePlan(info.plan()));
+  return text;
+}
+
+std::string JobSummary(const JobInfo& info) {
+  const bool stepped = info.has_latest();
+  return absl::StrCat(
+      info.job().name(), " (", info.id(),
+      "): ", absl::AsciiStrToLower(StateName(info.state())), "\n",
+      Fields({
+          {"reason", info.state() == JOB_STATE_SUCCEEDED ? "" : info.reason()},
+          {"step",
+           absl::StrCat(info.latest().step(), " of ", info.job().steps())},
+          {"loss", LossOf(info)},
+          {"throughput",
+           stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")
+                   : ""},
+          {"bubble", stepped ? PercentText(BubbleFraction(info)) : ""},
+          {"time", RunTime(info)},
+          {"weights", info.weights_digest().empty()
+                          ? ""
+                          : absl::StrCat("sha256 ", info.weights_digest())},
+      }));
+}
+
+std::string DescribePlan(const Plan& plan) {
+  std::vector<std::vector<std::string>> rows;
+  for (int stage = 0; stage < plan.stages_size(); ++stage) {
+    const StagePlan& part = plan.stages(stage);
+    rows.push_back({absl::StrCat(stage), CountText(part.parameter_count()),
+                    absl::StrJoin(part.layers(), " ")});
+  }
+  return absl::StrCat(RenderTable({"STAGE", "PARAMETERS", "LAYERS"}, rows),
+                      "schedule ", plan.schedule().name(), ", ",
+                      plan.schedule().num_microbatches(),
+                      " microbatches, sha256 ", plan.schedule_hash(), "\n");
+}
+
+std::string EventLine(const Event& event, absl::TimeZone zone) {
+  std::string about;
+  if (!event.job_id().empty()) absl::StrAppend(&about, " job ", event.job_id());
+  if (!event.server_id().empty()) {
+    absl::StrAppend(&about, " server ", event.server_id());
+  }
+  return absl::StrCat(TimeText(event.time_unix_nanos(), zone), "  ",
+                      event.kind(), about, ": ", event.message());
+}
+
+std::string LogLineText(const LogLine& line, absl::TimeZone zone) {
+  return absl::StrCat(TimeText(line.time_unix_nanos(), zone), " rank ",
+                      line.rank(), " [", absl::StrJoin(line.stages(), ","),
+                      "] ", line.level(), ": ", line.text());
+}
+
+}  // namespace penstock
