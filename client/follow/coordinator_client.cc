@@ -25,6 +25,12 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
                                    arguments);
 }
 
+// gRPC tells the whole path of layers; the reason comes last.
+std::string LastPart(const std::string& message) {
+  const size_t colon = message.rfind(": ");
+  return colon == std::string::npos ? message : message.substr(colon + 2);
+}
+
 }  // namespace
 
 absl::Duration BackOff(int attempt) {
@@ -41,7 +47,7 @@ absl::Status FromGrpc(const grpc::Status& status,
     case absl::StatusCode::kUnavailable:
       return absl::UnavailableError(absl::StrCat(
           "no coordinator answers at ", setting.address, " (from ",
-          setting.origin, "): ", status.error_message(),
+          setting.origin, "): ", LastPart(status.error_message()),
           "; start one with `penstock local up`, or say where it is with "
           "--coordinator HOST:PORT"));
     case absl::StatusCode::kDeadlineExceeded:

@@ -97,7 +97,8 @@ LocalCluster::~LocalCluster() {
   Stop(absl::Seconds(5), never);
 }
 
-void LocalCluster::WatchChildren(std::function<void()> callback) {
+void LocalCluster::WatchChildren(
+    std::function<void(bool is_coordinator)> callback) {
   std::vector<pollfd> events = {{stop_watching_.get(), POLLIN, 0}};
   for (const ChildProcess& child : processes_) {
     events.push_back({child.exit_fd(), POLLIN, 0});
@@ -105,7 +106,7 @@ void LocalCluster::WatchChildren(std::function<void()> callback) {
   watcher_ = std::thread([events, callback = std::move(callback)]() mutable {
     while (poll(events.data(), events.size(), -1) < 0 && errno == EINTR) {
     }
-    if (events[0].revents == 0) callback();
+    if (events[0].revents == 0) callback(events[1].revents != 0);
   });
 }
 

@@ -50,8 +50,10 @@ class LocalCluster {
   const std::string& address() const { return address_; }
 
   // Runs `callback` once, in a thread of this cluster, when a process ends
-  // before Stop. Call at most once.
-  void WatchChildren(std::function<void()> callback);
+  // before StopWatching. Call at most once.
+  void WatchChildren(std::function<void(bool is_coordinator)> callback);
+  // After this the callback does not run and will not. Idempotent.
+  void StopWatching();
 
   // The process that ended by itself, how, and its log's last lines; OK when
   // all run.
@@ -69,7 +71,6 @@ class LocalCluster {
   explicit LocalCluster(LocalClusterOptions options);
   absl::Status StartCoordinator(Interrupt& interrupt);
   absl::Status StartServer(int index);
-  void StopWatching();
 
   const LocalClusterOptions options_;
   std::string address_;

@@ -37,8 +37,10 @@ void Emit(YAML::Emitter& out, const ordered_json& json) {
     const std::string& text = json.get_ref<const std::string&>();
     if (NeedsQuotes(text)) out << YAML::DoubleQuoted;
     out << text;
+  } else if (json.is_null()) {
+    out << YAML::LowerNull << YAML::Null;
   } else {
-    // Numbers, true, false and null are spelt alike in both.
+    // Numbers, true and false are spelt alike in both.
     out << json.dump();
   }
 }

@@ -1,0 +1,185 @@
+#include "client/commands/command.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "base/status_macros.h"
+#include "client/render/error_text.h"
+#include "client/render/yaml_text.h"
+#include "client/settings.h"
+#include "models/data/token_file.h"
+#include "models/zoo/zoo.h"
+
+namespace penstock {
+namespace {
+
+// CLI11's own transformer would print the enum's numbers in the help.
+void AddFormatFlag(
+    CLI::App& command, OutputFormat& format,
+    const std::vector<std::pair<std::string, OutputFormat>>& words) {
+  std::vector<std::string> names;
+  for (const auto& [word, unused] : words) names.push_back(word);
+  command
+      .add_option_function<std::string>(
+          "-o,--output",
+          [&format, by_word = std::map(words.begin(), words.end())](
+              const std::string& word) { format = by_word.at(word); },
+          "What to print: text by default")
+      ->check(Quiet(CLI::IsMember(names)))
+      ->type_name(absl::StrJoin(names, "|"));
+}
+
+}  // namespace
+
+CLI::Validator Quiet(CLI::Validator validator) {
+  return validator.description("");
+}
+
+absl::StatusOr<std::unique_ptr<CoordinatorClient>> CommandContext::Connect(
+    Interrupt& interrupt, absl::Duration retry_unavailable) {
+  PENSTOCK_ASSIGN_OR_RETURN(CoordinatorSetting setting,
+                            FindCoordinator(coordinator_flag, environment_));
+  return std::make_unique<CoordinatorClient>(
+      std::move(setting),
+      CallPolicy{absl::Seconds(timeout_seconds), retry_unavailable},
+      &interrupt);
+}
+
+absl::StatusOr<std::unique_ptr<CoordinatorClient>> CommandContext::Connect() {
+  return Connect(interrupt(), absl::Seconds(1));
+}
+
+ExitCode CommandContext::Fail(const absl::Status& status) const {
+  *environment_.err << ErrorText(status) << std::flush;
+  return ExitCodeOf(status);
+}
+
+void CommandContext::Print(OutputFormat format,
+                           const nlohmann::ordered_json& json,
+                           const std::string& text) const {
+  switch (format) {
+    case OutputFormat::kJson:
+      // A name that is no UTF-8 must not end the program.
+      *environment_.out << json.dump(
+                               2, ' ', false,
+                               nlohmann::ordered_json::error_handler_t::replace)
+                        << "\n";
+      break;
+    case OutputFormat::kYaml:
+      *environment_.out << YamlText(json);
+      break;
+    default:
+      *environment_.out << text;
+  }
+  *environment_.out << std::flush;
+}
+
+std::unique_ptr<ProgressView> CommandContext::MakeProgressView(
+    OutputFormat format) const {
+  const bool to_out =
+      format == OutputFormat::kText || format == OutputFormat::kWide;
+  return std::make_unique<ProgressView>(
+      to_out ? environment_.out : environment_.err,
+      to_out ? environment_.out_is_terminal : environment_.err_is_terminal,
+      environment_.columns);
+}
+
+void AddOutputFlag(CLI::App& command, OutputFormat& format) {
+  AddFormatFlag(command, format,
+                {{"text", OutputFormat::kText},
+                 {"wide", OutputFormat::kWide},
+                 {"json", OutputFormat::kJson},
+                 {"yaml", OutputFormat::kYaml}});
+}
+
+void AddStreamOutputFlag(CLI::App& command, OutputFormat& format) {
+  AddFormatFlag(command, format,
+                {{"text", OutputFormat::kText}, {"json", OutputFormat::kJson}});
+}
+
+CLI::App& AddCommand(CLI::App& parent, CommandContext& context,
+                     const std::string& name, const std::string& description,
+                     const std::vector<std::string>& examples,
+                     std::function<ExitCode()> run) {
+  CLI::App& command = *parent.add_subcommand(name, description);
+  // The global flags may stand after the command too.
+  command.fallthrough();
+  if (!examples.empty()) {
+    command.footer(
+        absl::StrCat("Examples:\n  ", absl::StrJoin(examples, "\n  ")));
+  }
+  command.callback([&context, run = std::move(run)] { context.run = run; });
+  return command;
+}
+
+void AddJobFlags(CLI::App& command, JobFlags& flags) {
+  command.add_option("job_file", flags.path, "YAML; see docs/job_file.md")
+      ->required()
+      ->type_name("FILE");
+  command
+      .add_option("--set", flags.sets,
+                  "Change a key of the job file; may be repeated")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command.add_option("--name", flags.name, "Name the job")->type_name("NAME");
+}
+
+absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,
+                            const Environment& environment) {
+  std::vector<JobOverride> overrides;
+  for (const std::string& set : flags.sets) {
+    PENSTOCK_ASSIGN_OR_RETURN(JobOverride change, ParseSetFlag(set));
+    overrides.push_back(std::move(change));
+  }
+  if (!flags.name.empty()) {
+    overrides.push_back(
+        {"name", flags.name, absl::StrCat("--name ", flags.name)});
+  }
+  if (stages > 0) {
+    overrides.push_back({"partition.stages", absl::StrCat(stages),
+                         absl::StrCat("--stages ", stages)});
+  }
+  absl::StatusOr<Job> job =
+      LoadJobFile(flags.path, environment.working_folder, overrides, Presets());
+  if (absl::IsNotFound(job.status())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("job file: ", job.status().message(),
+                     "; deploy/local/jobs holds examples"));
+  }
+  return job;
+}
+
+absl::Status CheckTokens(const Job& job) {
+  int64_t vocabulary = 0;
+  for (const PresetInfo& preset : Presets()) {
+    if (preset.name != job.model().preset()) continue;
+    std::string text = preset.defaults.at("vocabulary");
+    const auto given = job.model().overrides().find("vocabulary");
+    if (given != job.model().overrides().end()) text = given->second;
+    if (!absl::SimpleAtoi(text, &vocabulary) || vocabulary < 1) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "model.overrides.vocabulary wants an integer of at least 1, got \"",
+          text, "\""));
+    }
+  }
+  const absl::Status status = TokenFile::Open(job.data().tokens(), vocabulary,
+                                              job.data().sequence_length())
+                                  .status();
+  if (absl::IsNotFound(status)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.tokens: ", status.message(),
+                     "; make it with `penstock data prepare --text FILE -o ",
+                     job.data().tokens(), "`"));
+  }
+  if (absl::IsInvalidArgument(status) || absl::IsOutOfRange(status)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.tokens: ", status.message()));
+  }
+  return status;
+}
+
+}  // namespace penstock

@@ -1,0 +1,68 @@
+#include <memory>
+
+#include "client/commands/command.h"
+#include "client/follow/follow_stream.h"
+#include "client/render/job_view.h"
+
+namespace penstock {
+namespace {
+
+struct LogsFlags {
+  std::string job;
+  bool follow = false;
+  int stage = -1;
+  OutputFormat format = OutputFormat::kText;
+};
+
+ExitCode Logs(CommandContext& context, const LogsFlags& flags) {
+  const auto coordinator = context.Connect();
+  if (!coordinator.ok()) return context.Fail(coordinator.status());
+  StreamLogsRequest request;
+  request.set_job(flags.job);
+  request.set_follow(flags.follow);
+  if (flags.stage >= 0) request.set_stage(flags.stage);
+  const Environment& environment = context.environment();
+  ReconnectPolicy policy;
+  if (!flags.follow) policy.grace = absl::Seconds(1);
+  const absl::Status status = FollowStream<LogLine>(
+      (*coordinator)->setting(),
+      [&](grpc::ClientContext* call) {
+        return (*coordinator)->jobs().StreamLogs(call, request);
+      },
+      [&](const LogLine& line) {
+        request.set_after_sequence(line.sequence());
+        if (flags.format == OutputFormat::kJson) {
+          *environment.out << LogLineToJson(line).dump() << "\n" << std::flush;
+        } else {
+          *environment.out << LogLineText(line, environment.time_zone) << "\n"
+                           << std::flush;
+        }
+      },
+      policy, context.interrupt());
+  // Ctrl-C is how one stops following.
+  if (absl::IsCancelled(status)) return ExitCode::kStreamLost;
+  return status.ok() ? ExitCode::kOk : context.Fail(status);
+}
+
+}  // namespace
+
+void AddLogs(CLI::App& app, CommandContext& context) {
+  const auto flags = std::make_shared<LogsFlags>();
+  CLI::App& command = AddCommand(
+      app, context, "logs", "Show what a job's stage servers say",
+      {"penstock logs gpt-nano -f", "penstock logs gpt-nano --stage 1 -o json"},
+      [&context, flags] { return Logs(context, *flags); });
+  command
+      .add_option("job", flags->job,
+                  "Id, a unique prefix of it, or the newest job's name")
+      ->required()
+      ->type_name("JOB");
+  command.add_flag("-f,--follow", flags->follow,
+                   "Go on until the job has ended");
+  command.add_option("--stage", flags->stage, "Only of this stage, from 0")
+      ->check(Quiet(CLI::Range(0, 65535)))
+      ->type_name("N");
+  AddStreamOutputFlag(command, flags->format);
+}
+
+}  // namespace penstock

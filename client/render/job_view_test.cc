@@ -1,0 +1,186 @@
+#include "client/render/job_view.h"
+
+#include <limits>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+constexpr int64_t kSecond = 1'000'000'000;
+
+JobInfo Queued() {
+  JobInfo info;
+  info.set_id("j-1");
+  info.set_state(JOB_STATE_QUEUED);
+  info.set_reason("waits for 2 stage servers, 1 is idle");
+  info.set_submitted_unix_nanos(1'700'000'000 * kSecond);
+  Job& job = *info.mutable_job();
+  job.set_name("gpt-nano");
+  job.mutable_model()->set_preset("gpt-nano");
+  (*job.mutable_model()->mutable_overrides())["layers"] = "6";
+  job.set_steps(200);
+  job.set_batch_size(32);
+  job.mutable_data()->set_tokens("/data/t.bin");
+  job.mutable_data()->set_sequence_length(64);
+  job.mutable_schedule()->set_name("gpipe");
+  job.mutable_schedule()->set_microbatches(4);
+  job.mutable_partition()->set_stages(2);
+  return info;
+}
+
+JobInfo Succeeded() {
+  JobInfo info = Queued();
+  info.set_state(JOB_STATE_SUCCEEDED);
+  info.set_reason("all steps made");
+  info.set_started_unix_nanos(1'700'000'001 * kSecond);
+  info.set_ended_unix_nanos(1'700'000'035 * kSecond);
+  info.set_epoch(1);
+  info.set_weights_digest("12ab");
+  ProgressRecord& latest = *info.mutable_latest();
+  latest.set_step(200);
+  latest.set_loss(2.4139);
+  latest.set_tokens_per_second(10'000);
+  latest.set_bubble_fraction(0.5);
+  info.set_mean_tokens_per_second(12'345);
+  info.set_mean_bubble_fraction(0.213);
+  return info;
+}
+
+TEST(JobViewTest, JsonOfAFinishedJobCarriesTheSixPromisedKeys) {
+  const nlohmann::ordered_json json = JobInfoToJson(Succeeded());
+  EXPECT_EQ(json.at("state"), "SUCCEEDED");
+  EXPECT_EQ(json.at("step"), 200);
+  EXPECT_EQ(json.at("loss"), 2.4139);
+  EXPECT_EQ(json.at("tokens_per_second"), 12'345);
+  EXPECT_EQ(json.at("bubble_fraction"), 0.213);
+  EXPECT_EQ(json.at("weights_digest"), "12ab");
+  EXPECT_EQ(json.at("started"), "2023-11-14T22:13:21.000Z");
+  EXPECT_EQ(json.at("job").at("model").at("overrides").at("layers"), "6");
+}
+
+TEST(JobViewTest, JsonOfAJobWithoutStepsHasNulls) {
+  const nlohmann::ordered_json json = JobInfoToJson(Queued());
+  EXPECT_EQ(json.at("state"), "QUEUED");
+  EXPECT_EQ(json.at("step"), 0);
+  for (const char* key : {"loss", "tokens_per_second", "bubble_fraction",
+                          "weights_digest", "started", "ended"}) {
+    EXPECT_TRUE(json.at(key).is_null()) << key;
+  }
+}
+
+TEST(JobViewTest, NotFiniteLossIsNull) {
+  JobInfo info = Succeeded();
+  info.mutable_latest()->set_loss(std::numeric_limits<double>::quiet_NaN());
+  EXPECT_TRUE(JobInfoToJson(info).at("loss").is_null());
+}
+
+TEST(JobViewTest, JsonKeysAreTheSameInEveryState) {
+  const nlohmann::ordered_json first = JobInfoToJson(Queued());
+  const nlohmann::ordered_json last = JobInfoToJson(Succeeded());
+  ASSERT_EQ(first.size(), last.size());
+  for (const auto& [key, value] : first.items()) {
+    EXPECT_TRUE(last.contains(key)) << key;
+  }
+}
+
+TEST(JobViewTest, TableSaysWhyAJobWaits) {
+  EXPECT_EQ(
+      JobTable({Queued(), Succeeded()}, absl::FromUnixSeconds(1'700'000'060),
+               /*wide=*/false),
+      "ID   NAME      STATE      STEP     LOSS   TOK/S  AGE  REASON\n"
+      "j-1  gpt-nano  QUEUED     0/200    -      -      60s  waits for 2 stage "
+      "servers, 1 is idle\n"
+      "j-1  gpt-nano  SUCCEEDED  200/200  2.414  12.3k  60s  all steps "
+      "made\n");
+  EXPECT_THAT(JobTable({Queued()}, absl::UnixEpoch(), /*wide=*/true),
+              HasSubstr("SCHEDULE  STAGES"));
+}
+
+TEST(JobViewTest, SummaryIsShort) {
+  EXPECT_EQ(JobSummary(Succeeded()),
+            "gpt-nano (j-1): succeeded\n"
+            "  step        200 of 200\n"
+            "  loss        2.414\n"
+            "  throughput  12.3k tokens/s\n"
+            "  bubble      21.3 %\n"
+            "  time        34.0 s\n"
+            "  weights     sha256 12ab\n");
+}
+
+TEST(JobViewTest, SummaryOfAFailureSaysWhy) {
+  JobInfo info = Queued();
+  info.set_state(JOB_STATE_FAILED);
+  info.set_reason("loss is NaN at step 12 in stage 1");
+  EXPECT_THAT(JobSummary(info),
+              HasSubstr("reason      loss is NaN at step 12 in stage 1\n"));
+}
+
+TEST(JobViewTest, DescribeShowsRanksAndPlan) {
+  JobInfo info = Succeeded();
+  RankInfo& rank = *info.add_ranks();
+  rank.set_server_name("host-a");
+  rank.set_state(SERVER_STATE_RUNNING);
+  StagePlan& stage = *info.mutable_plan()->add_stages();
+  stage.add_layers("embed");
+  stage.add_layers("h0");
+  stage.set_parameter_count(1'234'567);
+  const std::string text = DescribeJob(info, absl::UTCTimeZone());
+  EXPECT_THAT(text, HasSubstr("gpt-nano (j-1): SUCCEEDED\n"));
+  EXPECT_THAT(text, HasSubstr("0     host-a  RUNNING"));
+  EXPECT_THAT(text, HasSubstr("0      1,234,567   embed h0"));
+  EXPECT_THAT(text, HasSubstr("weights        12ab"));
+  EXPECT_EQ(JobInfoToJson(info).at("plan").at("stages")[0].at("layers")[1],
+            "h0");
+}
+
+TEST(JobViewTest, ServersShowTheirJob) {
+  ServerInfo server;
+  server.set_id("s-1");
+  server.set_name("host-a");
+  server.set_state(SERVER_STATE_RUNNING);
+  server.set_device("cpu");
+  server.set_job_id("j-1");
+  server.set_last_heard_unix_nanos(100 * kSecond);
+  EXPECT_EQ(ServerTable({server}, absl::FromUnixSeconds(101), false),
+            "ID   NAME    STATE    DEVICE  JOB  RANK  HEARD\n"
+            "s-1  host-a  RUNNING  cpu     j-1  0     1s\n");
+  EXPECT_EQ(ServerToJson(server).at("rank"), 0);
+  server.clear_job_id();
+  EXPECT_TRUE(ServerToJson(server).at("rank").is_null());
+}
+
+TEST(JobViewTest, EventsAndLogsAreOneLine) {
+  Event event;
+  event.set_sequence(7);
+  event.set_time_unix_nanos(1'700'000'000 * kSecond);
+  event.set_kind("JOB_RUNNING");
+  event.set_job_id("j-1");
+  event.set_message("all ranks are ready");
+  EXPECT_EQ(EventLine(event, absl::UTCTimeZone()),
+            "2023-11-14 22:13:20  JOB_RUNNING job j-1: all ranks are ready");
+  EXPECT_EQ(EventToJson(event).at("sequence"), 7);
+  LogLine line;
+  line.set_time_unix_nanos(1'700'000'000 * kSecond);
+  line.set_rank(1);
+  line.add_stages(1);
+  line.set_level("info");
+  line.set_text("loaded");
+  EXPECT_EQ(LogLineText(line, absl::UTCTimeZone()),
+            "2023-11-14 22:13:20 rank 1 [1] info: loaded");
+}
+
+TEST(JobViewTest, TerminalStatesAreThree) {
+  int terminal = 0;
+  for (int state = JobState_MIN; state <= JobState_MAX; ++state) {
+    if (IsTerminal(static_cast<JobState>(state))) ++terminal;
+  }
+  EXPECT_EQ(terminal, 3);
+}
+
+}  // namespace
+}  // namespace penstock
