@@ -196,12 +196,12 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals) {
       CoordinatorServer::Start(flags.listen, **loop,
                                [] { return RandomHex(12); });
   if (!server.ok()) return server.status();
-  spdlog::info("serving on {}, build {}", (*server)->address(), kBuildVersion);
   if (!flags.address_file.empty()) {
     const absl::Status written =
         WriteFileAtomically(flags.address_file, (*server)->address() + "\n");
     if (!written.ok()) return written;
   }
+  spdlog::info("serving on {}, build {}", (*server)->address(), kBuildVersion);
   int signal = 0;
   sigwait(&signals, &signal);
   (*server)->Stop(absl::UnavailableError("the coordinator is stopping"));

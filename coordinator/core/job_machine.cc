@@ -67,12 +67,6 @@ bool IsTerminal(JobState state) {
          state == JOB_STATE_FAILED;
 }
 
-bool HoldsServers(JobState state) {
-  return state == JOB_STATE_PLACING || state == JOB_STATE_LOADING ||
-         state == JOB_STATE_RUNNING || state == JOB_STATE_COMPLETING ||
-         state == JOB_STATE_CANCELLING;
-}
-
 const std::vector<ServerTransition>& ServerTransitions() {
   using enum ServerTrigger;
   static const auto& table = *new std::vector<ServerTransition>{

@@ -55,9 +55,6 @@ const JobTransition* FindTransition(JobState from, JobTrigger trigger);
 
 // SUCCEEDED, CANCELLED and FAILED.
 bool IsTerminal(JobState state);
-// From the first assignment to the last word of a server: PLACING to
-// COMPLETING, and CANCELLING.
-bool HoldsServers(JobState state);
 
 // What can happen to a server.
 enum class ServerTrigger {

@@ -12,6 +12,13 @@ namespace {
 
 constexpr char kPage[] = "docs/state_machines.md";
 
+// From the first assignment to the last word of a server.
+bool HoldsServers(JobState state) {
+  return state == JOB_STATE_PLACING || state == JOB_STATE_LOADING ||
+         state == JOB_STATE_RUNNING || state == JOB_STATE_COMPLETING ||
+         state == JOB_STATE_CANCELLING;
+}
+
 TEST(StateMachinesPageTest, IsWhatTheTablesSay) {
   EXPECT_EQ(ReadFile(kPage).value_or("missing"), StateMachinesPage())
       << "print it again: bazel run //coordinator/core:write_state_machines > "

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/weights_digest.h"
 
@@ -27,6 +28,29 @@ std::string WaitsForServers(const ClusterState& state, const JobRecord& job) {
   return "";
 }
 
+// For the event log, of a state that needs no reason.
+std::string WhatHappened(const JobRecord& job) {
+  switch (job.info.state()) {
+    case JOB_STATE_QUEUED:
+      return absl::StrCat("waits for ", job.num_ranks(), " stage servers");
+    case JOB_STATE_LOADING:
+      return absl::StrCat(
+          "on ", absl::StrJoin(job.ranks, ", ",
+                               [](std::string* out, const RankRun& rank) {
+                                 absl::StrAppend(out, rank.server_id);
+                               }));
+    case JOB_STATE_RUNNING:
+      return "every rank is connected";
+    case JOB_STATE_COMPLETING:
+      return "a rank has finished";
+    case JOB_STATE_SUCCEEDED:
+      return absl::StrCat("every rank has finished; weights ",
+                          job.info.weights_digest());
+    default:
+      return "";
+  }
+}
+
 }  // namespace
 
 bool Turn::Fire(JobRecord& job, JobTrigger trigger, const std::string& reason) {
@@ -36,7 +60,8 @@ bool Turn::Fire(JobRecord& job, JobTrigger trigger, const std::string& reason) {
   job.info.set_reason(reason);
   for (const JobEffect effect : row->effects) Do(effect, job, reason);
   if (row->to != row->from) {
-    Note(absl::StrCat("JOB_", Name(row->to)), reason, &job, nullptr);
+    Note(absl::StrCat("JOB_", Name(row->to)),
+         reason.empty() ? WhatHappened(job) : reason, &job, nullptr);
   }
   Touch(job);
   placement_needed_ = true;

@@ -23,12 +23,14 @@ grpc::ServerUnaryReactor* Refuse(grpc::ServerUnaryReactor* reactor,
   return reactor;
 }
 
-// No server has anything more to say about the job.
+// No server that can be heard has anything more to say about the job.
 bool IsSettled(const ClusterState& state, const JobRecord& job) {
   return IsTerminal(job.info.state()) &&
          std::none_of(state.servers.begin(), state.servers.end(),
                       [&job](const auto& entry) {
-                        return entry.second.info.job_id() == job.info.id();
+                        const ServerRecord& server = entry.second;
+                        return server.info.job_id() == job.info.id() &&
+                               server.session != 0;
                       });
 }
 

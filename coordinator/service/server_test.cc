@@ -265,6 +265,33 @@ TEST_F(ServerTest, LogsAreStreamedByStage) {
   EXPECT_TRUE(stream->Finish().ok());
 }
 
+TEST_F(ServerTest, FollowedLogsEndWithTheJobThoughAServerIsGone) {
+  Start();
+  const std::string job = Submit();
+  FakeStageServer a(server_->address(), "a");
+  FakeStageServer b(server_->address(), "b");
+  a.Join();
+  b.Join();
+  RunBoth(a, b);
+  StreamLogsRequest request;
+  request.set_job(job);
+  request.set_follow(true);
+  grpc::ClientContext context;
+  const auto stream = jobs_->StreamLogs(&context, request);
+  b.Break();
+  a.Report(StageStatus::FAULTED, "rank 1 is gone");
+  ASSERT_TRUE(a.WaitFor(DesiredState::BE_IDLE));
+  a.ReportLog(1, "last words");
+  a.Report(StageStatus::IDLE);
+  LogLine line;
+  ASSERT_TRUE(stream->Read(&line));
+  EXPECT_EQ(line.text(), "last words");
+  EXPECT_FALSE(stream->Read(&line));
+  EXPECT_TRUE(stream->Finish().ok());
+  // Whatever the lost one does, the job has ended.
+  EXPECT_EQ(Get(job).state(), JOB_STATE_FAILED);
+}
+
 TEST_F(ServerTest, CancelledJobLetsItsServersGo) {
   Start();
   const std::string job = Submit();

@@ -23,8 +23,8 @@ absl::StatusOr<FileLock> FileLock::Take(const std::string& path) {
     if (error != EWOULDBLOCK) return ErrnoStatus(error, "lock", path);
     const std::string owner = ReadFile(path).value_or("");
     return absl::FailedPreconditionError(
-        absl::StrCat("in use by another coordinator, process ", absl::StripAsciiWhitespace(owner),
-                     " (", path, ")"));
+        absl::StrCat("in use by another coordinator, process ",
+                     absl::StripAsciiWhitespace(owner), " (", path, ")"));
   }
   const std::string pid = absl::StrCat(getpid(), "\n");
   if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) !=

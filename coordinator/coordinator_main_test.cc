@@ -1,0 +1,204 @@
+// The binary as an operator meets it.
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kBinary[] = "coordinator/penstock-coordinator";
+
+// One run of the binary; what it prints to stderr comes line by line.
+class Process {
+ public:
+  explicit Process(std::vector<std::string> flags) {
+    int ends[2];
+    EXPECT_EQ(pipe(ends), 0);
+    flags.insert(flags.begin(), kBinary);
+    std::vector<char*> argv;
+    for (std::string& flag : flags) argv.push_back(flag.data());
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(ends[1], STDERR_FILENO);
+      close(ends[0]);
+      close(ends[1]);
+      execv(kBinary, argv.data());
+      _exit(127);
+    }
+    close(ends[1]);
+    errors_ = fdopen(ends[0], "r");
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process() {
+    if (pid_ > 0) {
+      kill(pid_, SIGKILL);
+      waitpid(pid_, nullptr, 0);
+    }
+    fclose(errors_);
+  }
+
+  // The first line with `text` in it; empty if the process ends before.
+  std::string WaitForLine(absl::string_view text) {
+    char line[4096];
+    while (fgets(line, sizeof(line), errors_) != nullptr) {
+      if (absl::StrContains(line, text)) return line;
+    }
+    return "";
+  }
+
+  void Signal(int signal) { kill(pid_, signal); }
+  pid_t pid() const { return pid_; }
+
+  // Everything left on stderr, and the exit status; -1 if a signal ended it.
+  std::pair<std::string, int> Wait() {
+    std::string rest;
+    char buffer[4096];
+    size_t got = 0;
+    while ((got = fread(buffer, 1, sizeof(buffer), errors_)) > 0) {
+      rest.append(buffer, got);
+    }
+    int status = 0;
+    waitpid(std::exchange(pid_, 0), &status, 0);
+    return {rest, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+  }
+
+ private:
+  pid_t pid_ = 0;
+  FILE* errors_ = nullptr;
+};
+
+class CoordinatorMainTest : public ::testing::Test {
+ protected:
+  CoordinatorMainTest()
+      : folder_(absl::StrCat(::testing::TempDir(), "/main-", getpid())) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+  }
+  ~CoordinatorMainTest() override { std::filesystem::remove_all(folder_); }
+
+  std::vector<std::string> Flags(const std::string& store,
+                                 const std::string& listen = "127.0.0.1:0") {
+    return {"--listen",       listen,
+            "--store",        folder_ + "/" + store,
+            "--address-file", AddressFile(store)};
+  }
+  std::string AddressFile(const std::string& store) const {
+    return folder_ + "/" + store + ".address";
+  }
+  std::string AddressOf(const std::string& store) const {
+    const std::string content = ReadFile(AddressFile(store)).value_or("");
+    return std::string(absl::StripAsciiWhitespace(content));
+  }
+
+  const std::string folder_;
+};
+
+TEST_F(CoordinatorMainTest, SigtermAndSigintEndItCleanly) {
+  for (const int signal : {SIGTERM, SIGINT}) {
+    Process process(Flags("store"));
+    ASSERT_THAT(process.WaitForLine("serving on"), HasSubstr("127.0.0.1:"));
+    process.Signal(signal);
+    EXPECT_EQ(process.Wait().second, 0);
+    EXPECT_FALSE(std::filesystem::exists(AddressFile("store")));
+  }
+}
+
+TEST_F(CoordinatorMainTest, EachStartIsALaterTerm) {
+  for (const char* term : {"term 1:", "term 2:"}) {
+    Process process(Flags("store"));
+    EXPECT_NE(process.WaitForLine(term), "");
+    ASSERT_NE(process.WaitForLine("serving on"), "");
+    process.Signal(SIGKILL);
+    process.Wait();
+  }
+}
+
+TEST_F(CoordinatorMainTest, PortInUseIsOneClearLine) {
+  Process first(Flags("a"));
+  ASSERT_NE(first.WaitForLine("serving on"), "");
+  const std::string address = AddressOf("a");
+  Process second(Flags("b", address));
+  const auto [errors, status] = second.Wait();
+  EXPECT_EQ(status, 69);
+  EXPECT_THAT(errors, HasSubstr("penstock-coordinator: cannot listen on " +
+                                address + ": Address already in use\n"));
+}
+
+TEST_F(CoordinatorMainTest, StoreInUseNamesTheOwner) {
+  Process first(Flags("store"));
+  ASSERT_NE(first.WaitForLine("serving on"), "");
+  Process second(Flags("store"));
+  const auto [errors, status] = second.Wait();
+  EXPECT_EQ(status, 69);
+  EXPECT_THAT(errors, HasSubstr(absl::StrCat("process ", first.pid())));
+}
+
+TEST_F(CoordinatorMainTest, DamagedStoreIsRefusedWithAdvice) {
+  ASSERT_TRUE(
+      WriteFileAtomically(folder_ + "/store", std::string(4096, 'x')).ok());
+  Process process(Flags("store"));
+  const auto [errors, status] = process.Wait();
+  EXPECT_EQ(status, 1);
+  EXPECT_THAT(errors, HasSubstr(".recover"));
+}
+
+TEST_F(CoordinatorMainTest, AddressForOthersNeedsInsecure) {
+  Process process({"--listen", "0.0.0.0:0", "--store", folder_ + "/store"});
+  const auto [errors, status] = process.Wait();
+  EXPECT_EQ(status, 2);
+  EXPECT_THAT(errors, HasSubstr("--insecure"));
+}
+
+TEST_F(CoordinatorMainTest, WrongUsageIsExitStatusTwo) {
+  for (const std::vector<std::string>& flags :
+       std::vector<std::vector<std::string>>{{"--no-such-flag"},
+                                             {"--heartbeat", "soon"},
+                                             {"--heartbeat", "-1s"},
+                                             {"--listen", "nonsense"},
+                                             {"--lost-after", "1s"}}) {
+    Process process(flags);
+    EXPECT_EQ(process.Wait().second, 2) << flags[0];
+  }
+}
+
+TEST_F(CoordinatorMainTest, EndsWithItsParent) {
+  int ends[2];
+  ASSERT_EQ(pipe(ends), 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    std::vector<std::string> flags = Flags("store");
+    flags.push_back("--exit-with-parent");
+    Process process(flags);
+    const bool serving = !process.WaitForLine("serving on").empty();
+    const pid_t child = serving ? process.pid() : 0;
+    _exit(write(ends[1], &child, sizeof(child)) == sizeof(child) ? 0 : 1);
+  }
+  close(ends[1]);
+  pid_t child = 0;
+  ASSERT_EQ(read(ends[0], &child, sizeof(child)), sizeof(child));
+  ASSERT_GT(child, 0);
+  // The grandchild holds the pipe's other end until it ends.
+  char byte;
+  EXPECT_EQ(read(ends[0], &byte, 1), 0);
+  waitpid(parent, nullptr, 0);
+}
+
+}  // namespace
+}  // namespace penstock
