@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "base/clock.h"
+#include "base/status_context.h"
 #include "base/status_macros.h"
 #include "schedule/ir/text_format.h"
 #include "stage_server/engine/edge_direction.h"
@@ -232,7 +233,7 @@ absl::Status Interpreter::Explain(int64_t step, size_t cell,
       separator = ", ";
     }
   }
-  return absl::Status(status.code(), message);
+  return WithMessage(status, message);
 }
 
 }  // namespace penstock

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "stage_server/transport/transport_errors.h"
 
 namespace penstock {
 namespace {
@@ -113,7 +114,7 @@ void Executor::Loop() {
     if (status.ok()) continue;
     failed_ = true;
     DropEpoch();
-    sink_(Failed{epoch_, status});
+    sink_(Failed{epoch_, status, GoneRank(status)});
   }
   DropEpoch();
 }

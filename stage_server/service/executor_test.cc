@@ -8,8 +8,9 @@
 #include "base/mutex.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "stage_server/service/test_event_recorder.h"
 #include "stage_server/service/fake_engine.h"
+#include "stage_server/service/test_event_recorder.h"
+#include "stage_server/transport/transport_errors.h"
 
 namespace penstock {
 namespace {
@@ -157,6 +158,16 @@ TEST_F(ExecutorTest, AnErrorOfTheEngineIsToldAndEndsTheEpoch) {
   EXPECT_EQ(failed->epoch, kJob);
   EXPECT_EQ(failed->why, absl::InternalError("boom"));
   EXPECT_EQ(EnginesAlive(), 0);
+}
+
+TEST_F(ExecutorTest, TheLossOfAPeerIsBlamedOnItsRank) {
+  world_.Set(&FakeWorld::step_status, PeerGone(RankId(4), "it has ended"));
+  Load(5);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_EQ(failed->suspect, RankId(4));
 }
 
 TEST_F(ExecutorTest, WhatFollowsAFailureInItsEpochIsSkipped) {

@@ -10,8 +10,8 @@
 #include "base/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "stage_server/service/test_event_recorder.h"
 #include "stage_server/service/fake_stage_control.h"
+#include "stage_server/service/test_event_recorder.h"
 
 namespace penstock {
 namespace {

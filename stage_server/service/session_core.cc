@@ -366,7 +366,10 @@ void SessionCore::On(const RunDone& event) {
 }
 
 void SessionCore::On(const Failed& event) {
-  if (Current(event.epoch) != nullptr) Fault(Text(event.why));
+  Epoch* epoch = Current(event.epoch);
+  if (epoch == nullptr) return;
+  epoch->suspect = event.suspect;
+  Fault(Text(event.why));
 }
 
 void SessionCore::On(const Left& event) {
@@ -483,6 +486,9 @@ void SessionCore::SendStatus() {
       case Phase::kFaulted:
         status.set_phase(StageStatus::FAULTED);
         status.set_error(epoch_->error);
+        if (epoch_->suspect.has_value()) {
+          status.set_suspect_rank(epoch_->suspect->value());
+        }
         break;
     }
   }

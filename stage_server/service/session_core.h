@@ -90,6 +90,7 @@ class SessionCore {
     DesiredState desired;
     DataAddress address;
     std::string error;
+    std::optional<RankId> suspect;
     EpochReports reports;
     bool leaving = false;
   };

@@ -384,6 +384,13 @@ TEST_F(SessionCoreTest, AnEngineErrorBecomesAFaultWithItsText) {
   EXPECT_EQ(Find<Exit>(), nullptr);
 }
 
+TEST_F(SessionCoreTest, AFaultNamesTheRankThatIsToBlame) {
+  Run();
+  Apply(Failed{kJob, absl::UnavailableError("rank 0 is gone"), RankId(0)});
+  ASSERT_TRUE(sent_.back().status().has_suspect_rank());
+  EXPECT_EQ(sent_.back().status().suspect_rank(), 0);
+}
+
 TEST_F(SessionCoreTest, StepsLeaveBeforeTheFaultThatFollowsThem) {
   Run();
   now_ += absl::Milliseconds(10);

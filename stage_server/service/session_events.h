@@ -75,6 +75,8 @@ struct RunDone {
 struct Failed {
   EpochKey epoch;
   absl::Status why;
+  // Whose fault it is, where there is evidence.
+  std::optional<RankId> suspect;
 };
 // Answers `LeaveEpoch`: the executor is free for another epoch.
 struct Left {

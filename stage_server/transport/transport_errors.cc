@@ -1,12 +1,16 @@
 #include "stage_server/transport/transport_errors.h"
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/cord.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
 
 namespace penstock {
 namespace {
+
+constexpr char kGoneRank[] = "penstock/gone_rank";
 
 std::string ToString(const MessageFacts& facts) {
   return absl::StrCat(ToString(facts.header), " of ", facts.size_bytes,
@@ -58,8 +62,19 @@ absl::Status ConnectDeadlinePassed(RankId peer, const ChannelSpec& channel) {
 }
 
 absl::Status PeerGone(RankId peer, absl::string_view evidence) {
-  return absl::UnavailableError(
+  absl::Status status = absl::UnavailableError(
       absl::StrCat("rank ", peer.value(), " is gone: ", evidence));
+  status.SetPayload(kGoneRank, absl::Cord(absl::StrCat(peer.value())));
+  return status;
+}
+
+std::optional<RankId> GoneRank(const absl::Status& status) {
+  const auto payload = status.GetPayload(kGoneRank);
+  int rank = 0;
+  if (!payload.has_value() || !absl::SimpleAtoi(std::string(*payload), &rank)) {
+    return std::nullopt;
+  }
+  return RankId(rank);
 }
 
 absl::Status WrongSecret(RankId peer, const ChannelSpec& channel) {

@@ -2,6 +2,7 @@
 #define PENSTOCK_STAGE_SERVER_TRANSPORT_TRANSPORT_ERRORS_H_
 
 #include <cstddef>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -39,8 +40,12 @@ absl::Status DeadlinePassed(absl::string_view verb, const ChannelSpec& channel,
 // DEADLINE_EXCEEDED: `peer` has not answered on `channel` while connecting.
 absl::Status ConnectDeadlinePassed(RankId peer, const ChannelSpec& channel);
 
-// UNAVAILABLE; `evidence` says how we know.
+// UNAVAILABLE; `evidence` says how we know. `GoneRank` finds the peer in it.
 absl::Status PeerGone(RankId peer, absl::string_view evidence);
+
+// The peer whose loss `status` is about, also after WithContext; nullopt for
+// every other error.
+std::optional<RankId> GoneRank(const absl::Status& status);
 
 // PERMISSION_DENIED.
 absl::Status WrongSecret(RankId peer, const ChannelSpec& channel);
