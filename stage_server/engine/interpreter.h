@@ -108,10 +108,11 @@ class Interpreter {
 
   const RankProgram program_;
   StageBackend* const backend_;
-  const NormAgreement agreement_;
+  NormAgreement agreement_;
   std::vector<Cell> cells_;
-  std::unique_ptr<Transport> transport_;
   std::deque<Sending> sending_;
+  // After everything that owns bytes it may still read or write.
+  std::unique_ptr<Transport> transport_;
   // Cells before it have their receives posted.
   size_t next_to_post_ = 0;
   int64_t busy_nanos_ = 0;

@@ -11,8 +11,6 @@
 namespace penstock {
 namespace {
 
-// Doubles travel as the integers with the same bits: the data plane has no
-// type for them.
 using Words = std::vector<int64_t>;
 
 constexpr size_t kAnswerWords = 2;
@@ -56,11 +54,16 @@ NormAgreement::NormAgreement(RankId rank,
                              ChannelMap channels)
     : rank_(rank),
       owned_layers_(std::move(owned_layers)),
-      channels_(std::move(channels)) {}
+      channels_(std::move(channels)),
+      received_parts_(owned_layers_.size()) {
+  for (size_t i = 0; i < owned_layers_.size(); ++i) {
+    received_parts_[i].resize(owned_layers_[i].size());
+  }
+}
 
 absl::StatusOr<GlobalNorm> NormAgreement::Agree(
     int64_t step, absl::Span<const LayerSquares> parts, Transport& transport,
-    absl::Time deadline, int64_t* waited_nanos) const {
+    absl::Time deadline, int64_t* waited_nanos) {
   const std::vector<int>& layers = owned_layers_[rank_.value()];
   bool fits = parts.size() == layers.size();
   for (size_t i = 0; fits && i < parts.size(); ++i) {
@@ -78,34 +81,32 @@ absl::StatusOr<GlobalNorm> NormAgreement::Agree(
 
 absl::StatusOr<GlobalNorm> NormAgreement::Lead(
     int64_t step, absl::Span<const LayerSquares> parts, Transport& transport,
-    absl::Time deadline, int64_t* waited_nanos) const {
+    absl::Time deadline, int64_t* waited_nanos) {
   const int num_ranks = static_cast<int>(owned_layers_.size());
-  std::vector<Words> received(owned_layers_.size());
   std::vector<RequestId> requests(owned_layers_.size());
   for (int rank = 1; rank < num_ranks; ++rank) {
-    received[rank].resize(owned_layers_[rank].size());
     PENSTOCK_ASSIGN_OR_RETURN(const ChannelId channel,
                               channels_.OfAgreement(RankId(rank), RankId(0)));
-    PENSTOCK_ASSIGN_OR_RETURN(
-        requests[rank], Receive(transport, channel, step, &received[rank]));
+    PENSTOCK_ASSIGN_OR_RETURN(requests[rank], Receive(transport, channel, step,
+                                                      &received_parts_[rank]));
   }
   std::vector<LayerSquares> all(parts.begin(), parts.end());
   for (int rank = 1; rank < num_ranks; ++rank) {
     PENSTOCK_RETURN_IF_ERROR(
         TimedWait(transport, requests[rank], deadline, waited_nanos));
-    for (size_t i = 0; i < received[rank].size(); ++i) {
-      all.push_back(
-          {owned_layers_[rank][i], std::bit_cast<double>(received[rank][i])});
+    for (size_t i = 0; i < received_parts_[rank].size(); ++i) {
+      all.push_back({owned_layers_[rank][i],
+                     std::bit_cast<double>(received_parts_[rank][i])});
     }
   }
   const GlobalNorm norm = CombineSquares(all);
-  const Words answer = {std::bit_cast<int64_t>(norm.norm),
-                        norm.broken_layer.value_or(kNoLayer)};
+  answer_ = {std::bit_cast<int64_t>(norm.norm),
+             norm.broken_layer.value_or(kNoLayer)};
   for (int rank = 1; rank < num_ranks; ++rank) {
     PENSTOCK_ASSIGN_OR_RETURN(const ChannelId channel,
                               channels_.OfAgreement(RankId(0), RankId(rank)));
     PENSTOCK_ASSIGN_OR_RETURN(requests[rank],
-                              Send(transport, channel, step, answer));
+                              Send(transport, channel, step, answer_));
   }
   for (int rank = 1; rank < num_ranks; ++rank) {
     PENSTOCK_RETURN_IF_ERROR(
@@ -116,26 +117,26 @@ absl::StatusOr<GlobalNorm> NormAgreement::Lead(
 
 absl::StatusOr<GlobalNorm> NormAgreement::Follow(
     int64_t step, absl::Span<const LayerSquares> parts, Transport& transport,
-    absl::Time deadline, int64_t* waited_nanos) const {
+    absl::Time deadline, int64_t* waited_nanos) {
   PENSTOCK_ASSIGN_OR_RETURN(const ChannelId from_leader,
                             channels_.OfAgreement(RankId(0), rank_));
   PENSTOCK_ASSIGN_OR_RETURN(const ChannelId to_leader,
                             channels_.OfAgreement(rank_, RankId(0)));
-  Words answer(kAnswerWords);
+  answer_.assign(kAnswerWords, 0);
   PENSTOCK_ASSIGN_OR_RETURN(const RequestId coming,
-                            Receive(transport, from_leader, step, &answer));
-  Words mine;
+                            Receive(transport, from_leader, step, &answer_));
+  sent_parts_.clear();
   for (const LayerSquares& part : parts) {
-    mine.push_back(std::bit_cast<int64_t>(part.squares));
+    sent_parts_.push_back(std::bit_cast<int64_t>(part.squares));
   }
   PENSTOCK_ASSIGN_OR_RETURN(const RequestId going,
-                            Send(transport, to_leader, step, mine));
+                            Send(transport, to_leader, step, sent_parts_));
   PENSTOCK_RETURN_IF_ERROR(
       TimedWait(transport, coming, deadline, waited_nanos));
   PENSTOCK_RETURN_IF_ERROR(TimedWait(transport, going, deadline, waited_nanos));
   GlobalNorm norm;
-  norm.norm = std::bit_cast<double>(answer[0]);
-  if (answer[1] != kNoLayer) norm.broken_layer = static_cast<int>(answer[1]);
+  norm.norm = std::bit_cast<double>(answer_[0]);
+  if (answer_[1] != kNoLayer) norm.broken_layer = static_cast<int>(answer_[1]);
   return norm;
 }
 

@@ -18,7 +18,8 @@ namespace penstock {
 // which adds all in layer order and sends the sum back, so that every rank has
 // the same bits whatever the cut. A barrier.
 //
-// Used by one thread; the transport may be another with each call.
+// Used by one thread. After an error the transport may still have requests for
+// its memory, so it must outlive the transport.
 class NormAgreement {
  public:
   // `owned_layers`: index is the rank; the layers, ascending, that it sends
@@ -33,21 +34,29 @@ class NormAgreement {
   absl::StatusOr<GlobalNorm> Agree(int64_t step,
                                    absl::Span<const LayerSquares> parts,
                                    Transport& transport, absl::Time deadline,
-                                   int64_t* waited_nanos) const;
+                                   int64_t* waited_nanos);
 
  private:
+  // Doubles travel as the integers with the same bits: the data plane has no
+  // type for them.
+  using Words = std::vector<int64_t>;
+
   absl::StatusOr<GlobalNorm> Lead(int64_t step,
                                   absl::Span<const LayerSquares> parts,
                                   Transport& transport, absl::Time deadline,
-                                  int64_t* waited_nanos) const;
+                                  int64_t* waited_nanos);
   absl::StatusOr<GlobalNorm> Follow(int64_t step,
                                     absl::Span<const LayerSquares> parts,
                                     Transport& transport, absl::Time deadline,
-                                    int64_t* waited_nanos) const;
+                                    int64_t* waited_nanos);
 
   const RankId rank_;
   const std::vector<std::vector<int>> owned_layers_;
   const ChannelMap channels_;
+  // At rank 0: index is the rank that they came from.
+  std::vector<Words> received_parts_;
+  Words sent_parts_;
+  Words answer_;
 };
 
 }  // namespace penstock

@@ -1,0 +1,137 @@
+#include "stage_server/engine/stage_module.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "stage_server/engine/edge_direction.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+// Stage 1 of four: relu "a" of edge 0, then linear "b" of "a". Both leave:
+// "a" on edges 1 and 2 to stages 2 and 3, "b" on edge 3 to stage 2.
+RankPlan ForkPlan() {
+  RankPlan plan;
+  plan.graph.layers = {{.name = "a", .kind = "relu", .inputs = {"x"}},
+                       {.name = "b",
+                        .kind = "linear",
+                        .attributes = {{"in", 4}, {"out", 4}},
+                        .inputs = {"a"}}};
+  plan.schedule.num_microbatches = 2;
+  return plan;
+}
+
+RankStage ForkStage() {
+  RankStage stage;
+  stage.id = StageId(1);
+  stage.layers.resize(2);
+  stage.layers[0].layer = 0;
+  stage.layers[0].inputs = {{InputSource::Kind::kEdge, 0}};
+  stage.layers[1].layer = 1;
+  stage.layers[1].inputs = {{InputSource::Kind::kLayer, 0}};
+  stage.in_edges = {{EdgeId(0), 0, StageId(0)}};
+  stage.out_edges = {{EdgeId(1), 0, StageId(2)},
+                     {EdgeId(2), 0, StageId(3)},
+                     {EdgeId(3), 1, StageId(2)}};
+  return stage;
+}
+
+at::Tensor Filled(float value) { return at::full({2, 4}, value, at::kFloat); }
+
+class StageModuleTest : public ::testing::Test {
+ protected:
+  StageModuleTest() {
+    LayerTensors linear;
+    linear.weights = {at::full({4, 4}, 1.0f, at::kFloat).requires_grad_(),
+                      at::zeros({4}, at::kFloat).requires_grad_()};
+    linear.gradients = {at::full({4, 4}, 99.0f, at::kFloat),
+                        at::full({4}, 99.0f, at::kFloat)};
+    gradients_ = linear.gradients;
+    module_ = StageModule::Make(ForkPlan(), ForkStage(), {{}, linear});
+  }
+
+  absl::Status Forward(int microbatch, float x) {
+    const absl::Status put = store_.Put(Direction::kForward, EdgeId(0),
+                                        MicrobatchId(microbatch), Filled(x));
+    if (!put.ok()) return put;
+    return module_->Forward({.microbatch = microbatch}, {}, store_).status();
+  }
+
+  // With gradients of ones for "a" and of `of_b` for "b".
+  absl::Status Backward(int microbatch, float of_b) {
+    for (const int edge : {1, 2, 3}) {
+      const absl::Status put =
+          store_.Put(Direction::kBackward, EdgeId(edge),
+                     MicrobatchId(microbatch), Filled(edge == 3 ? of_b : 1));
+      if (!put.ok()) return put;
+    }
+    return module_->Backward(MicrobatchId(microbatch), store_);
+  }
+
+  at::Tensor Taken(Direction direction, int edge, int microbatch) {
+    return *store_.Take(direction, EdgeId(edge), MicrobatchId(microbatch));
+  }
+
+  std::vector<at::Tensor> gradients_;
+  absl::StatusOr<StageModule> module_ = absl::InternalError("not made");
+  ActivationStore store_{/*num_edges=*/4, /*num_microbatches=*/2};
+};
+
+TEST_F(StageModuleTest, ATensorForTwoStagesCollectsBothGradients) {
+  ASSERT_TRUE(Forward(0, 2.0f).ok());
+  EXPECT_TRUE(at::equal(Taken(Direction::kForward, 1, 0), Filled(2)));
+  EXPECT_TRUE(at::equal(Taken(Direction::kForward, 2, 0), Filled(2)));
+  const at::Tensor b = Taken(Direction::kForward, 3, 0);
+  EXPECT_TRUE(at::equal(b, Filled(8)));
+  EXPECT_FALSE(b.requires_grad());
+  ASSERT_TRUE(Backward(0, 1.0f).ok());
+  // One from each of the two stages, four through the linear layer.
+  EXPECT_TRUE(at::equal(Taken(Direction::kBackward, 0, 0), Filled(6)));
+  EXPECT_EQ(store_.num_held(), 0);
+}
+
+TEST_F(StageModuleTest, TheFirstBackwardOfAStepWritesAndTheOthersAdd) {
+  for (int step = 0; step < 2; ++step) {
+    module_->BeginStep();
+    ASSERT_TRUE(Forward(0, 1.0f).ok());
+    ASSERT_TRUE(Forward(1, 3.0f).ok());
+    EXPECT_EQ(module_->num_in_flight(), 2);
+    ASSERT_TRUE(Backward(1, 1.0f).ok());
+    EXPECT_EQ(gradients_[1][0].item<float>(), 2.0f);
+    ASSERT_TRUE(Backward(0, 10.0f).ok());
+    EXPECT_EQ(gradients_[1][0].item<float>(), 22.0f);
+    // Two samples of 3, then two of 1.
+    EXPECT_EQ(gradients_[0][0][0].item<float>(), 6.0f + 20.0f);
+    EXPECT_EQ(module_->num_in_flight(), 0);
+    store_ = ActivationStore(4, 2);
+  }
+}
+
+TEST_F(StageModuleTest, WhatComesAtTheWrongTimeIsRefused) {
+  EXPECT_THAT(std::string(Backward(0, 1.0f).message()),
+              HasSubstr("stage 1 B of microbatch 0: not in flight"));
+  ASSERT_TRUE(Forward(1, 1.0f).ok());
+  EXPECT_THAT(std::string(Forward(1, 1.0f).message()),
+              HasSubstr("stage 1 F of microbatch 1: already in flight"));
+}
+
+TEST_F(StageModuleTest, LibtorchsErrorsNameTheLayer) {
+  ASSERT_TRUE(store_
+                  .Put(Direction::kForward, EdgeId(0), MicrobatchId(0),
+                       at::zeros({2, 3}, at::kFloat))
+                  .ok());
+  const absl::Status status =
+      module_->Forward({.microbatch = 0}, {}, store_).status();
+  EXPECT_FALSE(status.ok());
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("stage 1 F of microbatch 0: layer \"b\""));
+}
+
+}  // namespace
+}  // namespace penstock
