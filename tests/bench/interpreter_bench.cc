@@ -14,25 +14,21 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <barrier>
 #include <cstdio>
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "absl/time/clock.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
 #include "schedule/lowering/lower.h"
-#include "stage_server/engine/channels.h"
 #include "stage_server/engine/interpreter.h"
 #include "stage_server/engine/stage_backend.h"
 #include "stage_server/transport/in_process/in_process_transport.h"
 #include "stage_server/transport/ucx/ucx_transport.h"
+#include "tests/bench/rank_threads.h"
 
 namespace penstock {
 namespace {
@@ -124,30 +120,9 @@ absl::StatusOr<Schedule> TwoRankGpipe() {
   return MakeFlushSchedule(request);
 }
 
-// What the two threads share to find each other.
-struct Meeting {
-  std::vector<TransportAddress> addresses{kRanks};
-  std::barrier<> barrier{kRanks};
-};
-
-using EndpointFactory =
-    std::function<absl::StatusOr<std::unique_ptr<TransportEndpoint>>()>;
-
-absl::StatusOr<Cost> RunRank(const Schedule& schedule, RankId rank,
-                             const EndpointFactory& make_endpoint,
-                             Meeting* meeting) {
-  PENSTOCK_ASSIGN_OR_RETURN(const auto endpoint, make_endpoint());
-  PENSTOCK_ASSIGN_OR_RETURN(meeting->addresses[rank.value()],
-                            endpoint->Address());
-  meeting->barrier.arrive_and_wait();
-  ConnectRequest request;
-  request.job_epoch = 1;
-  request.rank = rank;
-  request.epoch_secret = "secret";
-  request.peers = meeting->addresses;
-  request.channels = ChannelMap::Of(schedule).channels();
-  request.deadline = absl::Now() + absl::Seconds(10);
-  PENSTOCK_ASSIGN_OR_RETURN(auto transport, endpoint->Connect(request));
+absl::StatusOr<Cost> MeasureRank(const Schedule& schedule, RankId rank,
+                                 std::unique_ptr<Transport> transport,
+                                 const std::function<void()>& meet) {
   EmptyBackend backend;
   PENSTOCK_ASSIGN_OR_RETURN(
       const auto interpreter,
@@ -165,7 +140,7 @@ absl::StatusOr<Cost> RunRank(const Schedule& schedule, RankId rank,
     if (step == kWarmUpSteps) waited_in_warm_up = waited_nanos;
     if (step > kWarmUpSteps) nanos += timing.step_nanos;
   }
-  meeting->barrier.arrive_and_wait();
+  meet();
   const auto actions = static_cast<double>(schedule.ranks[rank.value()].size());
   const double scale = 1.0 / (1000 * kSteps * actions);
   return Cost{
@@ -176,22 +151,19 @@ absl::StatusOr<Cost> RunRank(const Schedule& schedule, RankId rank,
 // Of the slower rank.
 absl::StatusOr<Cost> RunRound(const Schedule& schedule,
                               const EndpointFactory& make_endpoint) {
-  Meeting meeting;
-  std::vector<absl::StatusOr<Cost>> results(kRanks, Cost());
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < kRanks; ++rank) {
-    threads.emplace_back([&, rank] {
-      results[rank] = RunRank(schedule, RankId(rank), make_endpoint, &meeting);
-      if (!results[rank].ok()) {
-        std::fprintf(stderr, "rank %d: %s\n", rank,
-                     results[rank].status().ToString().c_str());
-        std::exit(1);
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  return Cost{std::max(results[0]->all, results[1]->all),
-              std::max(results[0]->own, results[1]->own)};
+  std::vector<Cost> costs(kRanks);
+  PENSTOCK_RETURN_IF_ERROR(
+      RunRankThreads(schedule, make_endpoint,
+                     [&](RankId rank, std::unique_ptr<Transport> transport,
+                         const std::function<void()>& meet) -> absl::Status {
+                       PENSTOCK_ASSIGN_OR_RETURN(
+                           costs[rank.value()],
+                           MeasureRank(schedule, rank, std::move(transport)));
+                       meet();
+                       return absl::OkStatus();
+                     }));
+  return Cost{std::max(costs[0].all, costs[1].all),
+              std::max(costs[0].own, costs[1].own)};
 }
 
 void Report(const char* name, const std::vector<Cost>& costs) {
