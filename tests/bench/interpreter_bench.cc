@@ -152,16 +152,15 @@ absl::StatusOr<Cost> MeasureRank(const Schedule& schedule, RankId rank,
 absl::StatusOr<Cost> RunRound(const Schedule& schedule,
                               const EndpointFactory& make_endpoint) {
   std::vector<Cost> costs(kRanks);
-  PENSTOCK_RETURN_IF_ERROR(
-      RunRankThreads(schedule, make_endpoint,
-                     [&](RankId rank, std::unique_ptr<Transport> transport,
-                         const std::function<void()>& meet) -> absl::Status {
-                       PENSTOCK_ASSIGN_OR_RETURN(
-                           costs[rank.value()],
-                           MeasureRank(schedule, rank, std::move(transport)));
-                       meet();
-                       return absl::OkStatus();
-                     }));
+  PENSTOCK_RETURN_IF_ERROR(RunRankThreads(
+      schedule, make_endpoint,
+      [&](RankId rank, std::unique_ptr<Transport> transport,
+          const std::function<void()>& meet) -> absl::Status {
+        PENSTOCK_ASSIGN_OR_RETURN(
+            costs[rank.value()],
+            MeasureRank(schedule, rank, std::move(transport), meet));
+        return absl::OkStatus();
+      }));
   return Cost{std::max(costs[0].all, costs[1].all),
               std::max(costs[0].own, costs[1].own)};
 }
