@@ -16,7 +16,9 @@ absl::StatusOr<std::string> HostIdentity(const std::string& override_identity) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::string boot_id,
                             ReadFile("/proc/sys/kernel/random/boot_id"));
   PENSTOCK_ASSIGN_OR_RETURN(const uint64_t network, NamespaceInode("net"));
-  return absl::StrCat(absl::StripAsciiWhitespace(boot_id), "/", network);
+  PENSTOCK_ASSIGN_OR_RETURN(const uint64_t processes, NamespaceInode("pid"));
+  return absl::StrCat(absl::StripAsciiWhitespace(boot_id), "/", network, "/",
+                      processes);
 }
 
 absl::StatusOr<uint64_t> NamespaceInode(const std::string& kind) {

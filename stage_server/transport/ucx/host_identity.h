@@ -9,8 +9,9 @@
 namespace penstock {
 
 // What two processes have in common exactly when they may talk through shared
-// memory: the boot id of the machine and the inode of the network namespace, so
-// that namespaces joined by a shaped link count as hosts. `override_identity`,
+// memory: the boot id of the machine, the inode of the network namespace, so
+// that namespaces joined by a shaped link count as hosts, and that of the pid
+// namespace, across which UCX cannot open shared memory. `override_identity`,
 // when not empty, is the answer instead.
 //
 // Reads /proc; NOT_FOUND or UNKNOWN, naming the file, when it cannot.
