@@ -2,9 +2,8 @@
 
 #include <algorithm>
 #include <latch>
-#include <optional>
+#include <thread>
 
-#include "base/status_macros.h"
 #include "gmock/gmock.h"
 #include "stage_server/transport/conformance.h"
 
@@ -16,6 +15,15 @@ using ::testing::HasSubstr;
 
 // Empty, tiny, on both sides of what UCX sends eagerly, and large.
 constexpr size_t kSizes[] = {0, 4, 64, 2048, 2052, 9000, 70000, 1 << 20};
+
+// Progress is made within calls only, so this calls until `done`.
+void ServeUntil(std::latch& done, Transport& transport, RequestId request) {
+  bool complete = false;
+  while (!done.try_wait()) {
+    if (!complete) complete = transport.Test(request).value_or(true);
+    std::this_thread::yield();
+  }
+}
 
 TEST_P(TransportConformanceTest, MessagesOfAChannelArriveInTheOrderSent) {
   constexpr int kCount = 64;
@@ -293,8 +301,10 @@ TEST_P(TransportConformanceTest, AnotherMessageThanExpectedIsDataLoss) {
     RunPair(
         [&](std::unique_ptr<Transport> transport) {
           const std::vector<std::byte> bytes(sent.size_bytes);
-          ASSERT_TRUE(transport->PostSend(kForward, sent.header, bytes).ok());
-          judged.wait();
+          const auto request =
+              transport->PostSend(kForward, sent.header, bytes);
+          ASSERT_TRUE(request.ok());
+          ServeUntil(judged, *transport, *request);
         },
         [&](std::unique_ptr<Transport> transport) {
           std::vector<std::byte> bytes(256);
@@ -318,9 +328,10 @@ TEST_P(TransportConformanceTest, ASmallMessageForALargeBufferIsDataLoss) {
   RunPair(
       [&](std::unique_ptr<Transport> transport) {
         const std::vector<std::byte> bytes(64);
-        ASSERT_TRUE(
-            transport->PostSend(kForward, HeaderOf(1, 0, 64), bytes).ok());
-        judged.wait();
+        const auto request =
+            transport->PostSend(kForward, HeaderOf(1, 0, 64), bytes);
+        ASSERT_TRUE(request.ok());
+        ServeUntil(judged, *transport, *request);
       },
       [&](std::unique_ptr<Transport> transport) {
         std::vector<std::byte> bytes(1 << 20);

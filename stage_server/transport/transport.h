@@ -51,7 +51,8 @@ using RequestId = int64_t;
 // promised between channels. A send posts and never blocks; it completes once
 // the receiver has posted the matching receive, or earlier where the
 // implementation buffers; what it sent then arrives even if its transport is
-// destroyed. Receives of a channel match its sends in order.
+// destroyed. Receives of a channel match its sends in order. Posted requests
+// may advance only within calls of Test and Wait, whatever these wait for.
 //
 // Used by one thread, except `Cancel`, which any thread may call. One transport
 // serves one epoch: after any error every later call fails with the same
