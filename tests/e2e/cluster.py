@@ -1,0 +1,257 @@
+"""Real processes on loopback for tests: a coordinator, stage servers, the CLI.
+
+Everything lives in one folder, takes free ports, and ends with the test: each
+process is told to end with its parent, so that even a test that is killed
+leaves nothing. Waiting is for a condition, with a deadline.
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import time
+
+DEADLINE_SECONDS = 60
+
+# A few hundred different lines of plain words: enough that the loss moves.
+WORDS = ("the quick brown fox jumps over a lazy dog while many small stages "
+         "pass one tensor to the next and wait for its gradient").split()
+
+
+def binary(name):
+    """The path of a program that the test's BUILD rule lists as data."""
+    root = os.path.join(os.environ["TEST_SRCDIR"], os.environ["TEST_WORKSPACE"])
+    return os.path.join(root, {
+        "penstock": "client/penstock",
+        "penstock-coordinator": "coordinator/penstock-coordinator",
+        "penstock-stage-server": "stage_server/penstock-stage-server",
+    }[name])
+
+
+def wait_for(condition, what, seconds=DEADLINE_SECONDS):
+    """Asks `condition` until it is true; returns its value."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.02)
+
+
+def wait_for_exit(process, seconds):
+    """The exit code of `process`; AssertionError if it still runs then."""
+    fd = os.pidfd_open(process.pid) if process.poll() is None else None
+    if fd is not None:
+        ready, _, _ = select.select([fd], [], [], seconds)
+        os.close(fd)
+        if not ready:
+            raise AssertionError(
+                f"{process.args[0]} (pid {process.pid}) still runs after "
+                f"{seconds} s")
+    return process.wait()
+
+
+def children_of(pid):
+    """Pids of the living processes that `pid` started."""
+    children = []
+    for entry in os.listdir("/proc"):
+        if not entry.isdigit():
+            continue
+        try:
+            with open(f"/proc/{entry}/stat", encoding="utf-8") as f:
+                # After the command's name, which may hold spaces.
+                fields = f.read().rsplit(")", 1)[1].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        if int(fields[1]) == pid and fields[0] != "Z":
+            children.append(int(entry))
+    return children
+
+
+def is_alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+class Cluster:
+    """A coordinator and stage servers; a context manager."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.address = "127.0.0.1:0"
+        self.coordinator = None
+        self.servers = {}
+        self.coordinator_flags = []
+        self._others = []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, value, trace):
+        everything = list(self.servers.values()) + self._others
+        if self.coordinator is not None:
+            everything.append(self.coordinator)
+        for process in everything:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        self._print_logs()
+
+    def _print_logs(self):
+        for name in sorted(os.listdir(self.folder)):
+            if name.endswith(".log"):
+                print(f"---- {name}\n{self.log_of(name[:-4])}", flush=True)
+
+    def _path(self, name):
+        return os.path.join(self.folder, name)
+
+    def _start(self, log, arguments):
+        with open(self._path(log), "a", encoding="utf-8") as out:
+            return subprocess.Popen(arguments, stdout=out, stderr=out,
+                                    stdin=subprocess.DEVNULL)
+
+    # ---- Processes ----
+
+    def start_coordinator(self):
+        """The first time on a free port, afterwards on the same one."""
+        address_file = self._path("address")
+        if os.path.exists(address_file):
+            os.remove(address_file)
+        self.coordinator = self._start("coordinator.log", [
+            binary("penstock-coordinator"), "--listen", self.address,
+            "--store", self._path("store.db"), "--address-file", address_file,
+            "--exit-with-parent"] + self.coordinator_flags)
+
+        def address():
+            if self.coordinator.poll() is not None:
+                raise AssertionError("the coordinator has ended")
+            try:
+                with open(address_file, encoding="utf-8") as f:
+                    return f.read().strip()
+            except FileNotFoundError:
+                return ""
+
+        self.address = wait_for(address, "the coordinator listens")
+
+    def kill_coordinator(self):
+        self.coordinator.send_signal(signal.SIGKILL)
+        self.coordinator.wait()
+
+    def start_server(self, name, state_of=None):
+        """`state_of`: take the id of that server instead of an own one."""
+        self.servers[name] = self._start(name + ".log", [
+            binary("penstock-stage-server"), "--coordinator", self.address,
+            "--name", name, "--state-dir", self._path(state_of or name),
+            "--exit-with-parent"])
+        return self.servers[name]
+
+    def start(self, servers):
+        """A coordinator and that many idle stage servers."""
+        self.start_coordinator()
+        for index in range(servers):
+            self.start_server(f"server-{index}")
+        self.wait_for_idle(servers)
+
+    def log_of(self, name):
+        with open(self._path(name + ".log"), encoding="utf-8") as f:
+            return f.read()
+
+    # ---- The CLI ----
+
+    def penstock(self, *arguments, code=0):
+        """Runs a command; its standard output."""
+        done = subprocess.run(
+            [binary("penstock"), "--coordinator", self.address, *arguments],
+            capture_output=True, text=True, timeout=DEADLINE_SECONDS,
+            check=False)
+        if done.returncode != code:
+            raise AssertionError(
+                f"penstock {' '.join(arguments)}: exit code {done.returncode}, "
+                f"wanted {code}\n{done.stdout}\n{done.stderr}")
+        return done.stdout
+
+    def start_penstock(self, log, *arguments):
+        """Starts a command whose output goes to a log."""
+        process = self._start(log, [binary("penstock"), "--coordinator",
+                                    self.address, *arguments])
+        self._others.append(process)
+        return process
+
+    def submit(self, job_file, *arguments):
+        """The id of the new job."""
+        return json.loads(
+            self.penstock("submit", job_file, "-o", "json", *arguments))["id"]
+
+    def job(self, job_id):
+        return json.loads(self.penstock("describe", job_id, "-o", "json"))
+
+    def wait_for_state(self, job_id, *states, seconds=DEADLINE_SECONDS):
+        """The job, once it is in one of `states`."""
+        final = {"SUCCEEDED", "FAILED", "CANCELLED"}
+
+        def reached():
+            job = self.job(job_id)
+            if job["state"] in states:
+                return job
+            if job["state"] in final:
+                raise AssertionError(
+                    f"job {job_id} is {job['state']} ({job['reason']}), wanted "
+                    f"{' or '.join(states)}")
+            return None
+
+        return wait_for(reached, f"job {job_id} {' or '.join(states)}", seconds)
+
+    def wait_for_step(self, job_id, step):
+        return wait_for(lambda: (self.job(job_id)["step"] or 0) >= step,
+                        f"job {job_id} reaches step {step}")
+
+    def server_list(self):
+        return json.loads(self.penstock("servers", "list", "-o", "json"))
+
+    def wait_for_idle(self, count):
+        def idle():
+            return sum(server["state"] == "IDLE"
+                       for server in self.server_list()) >= count
+        wait_for(idle, f"{count} idle stage servers")
+
+    # ---- Files ----
+
+    def prepare_tokens(self):
+        """A small token file."""
+        text = self._path("text.txt")
+        with open(text, "w", encoding="utf-8") as f:
+            for line in range(400):
+                f.write(" ".join(WORDS[(line * 7 + i * (line % 5 + 1)) %
+                                       len(WORDS)] for i in range(12)) + "\n")
+        tokens = self._path("tokens.bin")
+        subprocess.run([binary("penstock"), "data", "prepare", "--text", text,
+                        "-o", tokens], check=True, capture_output=True)
+        return tokens
+
+    def write_job(self, name, steps, stages=2, schedule="one_f_one_b",
+                  microbatches=4):
+        """A job file of a tiny GPT; its path."""
+        path = self._path(name + ".yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(f"""name: {name}
+model:
+  preset: gpt-nano
+  overrides: {{layers: 2, hidden: 32, heads: 2, dropout: 0.1}}
+data:
+  tokens: {self._path("tokens.bin")}
+  sequence_length: 32
+batch_size: 8
+steps: {steps}
+seed: 7
+optimizer: {{kind: adamw, learning_rate: 0.003, clip_norm: 1.0}}
+schedule: {{name: {schedule}, microbatches: {microbatches}}}
+partition: {{stages: {stages}}}
+step_timeout_seconds: 30
+""")
+        return path
