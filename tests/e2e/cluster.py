@@ -19,10 +19,14 @@ WORDS = ("the quick brown fox jumps over a lazy dog while many small stages "
          "pass one tensor to the next and wait for its gradient").split()
 
 
+def runfile(path):
+    """The path of something that the test's BUILD rule lists as data."""
+    return os.path.join(os.environ["TEST_SRCDIR"], os.environ["TEST_WORKSPACE"],
+                        path)
+
+
 def binary(name):
-    """The path of a program that the test's BUILD rule lists as data."""
-    root = os.path.join(os.environ["TEST_SRCDIR"], os.environ["TEST_WORKSPACE"])
-    return os.path.join(root, {
+    return runfile({
         "penstock": "client/penstock",
         "penstock-coordinator": "coordinator/penstock-coordinator",
         "penstock-stage-server": "stage_server/penstock-stage-server",
@@ -235,22 +239,23 @@ class Cluster:
         return tokens
 
     def write_job(self, name, steps, stages=2, schedule="one_f_one_b",
-                  microbatches=4):
-        """A job file of a tiny GPT; its path."""
+                  optimizer="{kind: adamw, learning_rate: 0.003}"):
+        """A job file of a tiny GPT, dropout and tied embedding on; its path."""
         path = self._path(name + ".yaml")
         with open(path, "w", encoding="utf-8") as f:
             f.write(f"""name: {name}
 model:
   preset: gpt-nano
-  overrides: {{layers: 2, hidden: 32, heads: 2, dropout: 0.1}}
+  overrides:
+    {{layers: 2, hidden: 32, heads: 2, dropout: 0.1, tied: true}}
 data:
   tokens: {self._path("tokens.bin")}
   sequence_length: 32
 batch_size: 8
 steps: {steps}
 seed: 7
-optimizer: {{kind: adamw, learning_rate: 0.003, clip_norm: 1.0}}
-schedule: {{name: {schedule}, microbatches: {microbatches}}}
+optimizer: {optimizer}
+schedule: {{name: {schedule}, microbatches: 4}}
 partition: {{stages: {stages}}}
 step_timeout_seconds: 30
 """)

@@ -1,6 +1,7 @@
-"""The same bits from real processes over UCX at any number of stages.
+"""Real processes over UCX give the bits of a plain single-process loop.
 
-Dropout and a tied embedding are on: what must not depend on the cut.
+Loss and gradient norm of every step, and the final weights. Dropout and a tied
+embedding are on: what must not depend on the cut.
 """
 
 import json
@@ -8,35 +9,55 @@ import subprocess
 import tempfile
 import unittest
 
-from cluster import Cluster, binary
+from cluster import Cluster, runfile
 
 STEPS = 10
+ADAMW = "{kind: adamw, learning_rate: 0.003, clip_norm: 1.0}"
+SGD = "{kind: sgd, learning_rate: 0.1, momentum: 0.9, clip_norm: 1.0}"
+
+
+def output_of(program, *arguments):
+    done = subprocess.run(
+        [runfile("tests/parity/real_process/" + program), *arguments],
+        capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"{program}: {done.stderr}")
+    return json.loads(done.stdout)
 
 
 class RealProcessParityTest(unittest.TestCase):
 
-    def run_job(self, cluster, stages, schedule):
-        job_file = cluster.write_job("parity", STEPS, stages, schedule)
-        done = subprocess.run(
-            [binary("penstock"), "local", "run", job_file, "--stages",
-             str(stages), "-o", "json"],
-            cwd=cluster.folder, capture_output=True, text=True, timeout=120,
-            check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        job = json.loads(done.stdout)
-        self.assertEqual(job["step"], STEPS)
-        return job["weights_digest"], job["loss"], job["gradient_norm"]
+    def setUp(self):
+        self.cluster = self.enterContext(
+            Cluster(self.enterContext(tempfile.TemporaryDirectory())))
+        self.cluster.prepare_tokens()
+        self.cluster.start(servers=3)
 
-    def test_digest_loss_and_norm_do_not_depend_on_the_cut(self):
-        with tempfile.TemporaryDirectory() as folder, \
-                Cluster(folder) as cluster:
-            cluster.prepare_tokens()
-            one = self.run_job(cluster, 1, "naive")
-            for stages in (2, 3):
-                for schedule in ("gpipe", "one_f_one_b"):
-                    with self.subTest(stages=stages, schedule=schedule):
-                        self.assertEqual(
-                            self.run_job(cluster, stages, schedule), one)
+    def job_file(self, stages, schedule, optimizer):
+        return self.cluster.write_job(
+            f"{schedule}-{stages}", STEPS, stages, schedule,
+            optimizer=optimizer)
+
+    def through_processes(self, job_file):
+        job = self.cluster.submit(job_file)
+        self.cluster.wait_for_state(job, "SUCCEEDED")
+        return output_of("training_of_job", self.cluster.address, job)
+
+    def assert_same_bits(self, stages, schedule, optimizer):
+        alone = self.job_file(1, "naive", optimizer)
+        plain = output_of("train_in_one_loop", alone)
+        self.assertEqual(len(plain["losses"]), STEPS)
+        self.assertEqual(len(plain["gradient_norms"]), STEPS)
+        self.assertEqual(len(plain["weights_digest"]), 64)
+        self.assertEqual(self.through_processes(alone), plain)
+        cut = self.job_file(stages, schedule, optimizer)
+        self.assertEqual(self.through_processes(cut), plain)
+
+    def test_one_f_one_b_on_two_servers_with_adamw(self):
+        self.assert_same_bits(2, "one_f_one_b", ADAMW)
+
+    def test_gpipe_on_three_servers_with_sgd(self):
+        self.assert_same_bits(3, "gpipe", SGD)
 
 
 if __name__ == "__main__":
