@@ -29,6 +29,11 @@ enum class Op {
 // text writes it `*`.
 inline constexpr MicrobatchId kWholeStep{-1};
 
+// Which part of its microbatch a backward, and the gradient it sends, stands
+// for: Chimera's backward halving cuts a microbatch in two (Li and Hoefler,
+// Chimera, 2021, section 3.5). The text writes `2B3.0` and `2B3.1`.
+enum class Half : int8_t { kWhole, kFirst, kSecond };
+
 // One instruction of one rank. Fields that its op does not use keep their
 // defaults, so that equality is meaningful.
 struct Action {
@@ -37,7 +42,16 @@ struct Action {
   StageId stage;
   // F B I W R and communication (`kWholeStep` for a tied weight's).
   MicrobatchId microbatch;
-  // Weights that an F or backward uses; unset where a flush leaves only one.
+  // The microbatches that one F carries: this one and the next (Chimera's
+  // forward doubling; the text writes `0F2+3`). 1 for every other action.
+  int32_t num_microbatches = 1;
+  Half half = Half::kWhole;
+  // The first of an overlapped pair X&Y: may run at the same time as the rank's
+  // next compute action, which may stand after X's sends. Where nothing
+  // overlaps, X runs first.
+  bool overlaps_next = false;
+  // Weights that an F, R or backward uses, or that a U publishes (version k + 1
+  // from k) and its G sums for; unset where a flush leaves only one.
   std::optional<int64_t> version;
   // SF RF SB RB: index into `Schedule::edges`, and the rank at the other end.
   // `stage` is the one on this rank: the sender's at a send, the receiver's at
