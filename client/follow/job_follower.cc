@@ -26,7 +26,7 @@ void FollowEvents(CoordinatorClient& coordinator, const std::string& job,
       },
       [&](const Event& event) {
         request.set_after_sequence(event.sequence());
-        view.ShowNote(event.message());
+        view.ShowNote(EventNote(event));
       },
       {.grace = grace}, stop)
       .IgnoreError();

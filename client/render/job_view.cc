@@ -7,6 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "client/job_file/job_json.h"
 #include "client/render/quantity.h"
@@ -296,6 +297,13 @@ std::string DescribePlan(const Plan& plan) {
                       "schedule ", plan.schedule().name(), ", ",
                       plan.schedule().num_microbatches(),
                       " microbatches, sha256 ", plan.schedule_hash(), "\n");
+}
+
+std::string EventNote(const Event& event) {
+  const std::string kind = absl::AsciiStrToLower(absl::StrReplaceAll(
+      absl::StripPrefix(event.kind(), "JOB_"), {{"_", " "}}));
+  return absl::StrCat(kind, event.message().empty() ? "" : ": ",
+                      event.message());
 }
 
 std::string EventLine(const Event& event, absl::TimeZone zone) {

@@ -44,6 +44,8 @@ std::string JobSummary(const JobInfo& info);
 // Stages of a plan as a table, with the schedule's name and hash.
 std::string DescribePlan(const Plan& plan);
 
+// "running: all ranks are ready": an event of a job that is being followed.
+std::string EventNote(const Event& event);
 // "2025-03-01 12:30:05  JOB_RUNNING  job j-1: ..."
 std::string EventLine(const Event& event, absl::TimeZone zone);
 // "12:30:05 rank 1 [2] info: text"

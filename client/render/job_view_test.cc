@@ -163,6 +163,7 @@ TEST(JobViewTest, EventsAndLogsAreOneLine) {
   event.set_message("all ranks are ready");
   EXPECT_EQ(EventLine(event, absl::UTCTimeZone()),
             "2023-11-14 22:13:20  JOB_RUNNING job j-1: all ranks are ready");
+  EXPECT_EQ(EventNote(event), "running: all ranks are ready");
   EXPECT_EQ(EventToJson(event).at("sequence"), 7);
   LogLine line;
   line.set_time_unix_nanos(1'700'000'000 * kSecond);

@@ -57,11 +57,16 @@ std::string PlainLine(const ProgressSnapshot& progress) {
 }
 
 bool LineThinner::Shows(const ProgressRecord& record, int64_t steps) {
-  const double since = 1e-9 * static_cast<double>(record.finished_unix_nanos() -
-                                                  shown_unix_nanos_);
+  const int64_t now = record.finished_unix_nanos();
+  if (first_unix_nanos_ == 0) first_unix_nanos_ = now;
+  const auto seconds_since = [now](int64_t then) {
+    return 1e-9 * static_cast<double>(now - then);
+  };
+  const double interval =
+      std::max(interval_seconds_, seconds_since(first_unix_nanos_) / 50);
   const bool edge = record.step() == 1 || record.step() == steps;
-  if (!edge && since < interval_seconds_) return false;
-  shown_unix_nanos_ = record.finished_unix_nanos();
+  if (!edge && seconds_since(shown_unix_nanos_) < interval) return false;
+  shown_unix_nanos_ = now;
   return true;
 }
 
@@ -70,7 +75,7 @@ double EtaEstimate::Update(const ProgressRecord& record, int64_t steps) {
   const double weight = std::max(1.0 / static_cast<double>(seen_), 0.05);
   mean_step_seconds_ += weight * (record.step_seconds() - mean_step_seconds_);
   const int64_t left = steps - record.step();
-  if (left < 0 || !std::isfinite(mean_step_seconds_)) return -1;
+  if (left <= 0 || !std::isfinite(mean_step_seconds_)) return -1;
   return mean_step_seconds_ * static_cast<double>(left);
 }
 

@@ -30,8 +30,9 @@ std::string PlainLine(const ProgressSnapshot& progress);
 // "[######----]" of `width` characters for 0 <= fraction <= 1. Pure.
 std::string Bar(double fraction, int width);
 
-// When a log should show a step, so that a fast job does not flood it: the
-// first, the last, and otherwise one in `interval_seconds` of the job's time.
+// When a log should show a step, so that a fast or long job does not flood it:
+// the first, the last, and otherwise one in `interval_seconds` of the job's
+// time, or in a fiftieth of the time so far when that is longer.
 class LineThinner {
  public:
   explicit LineThinner(double interval_seconds = 1)
@@ -40,6 +41,7 @@ class LineThinner {
 
  private:
   const double interval_seconds_;
+  int64_t first_unix_nanos_ = 0;
   int64_t shown_unix_nanos_ = 0;
 };
 
@@ -47,7 +49,7 @@ class LineThinner {
 // (exponential mean over about 20 steps).
 class EtaEstimate {
  public:
-  // Seconds left after `record`; negative while unknown.
+  // Seconds left after `record`; negative while unknown, and at the end.
   double Update(const ProgressRecord& record, int64_t steps);
 
  private:

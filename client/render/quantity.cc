@@ -20,7 +20,7 @@ std::string ThreeDigits(double value) {
 
 std::string LossText(double loss) {
   if (!std::isfinite(loss)) return std::isnan(loss) ? "nan" : "inf";
-  return absl::StrFormat("%.4g", loss);
+  return absl::StrFormat("%#.4g", loss);
 }
 
 std::string RateText(double per_second) {
