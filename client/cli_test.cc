@@ -1,0 +1,507 @@
+#include "client/cli.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/file.h"
+#include "client/follow/fake_coordinator.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace penstock {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::MatchesRegex;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+// Runs the program in this process, in a folder of its own with a job file and
+// a token file.
+class CliTest : public ::testing::Test {
+ protected:
+  CliTest() {
+    // Normal, as the paths that the program prints.
+    folder_ =
+        (std::filesystem::path(::testing::TempDir()) /
+         ::testing::UnitTest::GetInstance()->current_test_info()->name())
+            .lexically_normal();
+    std::filesystem::remove_all(folder_);
+    EXPECT_TRUE(MakeFolder(folder_).ok());
+    Write("text.bin", std::string(4000, '\0'));
+    Write("job.yaml",
+          "model: {preset: gpt-nano}\ndata: {tokens: text.bin}\n"
+          "steps: 3\npartition: {stages: 2}\n");
+    environment_.variables["XDG_STATE_HOME"] = folder_;
+  }
+
+  std::string Path(const std::string& name) const {
+    return absl::StrCat(folder_, "/", name);
+  }
+  void Write(const std::string& name, const std::string& content) {
+    ASSERT_TRUE(WriteFileAtomically(Path(name), content).ok());
+  }
+
+  int Run(const std::vector<std::string>& arguments) {
+    out_.str("");
+    err_.str("");
+    environment_.out = &out_;
+    environment_.err = &err_;
+    environment_.working_folder = folder_;
+    environment_.executable = Path("bin/penstock");
+    environment_.clock = &SystemClock();
+    environment_.interrupt = &interrupt_;
+    environment_.new_key = [this] { return absl::StrCat("key-", ++keys_); };
+    return static_cast<int>(RunCli(arguments, environment_));
+  }
+  int RunAgainst(const FakeCoordinator& coordinator,
+                 std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--coordinator", coordinator.address()});
+    return Run(arguments);
+  }
+  nlohmann::json Json() const { return nlohmann::json::parse(out_.str()); }
+
+  std::string folder_;
+  Environment environment_;
+  Interrupt interrupt_;
+  std::ostringstream out_;
+  std::ostringstream err_;
+  int keys_ = 0;
+};
+
+TEST_F(CliTest, VersionNamesTheBuild) {
+  EXPECT_EQ(Run({"version"}), 0);
+  EXPECT_THAT(out_.str(), MatchesRegex("penstock [0-9.]+\n"));
+}
+
+TEST_F(CliTest, HelpHasExamplesAndTheWholeName) {
+  EXPECT_EQ(Run({"local", "run", "--help"}), 0);
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("Usage: penstock local run"),
+                                HasSubstr("Examples:"), HasSubstr("--stages")));
+}
+
+struct WrongArguments {
+  std::string name;
+  std::vector<std::string> arguments;
+  std::string message;
+};
+
+class WrongArgumentsTest
+    : public CliTest,
+      public ::testing::WithParamInterface<WrongArguments> {};
+
+TEST_P(WrongArgumentsTest, AreUsageErrors) {
+  EXPECT_EQ(Run(GetParam().arguments), 2);
+  EXPECT_THAT(out_.str(), IsEmpty());
+  EXPECT_THAT(err_.str(), AllOf(StartsWith("penstock: error: "),
+                                HasSubstr(GetParam().message)));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, WrongArgumentsTest,
+    ::testing::Values(
+        WrongArguments{"None", {}, "penstock wants a command: submit, list"},
+        WrongArguments{"UnknownCommand", {"submt"}, "did you mean \"submit\"?"},
+        WrongArguments{"FarCommand", {"zebra"}, "there are submit, list"},
+        WrongArguments{"UnknownLocal", {"local", "rum"}, "\"run\"?"},
+        WrongArguments{"UnknownFlag",
+                       {"list", "--al"},
+                       "penstock list has no flag --al; did you mean"},
+        WrongArguments{"NoJobFile", {"submit"}, "job_file is required"},
+        WrongArguments{"NoJob", {"describe"}, "job is required"},
+        WrongArguments{"TwoJobs",
+                       {"describe", "a", "b"},
+                       "takes no further argument, got \"b\""},
+        WrongArguments{"BadFormat", {"list", "-o", "xml"}, "xml"},
+        WrongArguments{"BadStages", {"submit", "x", "--stages", "0"}, "0"},
+        WrongArguments{"BadShell", {"completion", "tcsh"}, "tcsh"},
+        WrongArguments{"MissingFile",
+                       {"submit", "no.yaml"},
+                       "cannot read no.yaml: No such file"},
+        WrongArguments{"BadCoordinator",
+                       {"list", "--coordinator", "nowhere"},
+                       "--coordinator: wanted the coordinator's host:port"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST_F(CliTest, AddressComesFromFlagThenEnvironmentThenFile) {
+  environment_.variables["XDG_CONFIG_HOME"] = folder_;
+  ASSERT_TRUE(MakeFolder(Path("penstock")).ok());
+  Write("penstock/config.yaml", "coordinator: file\n");
+  Run({"list"});
+  EXPECT_THAT(err_.str(), HasSubstr("penstock/config.yaml: wanted"));
+  environment_.variables["PENSTOCK_COORDINATOR"] = "variable";
+  Run({"list"});
+  EXPECT_THAT(err_.str(), HasSubstr("PENSTOCK_COORDINATOR: wanted"));
+  Run({"list", "--coordinator", "flag"});
+  EXPECT_THAT(err_.str(), HasSubstr("--coordinator: wanted"));
+}
+
+TEST_F(CliTest, UnknownKeyOfTheConfigurationIsRefused) {
+  environment_.variables["XDG_CONFIG_HOME"] = folder_;
+  ASSERT_TRUE(MakeFolder(Path("penstock")).ok());
+  Write("penstock/config.yaml", "cordinator: 127.0.0.1:1\n");
+  EXPECT_EQ(Run({"list"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("config.yaml:1:1: unknown key"));
+}
+
+TEST_F(CliTest, SubmitSendsTheWholeJob) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml"), "--set",
+                                     "steps=7", "--name", "seven"}),
+            0);
+  EXPECT_EQ(out_.str(), "submitted seven as j-1: RUNNING\n");
+  EXPECT_EQ(coordinator.submitted().steps(), 7);
+  EXPECT_EQ(coordinator.submitted().data().tokens(), Path("text.bin"));
+  EXPECT_EQ(coordinator.submitted().optimizer().kind(), "adamw");
+}
+
+TEST_F(CliTest, FollowShowsStepsEventsAndTheSummary) {
+  FakeCoordinator::Script script;
+  script.records = FallingRecords(3);
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml"), "--follow",
+                                     "--run-dir", Path("run")}),
+            0);
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("step 1/3  loss 5.4"),
+                                HasSubstr("step 3/3  loss 5.2"),
+                                HasSubstr("job (j-1): succeeded\n")));
+  EXPECT_THAT(err_.str(), IsEmpty());
+  EXPECT_TRUE(std::filesystem::exists(Path("run/loss.svg")));
+  EXPECT_TRUE(std::filesystem::exists(Path("run/job.json")));
+}
+
+TEST_F(CliTest, FollowWithJsonPrintsOneObjectOnly) {
+  FakeCoordinator::Script script;
+  script.records = FallingRecords(3);
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(
+      RunAgainst(coordinator, {"submit", Path("job.yaml"), "-f", "-o", "json"}),
+      0);
+  EXPECT_EQ(Json().at("state"), "SUCCEEDED");
+  EXPECT_EQ(Json().at("weights_digest"), "12ab");
+  EXPECT_THAT(err_.str(), HasSubstr("step 3/3"));
+}
+
+TEST_F(CliTest, FollowSurvivesABrokenStreamWithoutRepeatingSteps) {
+  FakeCoordinator::Script script;
+  script.records = FallingRecords(3);
+  script.break_after = 2;
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml"), "-f"}), 0);
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("reconnecting"), HasSubstr("is back"),
+                                HasSubstr("step 3/3")));
+  const std::string out = out_.str();
+  const size_t first = out.find("step 1/3");
+  EXPECT_EQ(out.find("step 1/3", first + 1), std::string::npos);
+}
+
+TEST_F(CliTest, FailedJobIsOne) {
+  FakeCoordinator::Script script;
+  script.final_state = JOB_STATE_FAILED;
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml"), "-f"}), 1);
+  EXPECT_THAT(out_.str(), HasSubstr("failed"));
+}
+
+TEST_F(CliTest, RefusedJobIsTwo) {
+  FakeCoordinator::Script script;
+  script.refusal = {grpc::StatusCode::INVALID_ARGUMENT, "schedule.name: no"};
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml")}), 2);
+  EXPECT_EQ(err_.str(), "penstock: error: schedule.name: no\n");
+}
+
+TEST_F(CliTest, UnknownJobIsThree) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"describe", "j-9"}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("no job \"j-9\""));
+}
+
+TEST_F(CliTest, CancelledJobIsFour) {
+  FakeCoordinator::Script script;
+  script.final_state = JOB_STATE_CANCELLED;
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml"), "-f"}), 4);
+}
+
+TEST_F(CliTest, NoAnswerInTimeIsFive) {
+  FakeCoordinator::Script script;
+  script.hangs = true;
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"list", "--timeout", "0.2"}), 5);
+  EXPECT_THAT(err_.str(), HasSubstr("--timeout"));
+}
+
+TEST_F(CliTest, LostStreamIsTwenty) {
+  FakeCoordinator::Script script;
+  script.records = FallingRecords(3);
+  script.always_break = true;
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator,
+                       {"submit", Path("job.yaml"), "-f", "--grace", "0.3"}),
+            20);
+  EXPECT_THAT(err_.str(), HasSubstr("the job is unaffected"));
+}
+
+TEST_F(CliTest, InterruptedFollowIsTwentyAndTheJobGoesOn) {
+  FakeCoordinator::Script script;
+  script.runs_until_cancelled = true;
+  FakeCoordinator coordinator(script);
+  std::thread user([&] {
+    coordinator.WaitForFollower();
+    interrupt_.Trip();
+  });
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml"), "-f"}), 20);
+  user.join();
+  EXPECT_THAT(coordinator.cancel_reason(), IsEmpty());
+}
+
+TEST_F(CliTest, NoCoordinatorIsSixtyNine) {
+  FakeCoordinator coordinator({});
+  coordinator.Shutdown();
+  EXPECT_EQ(RunAgainst(coordinator, {"list", "--timeout", "0.3"}), 69);
+  EXPECT_THAT(err_.str(),
+              AllOf(HasSubstr(coordinator.address()),
+                    HasSubstr("from --coordinator"), HasSubstr("local up")));
+}
+
+TEST_F(CliTest, PermissionDeniedIsSeventySeven) {
+  FakeCoordinator::Script script;
+  script.refusal = {grpc::StatusCode::PERMISSION_DENIED, "no"};
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"list"}), 77);
+}
+
+TEST_F(CliTest, DryRunShowsThePlanAndSubmitsNothing) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml"), "--dry-run"}),
+            0);
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("embed"), HasSubstr("0F0 0B0"),
+                                HasSubstr("would wait: 2 stage servers")));
+  EXPECT_EQ(coordinator.submissions(), 0);
+}
+
+TEST_F(CliTest, ListStatusServersAndCancelPrintWhatTheyGet) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"list", "-o", "json"}), 0);
+  EXPECT_EQ(Json().at(0).at("id"), "j-1");
+  EXPECT_EQ(RunAgainst(coordinator, {"status"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("servers: 1 IDLE"));
+  EXPECT_EQ(RunAgainst(coordinator, {"status", "j-1", "-o", "yaml"}), 0);
+  EXPECT_THAT(out_.str(), StartsWith("id: j-1\n"));
+  EXPECT_EQ(RunAgainst(coordinator, {"servers", "list"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("host-a"));
+  EXPECT_EQ(RunAgainst(coordinator, {"cancel", "j-1", "--reason", "why"}), 0);
+  EXPECT_EQ(coordinator.cancel_reason(), "why");
+  EXPECT_THAT(out_.str(), HasSubstr("CANCELLED"));
+}
+
+TEST_F(CliTest, LogsAndEventsAreOneLineEach) {
+  FakeCoordinator::Script script;
+  script.logs.resize(2);
+  script.logs[0].set_sequence(1);
+  script.logs[0].set_text("hello");
+  script.logs[1].set_sequence(2);
+  script.events.resize(1);
+  script.events[0].set_sequence(4);
+  script.events[0].set_kind("JOB_RUNNING");
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"logs", "j-1"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("hello\n"));
+  EXPECT_EQ(RunAgainst(coordinator, {"events", "-o", "json"}), 0);
+  EXPECT_EQ(Json().at("kind"), "JOB_RUNNING");
+}
+
+TEST_F(CliTest, BadTokenFilesAreRefusedBeforeSubmitting) {
+  FakeCoordinator coordinator({});
+  const auto refused = [&](const std::string& set) {
+    EXPECT_EQ(
+        RunAgainst(coordinator, {"submit", Path("job.yaml"), "--set", set}), 2);
+    return err_.str();
+  };
+  EXPECT_THAT(refused("data.tokens=none.bin"),
+              HasSubstr("penstock data prepare"));
+  Write("empty.bin", "");
+  EXPECT_THAT(refused("data.tokens=empty.bin"), HasSubstr("is empty"));
+  Write("short.bin", std::string(20, '\0'));
+  EXPECT_THAT(refused("data.tokens=short.bin"), HasSubstr("10 tokens"));
+  Write("large.bin", std::string(4000, '\xff'));
+  EXPECT_THAT(refused("data.tokens=large.bin"), HasSubstr("vocabulary"));
+  EXPECT_EQ(coordinator.submissions(), 0);
+}
+
+TEST_F(CliTest, DataPrepareMakesTokensOfBytes) {
+  Write("text.txt", "hello");
+  EXPECT_EQ(Run({"data", "prepare", "--text", Path("text.txt"), "-o",
+                 Path("out.bin")}),
+            0);
+  EXPECT_THAT(out_.str(), HasSubstr("5 tokens"));
+  EXPECT_EQ(std::filesystem::file_size(Path("out.bin")), 10);
+  EXPECT_EQ(
+      Run({"data", "prepare", "--text", Path("no.txt"), "-o", Path("out.bin")}),
+      2);
+}
+
+TEST_F(CliTest, CompletionNamesEveryCommand) {
+  for (const std::string shell : {"bash", "zsh", "fish"}) {
+    EXPECT_EQ(Run({"completion", shell}), 0);
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr("prepare"), HasSubstr("servers")));
+  }
+}
+
+// `local` with shell scripts as the two other binaries: the coordinator's says
+// that it listens where the fake does.
+class LocalTest : public CliTest {
+ protected:
+  void WriteBinaries(const std::string& address) {
+    ASSERT_TRUE(MakeFolder(Path("bin")).ok());
+    WriteBinary("penstock-coordinator",
+                absl::StrCat("while [ \"$1\" != --address-file ]; do shift; "
+                             "done\necho ",
+                             address, " > \"$2.tmp\" && mv \"$2.tmp\" \"$2\"\n",
+                             kNotePid, "exec sleep infinity\n"));
+    WriteBinary("penstock-stage-server",
+                absl::StrCat(kNotePid, "exec sleep infinity\n"));
+  }
+  void WriteBinary(const std::string& name, const std::string& script) {
+    Write(absl::StrCat("bin/", name), absl::StrCat("#!/bin/sh\n", script));
+    std::filesystem::permissions(Path(absl::StrCat("bin/", name)),
+                                 std::filesystem::perms::owner_all);
+  }
+
+  // Of the processes that the binaries became.
+  std::vector<pid_t> Pids() const {
+    std::vector<pid_t> pids;
+    for (const auto& entry : std::filesystem::directory_iterator(Path("bin"))) {
+      const std::string name = entry.path().filename();
+      if (name.starts_with("pid-")) pids.push_back(std::stoi(name.substr(4)));
+    }
+    return pids;
+  }
+  void ExpectNothingRuns() const {
+    for (const pid_t pid : Pids()) EXPECT_NE(kill(pid, 0), 0) << pid;
+  }
+
+  static constexpr char kNotePid[] = ": > \"${0%/*}/pid-$$\"\n";
+};
+
+TEST_F(LocalTest, RunTrainsAndCleansUp) {
+  FakeCoordinator::Script script;
+  script.records = FallingRecords(3);
+  FakeCoordinator coordinator(script);
+  WriteBinaries(coordinator.address());
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml"), "--run-dir", Path("run"),
+                 "--servers", "3", "-o", "json"}),
+            0);
+  EXPECT_EQ(Json().at("state"), "SUCCEEDED");
+  EXPECT_EQ(Json().at("run_folder"), Path("run"));
+  EXPECT_TRUE(std::filesystem::exists(Path("run/loss.svg")));
+  EXPECT_TRUE(std::filesystem::exists(Path("run/stage-server-2.log")));
+  EXPECT_FALSE(std::filesystem::exists(Path("run/coordinator.address")));
+  ExpectNothingRuns();
+}
+
+TEST_F(LocalTest, StagesFlagWinsOverTheFile) {
+  FakeCoordinator coordinator({});
+  WriteBinaries(coordinator.address());
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml"), "--stages", "1"}), 0);
+  EXPECT_EQ(coordinator.submitted().partition().stages(), 1);
+  ExpectNothingRuns();
+}
+
+TEST_F(LocalTest, InterruptCancelsTheJobAndLeavesNothing) {
+  FakeCoordinator::Script script;
+  script.runs_until_cancelled = true;
+  FakeCoordinator coordinator(script);
+  WriteBinaries(coordinator.address());
+  std::thread user([&] {
+    coordinator.WaitForSubmission();
+    interrupt_.Trip();
+  });
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml"), "--run-dir", Path("run")}),
+            4);
+  user.join();
+  EXPECT_EQ(coordinator.cancel_reason(), "interrupted by the user");
+  EXPECT_THAT(out_.str(), HasSubstr("cancelled"));
+  ExpectNothingRuns();
+}
+
+TEST_F(LocalTest, InterruptBeforeTheStartLeavesNothing) {
+  FakeCoordinator coordinator({});
+  WriteBinaries(coordinator.address());
+  WriteBinary("penstock-coordinator",
+              absl::StrCat(kNotePid, "exec sleep infinity\n"));
+  interrupt_.Trip();
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml")}), 4);
+  EXPECT_EQ(coordinator.submissions(), 0);
+  ExpectNothingRuns();
+}
+
+TEST_F(LocalTest, LostStageServerEndsTheJobAndIsNamed) {
+  FakeCoordinator::Script script;
+  script.runs_until_cancelled = true;
+  FakeCoordinator coordinator(script);
+  WriteBinaries(coordinator.address());
+  WriteBinary("penstock-stage-server", "echo out of memory\nexit 9\n");
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml"), "--stages", "1"}), 1);
+  EXPECT_EQ(coordinator.cancel_reason(), "a local process has ended");
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("stage server 0 exited with 9"),
+                                HasSubstr("out of memory")));
+  ExpectNothingRuns();
+}
+
+TEST_F(LocalTest, CoordinatorThatCannotStartIsQuoted) {
+  WriteBinaries("unused");
+  WriteBinary("penstock-coordinator", "echo port in use\nexit 3\n");
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml")}), 69);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("coordinator exited with 3"),
+                                HasSubstr("port in use")));
+}
+
+TEST_F(LocalTest, RefusedJobLeavesNothing) {
+  FakeCoordinator::Script script;
+  script.refusal = {grpc::StatusCode::INVALID_ARGUMENT, "more stages than"};
+  FakeCoordinator coordinator(script);
+  WriteBinaries(coordinator.address());
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml"), "-o", "json"}), 2);
+  EXPECT_THAT(out_.str(), IsEmpty());
+  ExpectNothingRuns();
+}
+
+TEST_F(LocalTest, UsedRunFolderAndMissingBinariesAreRefused) {
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml")}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("cannot find penstock-coordinator"));
+  WriteBinaries("unused");
+  EXPECT_EQ(Run({"local", "run", Path("job.yaml"), "--run-dir", Path("bin")}),
+            2);
+  EXPECT_THAT(err_.str(), HasSubstr("wanted a folder that is empty"));
+}
+
+TEST_F(LocalTest, UpLeavesProcessesAndDownEndsJustThose) {
+  FakeCoordinator coordinator({});
+  WriteBinaries(coordinator.address());
+  EXPECT_EQ(Run({"local", "down"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("nothing is up"));
+  EXPECT_EQ(Run({"local", "up", "--stages", "2"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr(absl::StrCat("export PENSTOCK_COORDINATOR=",
+                                                 coordinator.address())));
+  EXPECT_EQ(Run({"local", "up"}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("is up already"));
+  EXPECT_EQ(Run({"local", "down"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("ended 3 processes"));
+  EXPECT_EQ(Run({"local", "down"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("nothing is up"));
+}
+
+}  // namespace
+}  // namespace penstock

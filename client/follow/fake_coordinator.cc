@@ -1,0 +1,234 @@
+#include "client/follow/fake_coordinator.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+
+namespace penstock {
+
+FakeCoordinator::FakeCoordinator(Script script) : script_(std::move(script)) {
+  int port = 0;
+  grpc::ServerBuilder builder;
+  builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(),
+                           &port);
+  builder.RegisterService(static_cast<JobService::Service*>(this));
+  builder.RegisterService(static_cast<AdminService::Service*>(this));
+  server_ = builder.BuildAndStart();
+  address_ = absl::StrCat("127.0.0.1:", port);
+}
+
+FakeCoordinator::~FakeCoordinator() { Shutdown(); }
+
+void FakeCoordinator::Shutdown() {
+  {
+    MutexLock lock(&mutex_);
+    if (shutdown_) return;
+    shutdown_ = true;
+    changed_.SignalAll();
+  }
+  server_->Shutdown();
+  server_->Wait();
+}
+
+Job FakeCoordinator::submitted() const {
+  MutexLock lock(&mutex_);
+  return job_;
+}
+
+int FakeCoordinator::submissions() const {
+  MutexLock lock(&mutex_);
+  return submissions_;
+}
+
+std::string FakeCoordinator::cancel_reason() const {
+  MutexLock lock(&mutex_);
+  return cancel_reason_;
+}
+
+void FakeCoordinator::WaitForSubmission() {
+  MutexLock lock(&mutex_);
+  while (submissions_ == 0) changed_.Wait(&mutex_);
+}
+
+void FakeCoordinator::WaitForFollower() {
+  MutexLock lock(&mutex_);
+  while (!followed_) changed_.Wait(&mutex_);
+}
+
+grpc::Status FakeCoordinator::Gate(grpc::ServerContext* context) {
+  MutexLock lock(&mutex_);
+  while (script_.hangs && !shutdown_ && !context->IsCancelled()) {
+    changed_.WaitWithDeadline(&mutex_,
+                              SystemClock().Now() + absl::Milliseconds(20));
+  }
+  return script_.refusal;
+}
+
+JobInfo FakeCoordinator::Info() {
+  JobInfo info;
+  info.set_id("j-1");
+  *info.mutable_job() = job_;
+  info.set_state(state_);
+  info.set_reason(cancel_reason_);
+  if (sent_ > 0) *info.mutable_latest() = script_.records[sent_ - 1];
+  if (state_ == JOB_STATE_SUCCEEDED) info.set_weights_digest("12ab");
+  return info;
+}
+
+grpc::Status FakeCoordinator::SubmitJob(grpc::ServerContext* context,
+                                        const SubmitJobRequest* request,
+                                        SubmitJobResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  MutexLock lock(&mutex_);
+  job_ = request->job();
+  ++submissions_;
+  changed_.SignalAll();
+  *response->mutable_job() = Info();
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::ValidateJob(grpc::ServerContext* context,
+                                          const ValidateJobRequest* request,
+                                          ValidateJobResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  *response->mutable_plan()->mutable_job() = request->job();
+  response->mutable_plan()->add_stages()->add_layers("embed");
+  response->set_grid("0F0 0B0");
+  response->set_would_wait_for("2 stage servers, none is idle");
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::GetJob(grpc::ServerContext* context,
+                                     const GetJobRequest* request,
+                                     GetJobResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  if (request->job() != "j-1") {
+    return {grpc::StatusCode::NOT_FOUND,
+            absl::StrCat("no job \"", request->job(), "\"")};
+  }
+  MutexLock lock(&mutex_);
+  *response->mutable_job() = Info();
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::ListJobs(grpc::ServerContext* context,
+                                       const ListJobsRequest* request,
+                                       ListJobsResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  MutexLock lock(&mutex_);
+  *response->add_jobs() = Info();
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::CancelJob(grpc::ServerContext* context,
+                                        const CancelJobRequest* request,
+                                        CancelJobResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  MutexLock lock(&mutex_);
+  state_ = JOB_STATE_CANCELLED;
+  cancel_reason_ = request->reason();
+  changed_.SignalAll();
+  *response->mutable_job() = Info();
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::WatchEvents(grpc::ServerContext* context,
+                                          const WatchEventsRequest* request,
+                                          grpc::ServerWriter<Event>* writer) {
+  for (const Event& event : script_.events) {
+    if (event.sequence() > request->after_sequence()) writer->Write(event);
+  }
+  if (request->follow()) WaitForCancel(context);
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::StreamLogs(grpc::ServerContext* context,
+                                         const StreamLogsRequest* request,
+                                         grpc::ServerWriter<LogLine>* writer) {
+  for (const LogLine& line : script_.logs) {
+    if (line.sequence() > request->after_sequence()) writer->Write(line);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::StreamProgress(
+    grpc::ServerContext* context, const StreamProgressRequest* request,
+    grpc::ServerWriter<ProgressRecord>* writer) {
+  {
+    MutexLock lock(&mutex_);
+    followed_ = true;
+    changed_.SignalAll();
+  }
+  int sent_here = 0;
+  for (const ProgressRecord& record : script_.records) {
+    if (record.step() <= request->after_step()) continue;
+    {
+      MutexLock lock(&mutex_);
+      if (script_.always_break ||
+          (sent_here == script_.break_after && !broke_)) {
+        broke_ = true;
+        return {grpc::StatusCode::UNAVAILABLE, "restarting"};
+      }
+      ++sent_;
+    }
+    writer->Write(record);
+    ++sent_here;
+  }
+  if (script_.runs_until_cancelled) {
+    if (!WaitForCancel(context)) {
+      return {grpc::StatusCode::UNAVAILABLE, "going"};
+    }
+    return grpc::Status::OK;
+  }
+  MutexLock lock(&mutex_);
+  state_ = script_.final_state;
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::ListServers(grpc::ServerContext* context,
+                                          const ListServersRequest* request,
+                                          ListServersResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  response->set_coordinator_term(3);
+  response->set_coordinator_build_version("0.1.0");
+  ServerInfo& server = *response->add_servers();
+  server.set_id("s-1");
+  server.set_name("host-a");
+  server.set_state(SERVER_STATE_IDLE);
+  return grpc::Status::OK;
+}
+
+bool FakeCoordinator::WaitForCancel(grpc::ServerContext* context) {
+  MutexLock lock(&mutex_);
+  while (state_ != JOB_STATE_CANCELLED) {
+    if (shutdown_ || context->IsCancelled()) return false;
+    changed_.WaitWithDeadline(&mutex_,
+                              SystemClock().Now() + absl::Milliseconds(20));
+  }
+  return true;
+}
+
+std::vector<ProgressRecord> FallingRecords(int count) {
+  std::vector<ProgressRecord> records;
+  for (int step = 1; step <= count; ++step) {
+    ProgressRecord record;
+    record.set_step(step);
+    record.set_loss(5.5 - 0.1 * step);
+    record.set_step_seconds(0.05);
+    record.set_tokens_per_second(12'345);
+    record.set_bubble_fraction(0.25);
+    record.set_finished_unix_nanos(int64_t{1'700'000'000'000'000'000} +
+                                   step * int64_t{2'000'000'000});
+    records.push_back(record);
+  }
+  return records;
+}
+
+}  // namespace penstock
