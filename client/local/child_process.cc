@@ -31,11 +31,16 @@ namespace {
     setsid();
   } else {
     setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent) _exit(0);  // it died before the line above
   }
   for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGCHLD}) {
+    // Drops a Ctrl-C that reached this process while it was still in its
+    // parent's group: the parent has it too, and ends its children in order.
+    ::signal(signal, SIG_IGN);
     ::signal(signal, SIG_DFL);
+  }
+  if (!detached) {
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent) _exit(0);  // it died before the line above
   }
   sigset_t none;
   sigemptyset(&none);
