@@ -42,7 +42,7 @@ def wait_for(condition, what, seconds=DEADLINE_SECONDS):
             return value
         if time.monotonic() > end:
             raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.02)
+        time.sleep(0.005)
 
 
 def wait_for_exit(process, seconds):
@@ -58,29 +58,21 @@ def wait_for_exit(process, seconds):
     return process.wait()
 
 
-def children_of(pid):
-    """Pids of the living processes that `pid` started."""
-    children = []
-    for entry in os.listdir("/proc"):
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/stat", encoding="utf-8") as f:
-                # After the command's name, which may hold spaces.
-                fields = f.read().rsplit(")", 1)[1].split()
-        except OSError:
-            continue  # it has ended meanwhile
-        if int(fields[1]) == pid and fields[0] != "Z":
-            children.append(int(entry))
-    return children
-
-
-def is_alive(pid):
+def session_of(pid):
+    """The session that a living process is in; None for any other."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
-            return f.read().rsplit(")", 1)[1].split()[0] != "Z"
+            # After the command's name, which may hold spaces.
+            state, _, _, session = f.read().rsplit(")", 1)[1].split()[:4]
     except OSError:
-        return False
+        return None
+    return None if state in "ZX" else int(session)
+
+
+def pids_of_session(leader):
+    """Pids of the living processes of the session that `leader` began."""
+    return [int(entry) for entry in os.listdir("/proc")
+            if entry.isdigit() and session_of(entry) == leader]
 
 
 class Cluster:
@@ -91,7 +83,6 @@ class Cluster:
         self.address = "127.0.0.1:0"
         self.coordinator = None
         self.servers = {}
-        self.coordinator_flags = []
         self._others = []
 
     def __enter__(self):
@@ -115,22 +106,28 @@ class Cluster:
     def _path(self, name):
         return os.path.join(self.folder, name)
 
-    def _start(self, log, arguments):
+    def _start(self, log, arguments, **options):
         with open(self._path(log), "a", encoding="utf-8") as out:
             return subprocess.Popen(arguments, stdout=out, stderr=out,
-                                    stdin=subprocess.DEVNULL)
+                                    stdin=subprocess.DEVNULL, **options)
 
     # ---- Processes ----
 
-    def start_coordinator(self):
-        """The first time on a free port, afterwards on the same one."""
+    def start_coordinator(self, ignore_file_size_signal=False):
+        """The first time on a free port, afterwards on the same one.
+
+        `ignore_file_size_signal`: a write beyond RLIMIT_FSIZE is an error, as
+        on a full disk, and not the end of the process.
+        """
         address_file = self._path("address")
         if os.path.exists(address_file):
             os.remove(address_file)
         self.coordinator = self._start("coordinator.log", [
             binary("penstock-coordinator"), "--listen", self.address,
             "--store", self._path("store.db"), "--address-file", address_file,
-            "--exit-with-parent"] + self.coordinator_flags)
+            "--exit-with-parent"],
+            # Python ignores SIGXFSZ itself; a child inherits that or not.
+            restore_signals=not ignore_file_size_signal)
 
         def address():
             if self.coordinator.poll() is not None:
@@ -169,7 +166,10 @@ class Cluster:
     # ---- The CLI ----
 
     def penstock(self, *arguments, code=0):
-        """Runs a command; its standard output."""
+        """Runs a command that ends with `code`; its standard output."""
+        return self._penstock(*arguments, code=code).stdout
+
+    def _penstock(self, *arguments, code):
         done = subprocess.run(
             [binary("penstock"), "--coordinator", self.address, *arguments],
             capture_output=True, text=True, timeout=DEADLINE_SECONDS,
@@ -178,7 +178,7 @@ class Cluster:
             raise AssertionError(
                 f"penstock {' '.join(arguments)}: exit code {done.returncode}, "
                 f"wanted {code}\n{done.stdout}\n{done.stderr}")
-        return done.stdout
+        return done
 
     def start_penstock(self, log, *arguments):
         """Starts a command whose output goes to a log."""
@@ -191,6 +191,10 @@ class Cluster:
         """The id of the new job."""
         return json.loads(
             self.penstock("submit", job_file, "-o", "json", *arguments))["id"]
+
+    def submit_refused(self, job_file):
+        """What standard error says when the job is not taken."""
+        return self._penstock("submit", job_file, code=1).stderr
 
     def job(self, job_id):
         return json.loads(self.penstock("describe", job_id, "-o", "json"))
@@ -212,8 +216,15 @@ class Cluster:
         return wait_for(reached, f"job {job_id} {' or '.join(states)}", seconds)
 
     def wait_for_step(self, job_id, step):
-        return wait_for(lambda: (self.job(job_id)["step"] or 0) >= step,
-                        f"job {job_id} reaches step {step}")
+        """The job, once it has made that many steps."""
+        def reached():
+            job = self.job(job_id)
+            return job if (job["step"] or 0) >= step else None
+        return wait_for(reached, f"job {job_id} reaches step {step}")
+
+    def wait_for_jobs(self, count):
+        wait_for(lambda: len(json.loads(
+            self.penstock("list", "-o", "json"))) >= count, f"{count} jobs")
 
     def server_list(self):
         return json.loads(self.penstock("servers", "list", "-o", "json"))

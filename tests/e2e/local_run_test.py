@@ -1,14 +1,27 @@
-"""`penstock local run`: one command, and nothing left behind."""
+"""`penstock local`: one command, and nothing left behind."""
 
 import json
 import os
 import signal
+import stat
 import subprocess
 import tempfile
 import unittest
 
-from cluster import (Cluster, binary, children_of, is_alive, wait_for,
+from cluster import (Cluster, binary, pids_of_session, session_of, wait_for,
                      wait_for_exit)
+
+LONG = 1_000_000
+
+# A phase of a run and what its folder shows once it has begun: a file, and a
+# word in it.
+PHASES = [
+    ("the coordinator starts", "coordinator.log", ""),
+    ("the stage servers start", "stage-server-0.log", ""),
+    ("the job waits for servers", "coordinator.log", "JOB_QUEUED"),
+    ("the job loads", "coordinator.log", "JOB_LOADING"),
+    ("the job runs", "coordinator.log", "JOB_RUNNING"),
+]
 
 
 class LocalRunTest(unittest.TestCase):
@@ -17,30 +30,46 @@ class LocalRunTest(unittest.TestCase):
         self.folder = self.enterContext(tempfile.TemporaryDirectory())
         self.cluster = self.enterContext(Cluster(self.folder))
         self.cluster.prepare_tokens()
+        self.run_dir = os.path.join(self.folder, "run")
+        self.shared_memory = os.path.join(self.folder, "shared_memory")
+        os.mkdir(self.shared_memory)
 
     def start(self, steps):
-        job_file = self.cluster.write_job("job", steps)
+        """A run in a session of its own, so that its processes are known."""
+        self.run_dir = tempfile.mkdtemp(dir=self.folder)
         return subprocess.Popen(
-            [binary("penstock"), "local", "run", job_file, "--stages", "2",
-             "-o", "json"],
+            [binary("penstock"), "local", "run",
+             self.cluster.write_job("job", steps), "--stages", "2",
+             "--run-dir", self.run_dir, "-o", "json"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, cwd=self.folder,
-            start_new_session=True)
+            stderr=subprocess.PIPE, text=True, start_new_session=True,
+            env={**os.environ, "UCX_POSIX_DIR": self.shared_memory})
 
-    def wait_for_children(self, process, count):
-        """Pids of its children, once there are that many."""
-        def enough():
-            self.assertIsNone(process.poll(), "ended before it was stopped")
-            found = children_of(process.pid)
-            return found if len(found) >= count else None
-        return wait_for(enough, f"{count} child processes")
+    def has_come_to(self, name, word):
+        try:
+            with open(os.path.join(self.run_dir, name), encoding="utf-8") as f:
+                return word in f.read()
+        except FileNotFoundError:
+            return False
 
-    def assert_all_gone(self, pids):
-        wait_for(lambda: not any(is_alive(pid) for pid in pids),
-                 "no process is left", seconds=10)
+    def stop_in_phase(self, phase, stop, steps=LONG):
+        """Its exit code and standard output, after it was stopped there."""
+        what, name, word = phase
+        process = self.start(steps)
+        wait_for(lambda: self.has_come_to(name, word), what)
+        stop(process)
+        out, err = process.communicate(timeout=30)
+        self.assertEqual(pids_of_session(process.pid), [], err)
+        self.assert_nothing_is_stale()
+        return process.returncode, out
 
-    def shared_memory(self):
-        return set(os.listdir("/dev/shm"))
+    def assert_nothing_is_stale(self):
+        self.assertEqual(os.listdir(self.shared_memory), [])
+        self.assertNotIn("coordinator.address", os.listdir(self.run_dir))
+        for folder, _, names in os.walk(self.run_dir):
+            for name in names:
+                mode = os.lstat(os.path.join(folder, name)).st_mode
+                self.assertTrue(stat.S_ISREG(mode), name)
 
     def test_standard_output_is_one_json_object(self):
         process = self.start(steps=3)
@@ -52,30 +81,83 @@ class LocalRunTest(unittest.TestCase):
         self.assertEqual(len(job["weights_digest"]), 64)
         for key in ("loss", "tokens_per_second", "bubble_fraction"):
             self.assertIsNotNone(job[key], key)
+        self.assertEqual(pids_of_session(process.pid), [])
+        self.assert_nothing_is_stale()
 
-    def stop_with(self, number, to_group):
-        process = self.start(steps=1_000_000)
-        before = self.shared_memory()
-        children = self.wait_for_children(process, 3)
-        if to_group:  # what a terminal does with Ctrl-C
-            os.killpg(process.pid, number)
-        else:
-            process.send_signal(number)
-        wait_for_exit(process, 15)
-        self.assert_all_gone(children)
-        process.communicate()
-        self.assertEqual(self.shared_memory() - before, set())
-        return process.returncode
+    def test_ctrl_c_in_any_phase_leaves_nothing(self):
+        def ctrl_c(process):  # what a terminal does
+            os.killpg(process.pid, signal.SIGINT)
+        for phase in PHASES:
+            with self.subTest(phase[0]):
+                code, _ = self.stop_in_phase(phase, ctrl_c)
+                self.assertEqual(code, 4)
 
-    def test_ctrl_c_leaves_no_process(self):
-        self.assertEqual(self.stop_with(signal.SIGINT, to_group=True), 4)
+    def test_sigterm_in_any_phase_leaves_nothing(self):
+        for phase in PHASES:
+            with self.subTest(phase[0]):
+                code, _ = self.stop_in_phase(phase, subprocess.Popen.terminate)
+                self.assertEqual(code, 4)
 
-    def test_sigterm_leaves_no_process(self):
-        self.assertEqual(self.stop_with(signal.SIGTERM, to_group=False), 4)
+    def test_sigterm_after_the_job_keeps_its_outcome(self):
+        phase = ("the job has ended", "coordinator.log", "JOB_SUCCEEDED")
+        code, out = self.stop_in_phase(phase, subprocess.Popen.terminate,
+                                       steps=3)
+        self.assertEqual(code, 0)
+        self.assertEqual(json.loads(out)["state"], "SUCCEEDED")
+
+    def test_second_ctrl_c_leaves_nothing_either(self):
+        def twice(process):
+            os.killpg(process.pid, signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)
+        code, _ = self.stop_in_phase(PHASES[-1], twice)
+        self.assertEqual(code, 4)
+
+    def test_a_cancelled_run_still_prints_its_job(self):
+        code, out = self.stop_in_phase(PHASES[-1], subprocess.Popen.terminate)
+        self.assertEqual(code, 4)
+        self.assertEqual(json.loads(out)["state"], "CANCELLED")
 
     def test_kill_9_leaves_no_process(self):
-        self.assertEqual(self.stop_with(signal.SIGKILL, to_group=False),
-                         -signal.SIGKILL)
+        process = self.start(LONG)
+        wait_for(lambda: self.has_come_to("coordinator.log", "JOB_RUNNING"),
+                 "the job runs")
+        process.kill()
+        wait_for_exit(process, 5)
+        wait_for(lambda: not pids_of_session(process.pid),
+                 "no process is left", seconds=10)
+        process.communicate()
+
+
+class LocalUpTest(unittest.TestCase):
+
+    def penstock(self, *arguments, code=0):
+        done = subprocess.run(
+            [binary("penstock"), *arguments], capture_output=True, text=True,
+            timeout=60, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stdout + done.stderr
+
+    def test_up_serves_jobs_until_down(self):
+        folder = self.enterContext(tempfile.TemporaryDirectory())
+        state = os.path.join(folder, "state")
+        up = json.loads(self.penstock(
+            "local", "up", "--stages", "1", "--listen", "127.0.0.1:0",
+            "--state-dir", state, "-o", "json"))
+        with open(os.path.join(state, "processes.json"), encoding="utf-8") as f:
+            pids = [process["pid"] for process in json.load(f)["processes"]]
+        try:
+            cluster = self.enterContext(Cluster(folder))
+            cluster.address = up["coordinator"]
+            cluster.prepare_tokens()
+            job = cluster.submit(cluster.write_job("job", 2, stages=1))
+            cluster.wait_for_state(job, "SUCCEEDED")
+            again = self.penstock("local", "up", "--listen", "127.0.0.1:0",
+                                  "--state-dir", state, code=1)
+            self.assertIn("up already", again)
+        finally:
+            self.penstock("local", "down", "--state-dir", state)
+        self.assertEqual(len(pids), 2)
+        self.assertEqual([pid for pid in pids if session_of(pid)], [])
 
 
 if __name__ == "__main__":
