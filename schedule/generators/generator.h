@@ -2,33 +2,58 @@
 #define PENSTOCK_SCHEDULE_GENERATORS_GENERATOR_H_
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "schedule/ir/action.h"
 #include "schedule/ir/schedule.h"
 
 namespace penstock {
 
 struct GeneratorRequest {
   int num_ranks = 0;
+  // 0: as many as the generator wants for so many ranks (see `CountStages`).
   int num_stages = 0;
+  // Of a step.
   int num_microbatches = 0;
   // Of the generator; those left out have their defaults.
   std::map<std::string, std::string> parameters;
 };
 
-// A choice that a generator offers.
+// Both ends belong to it.
+struct IntegerRange {
+  int min = 0;
+  int max = 0;
+};
+
+// A choice that a generator offers. A value is one of `values` or, where there
+// is a `range`, an integer in it (several, joined with commas, for a list).
 struct ParameterInfo {
   std::string name;
   // One line, for people.
   std::string description;
-  // Every value that it may have.
+  // Words that it may have.
   std::vector<std::string> values;
+  std::optional<IntegerRange> range;
+  // Whether it may be a list of integers of `range`, one for each rank.
+  bool list = false;
   std::string default_value;
 };
 
-// A published schedule: what it is, and the function that makes it.
+// How many stages a generator puts on a rank (chunks, v in the literature).
+struct ChunkRange {
+  int min = 1;
+  int max = 1;
+  int default_value = 1;
+};
+
+// A published schedule: what it is, and the functions that make it.
+//
+// Both functions get a request that has been checked against this description
+// and completed: `num_stages` is set, every parameter has a value that its
+// `ParameterInfo` allows. Both are pure.
 struct GeneratorInfo {
   std::string name;
   // Where it comes from: authors, title, year, section.
@@ -37,11 +62,18 @@ struct GeneratorInfo {
   std::string trade;
   // When weights change (design: weight versions): "flush".
   std::string update_policy;
+  // Unset: stages are not a multiple of the ranks, and `generate` checks them.
+  std::optional<ChunkRange> chunks = ChunkRange();
   std::vector<ParameterInfo> parameters;
-  // The compute actions (F and backwards) of each rank, in order; no edges, no
-  // communication, no update. Gets a request that `Generate` has checked and
-  // completed with the parameters' defaults. Pure.
+  // The whole schedule, its lists holding compute actions (F and backwards)
+  // only: no edges, no communication, no update.
+  //   INVALID_ARGUMENT  there is none for this request; names the nearest
+  //                     requests that there are one for.
   absl::StatusOr<Schedule> (*generate)(const GeneratorRequest&) = nullptr;
+  // One rank's list of that schedule, in memory and time that grow with this
+  // list alone. Null where a list follows only from all the others'.
+  absl::StatusOr<std::vector<Action>> (*generate_rank)(const GeneratorRequest&,
+                                                       int rank) = nullptr;
 };
 
 }  // namespace penstock

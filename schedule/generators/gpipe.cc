@@ -1,29 +1,46 @@
 #include "schedule/generators/gpipe.h"
 
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "base/ids.h"
 #include "base/status_macros.h"
-#include "schedule/generators/loop.h"
+#include "schedule/generators/outline.h"
 
 namespace penstock {
 namespace {
 
 constexpr char kName[] = "gpipe";
 
-absl::StatusOr<Schedule> GenerateGpipe(const GeneratorRequest& request) {
-  PENSTOCK_ASSIGN_OR_RETURN(Schedule schedule, OneStagePerRank(kName, request));
-  const bool lifo = request.parameters.at("order") == "lifo";
-  const int m = schedule.num_microbatches;
-  for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
-    std::vector<Action>& actions = schedule.ranks[rank];
-    for (int b = 0; b < m; ++b) {
-      actions.push_back(Forward(StageId(rank), MicrobatchId(b)));
+bool IsLifo(const GeneratorRequest& request) {
+  return request.parameters.at("order") == "lifo";
+}
+
+absl::StatusOr<std::vector<Action>> ListOf(const GeneratorRequest& request,
+                                           int rank) {
+  const std::string& recompute = request.parameters.at("recompute");
+  const int m = request.num_microbatches;
+  const StageId stage(rank);
+  std::vector<Action> list;
+  list.reserve(3 * static_cast<size_t>(m));
+  for (int b = 0; b < m; ++b) list.push_back(Forward(stage, MicrobatchId(b)));
+  for (int i = 0; i < m; ++i) {
+    const int b = IsLifo(request) ? m - 1 - i : i;
+    if (recompute == "always" || (recompute == "except_last" && b < m - 1)) {
+      list.push_back({.op = Op::kRecompute,
+                      .stage = stage,
+                      .microbatch = MicrobatchId(b)});
     }
-    for (int b = 0; b < m; ++b) {
-      actions.push_back(
-          Backward(StageId(rank), MicrobatchId(lifo ? m - 1 - b : b)));
-    }
+    list.push_back(Backward(stage, MicrobatchId(b)));
   }
-  return schedule;
+  return list;
+}
+
+absl::StatusOr<Schedule> Gpipe(const GeneratorRequest& request) {
+  Schedule outline = LoopOutline(kName, request);
+  if (IsLifo(request)) outline.accumulation = AccumulationOrder::kDescending;
+  return FillLists(std::move(outline), request, ListOf);
 }
 
 }  // namespace
@@ -39,8 +56,15 @@ GeneratorInfo GpipeGenerator() {
                           .description = "backwards in the forwards' order "
                                          "(fifo) or its reverse (lifo)",
                           .values = {"fifo", "lifo"},
-                          .default_value = "fifo"}},
-          .generate = GenerateGpipe};
+                          .default_value = "fifo"},
+                         {.name = "recompute",
+                          .description =
+                              "microbatches whose forward is run again before "
+                              "its backward: none, all but the last, or all",
+                          .values = {"never", "except_last", "always"},
+                          .default_value = "never"}},
+          .generate = Gpipe,
+          .generate_rank = ListOf};
 }
 
 }  // namespace penstock

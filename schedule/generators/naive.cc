@@ -1,23 +1,29 @@
 #include "schedule/generators/naive.h"
 
+#include <utility>
+#include <vector>
+
 #include "base/ids.h"
-#include "base/status_macros.h"
-#include "schedule/generators/loop.h"
+#include "schedule/generators/outline.h"
+#include "schedule/generators/rank_list.h"
 
 namespace penstock {
 namespace {
 
 constexpr char kName[] = "naive";
 
-absl::StatusOr<Schedule> GenerateNaive(const GeneratorRequest& request) {
-  PENSTOCK_ASSIGN_OR_RETURN(Schedule schedule, OneStagePerRank(kName, request));
-  for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
-    for (int b = 0; b < schedule.num_microbatches; ++b) {
-      schedule.ranks[rank].push_back(Forward(StageId(rank), MicrobatchId(b)));
-      schedule.ranks[rank].push_back(Backward(StageId(rank), MicrobatchId(b)));
-    }
+absl::StatusOr<std::vector<Action>> ListOf(const GeneratorRequest& request,
+                                           int rank) {
+  RankList list({StageId(rank)}, request.num_microbatches);
+  while (list.ForwardsLeft(0) > 0) {
+    list.Forward(0);
+    list.Backward(0);
   }
-  return schedule;
+  return std::move(list).Take();
+}
+
+absl::StatusOr<Schedule> Naive(const GeneratorRequest& request) {
+  return FillLists(LoopOutline(kName, request), request, ListOf);
 }
 
 }  // namespace
@@ -31,7 +37,8 @@ GeneratorInfo NaiveGenerator() {
               "least memory (one microbatch in flight) for a bubble of "
               "(p-1)/p; a baseline, not a choice",
           .update_policy = "flush",
-          .generate = GenerateNaive};
+          .generate = Naive,
+          .generate_rank = ListOf};
 }
 
 }  // namespace penstock

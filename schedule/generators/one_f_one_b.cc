@@ -2,37 +2,65 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
-#include "schedule/generators/loop.h"
+#include "schedule/generators/outline.h"
+#include "schedule/generators/rank_list.h"
+#include "schedule/generators/request.h"
 
 namespace penstock {
 namespace {
 
 constexpr char kName[] = "one_f_one_b";
+constexpr char kWarmup[] = "warmup";
 
-absl::StatusOr<Schedule> GenerateOneFOneB(const GeneratorRequest& request) {
-  PENSTOCK_ASSIGN_OR_RETURN(Schedule schedule, OneStagePerRank(kName, request));
-  const bool late = request.parameters.at("warmup") == "late";
-  const int m = schedule.num_microbatches;
-  for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
-    const int64_t behind = schedule.num_ranks() - rank;
-    const int warmup =
-        static_cast<int>(std::min<int64_t>(late ? 2 * behind - 1 : behind, m));
-    std::vector<Action>& actions = schedule.ranks[rank];
-    int forwards = 0;
-    while (forwards < warmup) {
-      actions.push_back(Forward(StageId(rank), MicrobatchId(forwards++)));
-    }
-    for (int b = 0; b < m; ++b) {
-      actions.push_back(Backward(StageId(rank), MicrobatchId(b)));
-      if (forwards < m) {
-        actions.push_back(Forward(StageId(rank), MicrobatchId(forwards++)));
-      }
-    }
+// A rank has to make what the next one warms up with.
+absl::Status CheckFalling(const std::vector<int>& warmups) {
+  std::vector<int> nearest = warmups;
+  for (size_t rank = nearest.size(); rank-- > 1;) {
+    nearest[rank - 1] = std::max(nearest[rank - 1], nearest[rank]);
   }
-  return schedule;
+  if (nearest == warmups) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      kWarmup, " of schedule ", kName, " is ", absl::StrJoin(warmups, ","),
+      ", want no rank to warm up with fewer forwards than the next one; the "
+      "nearest is ",
+      absl::StrJoin(nearest, ",")));
+}
+
+// K_r of the literature, before it is cut to the microbatches there are.
+absl::StatusOr<int64_t> WarmupOf(const GeneratorRequest& request, int rank) {
+  const std::string& warmup = request.parameters.at(kWarmup);
+  const int64_t behind = request.num_ranks - rank;
+  if (warmup == "pa") return behind;
+  if (warmup == "pb") return 2 * behind - 1;
+  const std::vector<int> warmups = ListParameter(request, kWarmup);
+  PENSTOCK_RETURN_IF_ERROR(CheckFalling(warmups));
+  return warmups[rank];
+}
+
+absl::StatusOr<std::vector<Action>> ListOf(const GeneratorRequest& request,
+                                           int rank) {
+  PENSTOCK_ASSIGN_OR_RETURN(const int64_t warmup, WarmupOf(request, rank));
+  const int m = request.num_microbatches;
+  RankList list({StageId(rank)}, m);
+  for (int64_t i = 0; i < std::min<int64_t>(warmup, m); ++i) list.Forward(0);
+  for (int b = 0; b < m; ++b) {
+    list.Backward(0);
+    list.Forward(0);
+  }
+  return std::move(list).Take();
+}
+
+absl::StatusOr<Schedule> OneFOneB(const GeneratorRequest& request) {
+  return FillLists(LoopOutline(kName, request), request, ListOf);
 }
 
 }  // namespace
@@ -46,15 +74,18 @@ GeneratorInfo OneFOneBGenerator() {
               "2021, section 3.2 (PipeDream-Flush)",
           .trade =
               "GPipe's bubble with at most p microbatches in flight "
-              "(2p-1 with warmup=late, which hides slow links)",
+              "(2p-1 with warmup=pb, which hides slow links)",
           .update_policy = "flush",
-          .parameters = {{.name = "warmup",
+          .parameters = {{.name = kWarmup,
                           .description =
                               "forwards before the first backward of rank r: "
-                              "p-r (early) or 2(p-r)-1 (late)",
-                          .values = {"early", "late"},
-                          .default_value = "early"}},
-          .generate = GenerateOneFOneB};
+                              "p-r (pa), 2(p-r)-1 (pb), or a list by rank",
+                          .values = {"pa", "pb"},
+                          .range = IntegerRange{1, 1'000'000},
+                          .list = true,
+                          .default_value = "pa"}},
+          .generate = OneFOneB,
+          .generate_rank = ListOf};
 }
 
 }  // namespace penstock

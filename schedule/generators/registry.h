@@ -5,7 +5,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/ids.h"
 #include "schedule/generators/generator.h"
+#include "schedule/ir/action.h"
 #include "schedule/ir/schedule.h"
 
 namespace penstock {
@@ -17,17 +19,29 @@ const std::vector<GeneratorInfo>& Generators();
 // called `name`. The pointer lives as long as the program.
 absl::StatusOr<const GeneratorInfo*> FindGenerator(absl::string_view name);
 
-// The compute actions of the schedule called `name`, stage to rank by loop
-// placement (stage s on rank s mod num_ranks). Sound once lowered, for every
-// request that it accepts; fewer microbatches than ranks, one microbatch and
-// one rank are fine. Pure.
+// How many stages the schedule of this request has: what a model is cut into
+// before the schedule can run it. `request.num_stages`, if that is not 0.
+// Errors as of `Generate`.
+absl::StatusOr<int> CountStages(absl::string_view name,
+                                const GeneratorRequest& request);
+
+// The schedule called `name`: its placement and compute actions. Sound once
+// lowered, for every request that it accepts; fewer microbatches than ranks,
+// one microbatch and one rank are fine. Pure.
 //
-//   INVALID_ARGUMENT  unknown name, parameter or value (with a suggestion);
-//                     a count below 1; a schedule of more than 10^8 actions;
-//                     a number of stages that the schedule does not run on
-//                     (says which it does).
+//   INVALID_ARGUMENT  unknown name, parameter or value (with a suggestion); a
+//                     count below 1; a schedule of more than 10^8 actions;
+//                     counts that the schedule does not run on, with the
+//                     nearest that it does.
 absl::StatusOr<Schedule> Generate(absl::string_view name,
                                   const GeneratorRequest& request);
+
+// The list of one rank in that schedule: equal to `Generate(...)->ranks[rank]`,
+// but for most schedules made without the other ranks' lists, so that a big
+// pipeline can be planned rank by rank. Of a continuous schedule, its prologue.
+//   INVALID_ARGUMENT  as above, or a rank that the schedule does not have.
+absl::StatusOr<std::vector<Action>> GenerateRank(
+    absl::string_view name, const GeneratorRequest& request, RankId rank);
 
 }  // namespace penstock
 

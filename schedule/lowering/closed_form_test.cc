@@ -43,7 +43,7 @@ TEST(ClosedFormTest, PublishedMakespansAtFourRanks) {
     EXPECT_EQ(Makespan("gpipe", {}, 4, m), makespan);
     EXPECT_EQ(Makespan("gpipe", {{"order", "lifo"}}, 4, m), makespan);
     EXPECT_EQ(Makespan("one_f_one_b", {}, 4, m), makespan);
-    EXPECT_EQ(Makespan("one_f_one_b", {{"warmup", "late"}}, 4, m), makespan);
+    EXPECT_EQ(Makespan("one_f_one_b", {{"warmup", "pb"}}, 4, m), makespan);
   }
 }
 
@@ -100,7 +100,7 @@ TEST(ClosedFormTest, MicrobatchesInFlight) {
       const Schedule gpipe = *Generate("gpipe", {p, p, m});
       const Schedule early = *Generate("one_f_one_b", {p, p, m});
       const Schedule late =
-          *Generate("one_f_one_b", {p, p, m, {{"warmup", "late"}}});
+          *Generate("one_f_one_b", {p, p, m, {{"warmup", "pb"}}});
       for (int r = 0; r < p; ++r) {
         EXPECT_EQ(InFlight(naive.ranks[r]), 1);
         EXPECT_EQ(InFlight(gpipe.ranks[r]), m);
@@ -114,14 +114,17 @@ TEST(ClosedFormTest, MicrobatchesInFlight) {
 TEST(MakeFlushScheduleTest, EveryGeneratorAndSizeVerifies) {
   for (const GeneratorInfo& generator : Generators()) {
     for (int p = 1; p <= 8; ++p) {
-      std::vector<Edge> edges = ChainEdges(p);
-      if (p > 1) {
-        edges.push_back(
-            {EdgeKind::kTiedWeight, "wte", StageId(0), StageId(p - 1)});
-      }
       for (int m = 1; m <= 16; ++m) {
+        const absl::StatusOr<int> stages =
+            CountStages(generator.name, {p, 0, m});
+        ASSERT_TRUE(stages.ok()) << stages.status();
+        std::vector<Edge> edges = ChainEdges(*stages);
+        if (*stages > 1) {
+          edges.push_back(
+              {EdgeKind::kTiedWeight, "wte", StageId(0), StageId(*stages - 1)});
+        }
         const absl::StatusOr<Schedule> schedule =
-            MakeFlushSchedule({generator.name, {}, p, p, m, edges});
+            MakeFlushSchedule({generator.name, {}, p, 0, m, edges});
         EXPECT_TRUE(schedule.ok()) << schedule.status();
       }
     }

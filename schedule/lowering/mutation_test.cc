@@ -145,7 +145,7 @@ INSTANTIATE_TEST_SUITE_P(Schedules, MutationTest,
                                            Case{"gpipe", {{"order", "lifo"}}},
                                            Case{"one_f_one_b", {}},
                                            Case{"one_f_one_b",
-                                                {{"warmup", "late"}}}));
+                                                {{"warmup", "pb"}}}));
 
 // The oracle itself must tell schedules apart.
 TEST(SymbolicStepTest, SchedulesOfOneModelComputeTheSameUpdate) {

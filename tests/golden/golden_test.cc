@@ -69,9 +69,9 @@ INSTANTIATE_TEST_SUITE_P(
         GridCase{"gpipe_lifo_p3_m4.txt", "gpipe", {{"order", "lifo"}}, 3, 4},
         GridCase{"one_f_one_b_p4_m8.txt", "one_f_one_b", {}, 4, 8},
         GridCase{"one_f_one_b_p4_m2.txt", "one_f_one_b", {}, 4, 2},
-        GridCase{"one_f_one_b_late_p4_m8.txt",
+        GridCase{"one_f_one_b_pb_p4_m8.txt",
                  "one_f_one_b",
-                 {{"warmup", "late"}},
+                 {{"warmup", "pb"}},
                  4,
                  8}));
 
