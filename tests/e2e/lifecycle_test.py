@@ -18,7 +18,7 @@ class LifecycleTest(unittest.TestCase):
 
     def test_jobs_queue_and_outlive_their_coordinator(self):
         cluster = self.cluster
-        steps = 700
+        steps = 250
         cluster.start(servers=2)
         follower = cluster.start_penstock(
             "follow.log", "submit", cluster.write_job("first", steps),
@@ -52,7 +52,7 @@ class LifecycleTest(unittest.TestCase):
         self.assertEqual(len(done["weights_digest"]), 64)
         self.assertLess(done["loss"], 5)
         for watcher in (follower, logs):
-            self.assertEqual(wait_for_exit(watcher, 20), 0)
+            self.assertEqual(wait_for_exit(watcher), 0)
         self.assertIn(done["weights_digest"], cluster.log_of("follow"))
 
         ran = cluster.wait_for_state(third, "SUCCEEDED")
@@ -68,7 +68,7 @@ class LifecycleTest(unittest.TestCase):
         cluster.wait_for_step(job, 1)
         cluster.penstock("cancel", job)
         cluster.wait_for_state(job, "CANCELLED")
-        self.assertEqual(wait_for_exit(follower, 20), 0)
+        self.assertEqual(wait_for_exit(follower), 0)
         again = cluster.submit(cluster.write_job("again", steps=3))
         done = cluster.wait_for_state(again, "SUCCEEDED")
         self.assertEqual(done["step"], 3)
@@ -82,7 +82,7 @@ class LifecycleTest(unittest.TestCase):
         cluster.wait_for_jobs(1)
         cluster.wait_for_step("watched", 1)
         follower.send_signal(signal.SIGINT)
-        self.assertEqual(wait_for_exit(follower, 5), 20)
+        self.assertEqual(wait_for_exit(follower), 20)
         step = cluster.job("watched")["step"]
         cluster.wait_for_step("watched", step + 1)
         self.assertEqual(cluster.job("watched")["state"], "RUNNING")

@@ -8,8 +8,8 @@ import subprocess
 import tempfile
 import unittest
 
-from cluster import (Cluster, binary, pids_of_session, session_of, wait_for,
-                     wait_for_exit)
+from cluster import (DEADLINE_SECONDS, Cluster, binary, pids_of_session,
+                     session_of, wait_for, wait_for_exit)
 
 LONG = 1_000_000
 
@@ -56,9 +56,10 @@ class LocalRunTest(unittest.TestCase):
         """Its exit code and standard output, after it was stopped there."""
         what, name, word = phase
         process = self.start(steps)
-        wait_for(lambda: self.has_come_to(name, word), what)
+        # A phase lasts for some tens of milliseconds.
+        wait_for(lambda: self.has_come_to(name, word), what, pause=0.002)
         stop(process)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=DEADLINE_SECONDS)
         self.assertEqual(pids_of_session(process.pid), [], err)
         self.assert_nothing_is_stale()
         return process.returncode, out
@@ -73,7 +74,7 @@ class LocalRunTest(unittest.TestCase):
 
     def test_standard_output_is_one_json_object(self):
         process = self.start(steps=3)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=DEADLINE_SECONDS)
         self.assertEqual(process.returncode, 0, err)
         job = json.loads(out)
         self.assertEqual(job["state"], "SUCCEEDED")
@@ -122,9 +123,9 @@ class LocalRunTest(unittest.TestCase):
         wait_for(lambda: self.has_come_to("coordinator.log", "JOB_RUNNING"),
                  "the job runs")
         process.kill()
-        wait_for_exit(process, 5)
+        wait_for_exit(process)
         wait_for(lambda: not pids_of_session(process.pid),
-                 "no process is left", seconds=10)
+                 "no process is left")
         process.communicate()
 
 
@@ -133,7 +134,7 @@ class LocalUpTest(unittest.TestCase):
     def penstock(self, *arguments, code=0):
         done = subprocess.run(
             [binary("penstock"), *arguments], capture_output=True, text=True,
-            timeout=60, check=False)
+            timeout=DEADLINE_SECONDS, check=False)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout + done.stderr
 

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import unittest
 
-from cluster import Cluster, runfile
+from cluster import DEADLINE_SECONDS, Cluster, runfile
 
 STEPS = 10
 ADAMW = "{kind: adamw, learning_rate: 0.003, clip_norm: 1.0}"
@@ -19,7 +19,7 @@ SGD = "{kind: sgd, learning_rate: 0.1, momentum: 0.9, clip_norm: 1.0}"
 def output_of(program, *arguments):
     done = subprocess.run(
         [runfile("tests/parity/real_process/" + program), *arguments],
-        capture_output=True, text=True, timeout=60, check=False)
+        capture_output=True, text=True, timeout=DEADLINE_SECONDS, check=False)
     if done.returncode != 0:
         raise AssertionError(f"{program}: {done.stderr}")
     return json.loads(done.stdout)
