@@ -6,7 +6,9 @@
 #include "CLI/CLI.hpp"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "base/suggest.h"
+#include "base/version.h"
 #include "client/commands/command.h"
 
 namespace penstock {
@@ -22,6 +24,21 @@ void AddGlobalFlags(CLI::App& app, CommandContext& context) {
                  "Seconds that one call may take (10)")
       ->check(Quiet(CLI::Range(0.001, 1e6)))
       ->type_name("SECONDS");
+}
+
+// Below the program's own help.
+std::string ExamplesAndExitCodes() {
+  std::string text =
+      "Examples:\n"
+      "  penstock local run job.yaml --stages 2\n"
+      "  penstock submit job.yaml --follow\n"
+      "  penstock COMMAND --help\n\n"
+      "Exit codes:";
+  for (const ExitCodeMeaning& code : ExitCodes()) {
+    absl::StrAppendFormat(&text, "\n  %2d  %s", static_cast<int>(code.code),
+                          code.meaning);
+  }
+  return text;
 }
 
 void AddCommands(CLI::App& app, CommandContext& context) {
@@ -118,6 +135,9 @@ bool Parse(CLI::App& app, const std::vector<std::string>& arguments,
     // The root's help is the chosen command's, with its whole name.
     *environment.out << app.help() << std::flush;
     code = ExitCode::kOk;
+  } catch (const CLI::CallForVersion& version) {
+    *environment.out << version.what() << "\n" << std::flush;
+    code = ExitCode::kOk;
   } catch (const CLI::ParseError& error) {
     *environment.err << "penstock: error: " << Explain(app, error)
                      << "\npenstock: see `" << PathOf(Deepest(app))
@@ -138,6 +158,9 @@ ExitCode RunCli(const std::vector<std::string>& arguments,
                  "penstock");
     app.require_subcommand(1);
     app.get_formatter()->column_width(34);
+    app.footer(ExamplesAndExitCodes());
+    app.set_version_flag("--version", absl::StrCat("penstock ", kBuildVersion),
+                         "Show this build's version");
     AddGlobalFlags(app, context);
     AddCommands(app, context);
     ExitCode code = ExitCode::kOk;

@@ -10,7 +10,10 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "base/file.h"
+#include "client/exit_code.h"
 #include "client/follow/fake_coordinator.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -32,10 +35,9 @@ class CliTest : public ::testing::Test {
  protected:
   CliTest() {
     // Normal, as the paths that the program prints.
-    folder_ =
-        (std::filesystem::path(::testing::TempDir()) /
-         ::testing::UnitTest::GetInstance()->current_test_info()->name())
-            .lexically_normal();
+    folder_ = (std::filesystem::path(::testing::TempDir()) /
+               ::testing::UnitTest::GetInstance()->current_test_info()->name())
+                  .lexically_normal();
     std::filesystem::remove_all(folder_);
     EXPECT_TRUE(MakeFolder(folder_).ok());
     Write("text.bin", std::string(4000, '\0'));
@@ -69,6 +71,18 @@ class CliTest : public ::testing::Test {
     arguments.insert(arguments.end(), {"--coordinator", coordinator.address()});
     return Run(arguments);
   }
+  // Every command as it is typed, the program alone first.
+  std::vector<std::string> Commands() {
+    EXPECT_EQ(Run({"completion", "bash"}), 0);
+    std::vector<std::string> commands;
+    for (absl::string_view line : absl::StrSplit(out_.str(), '\n')) {
+      if (absl::ConsumePrefix(&line, "    'penstock")) {
+        commands.push_back(
+            absl::StrCat("penstock", line.substr(0, line.find('\''))));
+      }
+    }
+    return commands;
+  }
   nlohmann::json Json() const { return nlohmann::json::parse(out_.str()); }
 
   std::string folder_;
@@ -82,6 +96,41 @@ class CliTest : public ::testing::Test {
 TEST_F(CliTest, VersionNamesTheBuild) {
   EXPECT_EQ(Run({"version"}), 0);
   EXPECT_THAT(out_.str(), MatchesRegex("penstock [0-9.]+\n"));
+}
+
+TEST_F(CliTest, VersionFlagIsTheSame) {
+  EXPECT_EQ(Run({"--version"}), 0);
+  EXPECT_THAT(out_.str(), MatchesRegex("penstock [0-9.]+\n"));
+}
+
+TEST_F(CliTest, EveryHelpHasAnExample) {
+  for (const std::string& command : Commands()) {
+    std::vector<std::string> arguments = absl::StrSplit(
+        absl::StripPrefix(command, "penstock"), ' ', absl::SkipEmpty());
+    arguments.push_back("--help");
+    EXPECT_EQ(Run(arguments), 0);
+    EXPECT_THAT(out_.str(), AllOf(HasSubstr(absl::StrCat("Usage: ", command)),
+                                  HasSubstr("Examples:\n  ")));
+  }
+}
+
+TEST_F(CliTest, PageNamesEveryCommandAndExitCode) {
+  const absl::StatusOr<std::string> page = ReadFile("docs/command_line.md");
+  ASSERT_TRUE(page.ok()) << page.status();
+  const std::vector<std::string> commands = Commands();
+  EXPECT_GT(commands.size(), 15);
+  for (const std::string& command : commands) {
+    EXPECT_THAT(*page, HasSubstr(command));
+  }
+  for (const ExitCodeMeaning& code : ExitCodes()) {
+    EXPECT_THAT(*page, HasSubstr(absl::StrCat("| ", static_cast<int>(code.code),
+                                              " | ", code.meaning, " |\n")));
+  }
+}
+
+TEST_F(CliTest, HelpOfTheProgramSaysWhatExitCodesMean) {
+  EXPECT_EQ(Run({"--help"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("  69  no coordinator answers\n"));
 }
 
 TEST_F(CliTest, HelpHasExamplesAndTheWholeName) {
@@ -128,6 +177,7 @@ INSTANTIATE_TEST_SUITE_P(
         WrongArguments{"MissingFile",
                        {"submit", "no.yaml"},
                        "cannot read no.yaml: No such file"},
+        WrongArguments{"FolderAsFile", {"submit", "/"}, "cannot read /: Is a"},
         WrongArguments{"BadCoordinator",
                        {"list", "--coordinator", "nowhere"},
                        "--coordinator: wanted the coordinator's host:port"}),
@@ -291,6 +341,15 @@ TEST_F(CliTest, DryRunShowsThePlanAndSubmitsNothing) {
   EXPECT_EQ(coordinator.submissions(), 0);
 }
 
+TEST_F(CliTest, DryRunOfAPlanThatIsTooLargeSaysSo) {
+  FakeCoordinator::Script script;
+  script.refusal = {grpc::StatusCode::RESOURCE_EXHAUSTED, "9 MB"};
+  FakeCoordinator coordinator(script);
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml"), "--dry-run"}),
+            1);
+  EXPECT_THAT(err_.str(), HasSubstr("fewer schedule.microbatches"));
+}
+
 TEST_F(CliTest, ListStatusServersAndCancelPrintWhatTheyGet) {
   FakeCoordinator coordinator({});
   EXPECT_EQ(RunAgainst(coordinator, {"list", "-o", "json"}), 0);
@@ -300,7 +359,7 @@ TEST_F(CliTest, ListStatusServersAndCancelPrintWhatTheyGet) {
   EXPECT_EQ(RunAgainst(coordinator, {"status", "j-1", "-o", "yaml"}), 0);
   EXPECT_THAT(out_.str(), StartsWith("id: j-1\n"));
   EXPECT_EQ(RunAgainst(coordinator, {"servers", "list"}), 0);
-  EXPECT_THAT(out_.str(), HasSubstr("host-a"));
+  EXPECT_THAT(out_.str(), HasSubstr("host-0"));
   EXPECT_EQ(RunAgainst(coordinator, {"cancel", "j-1", "--reason", "why"}), 0);
   EXPECT_EQ(coordinator.cancel_reason(), "why");
   EXPECT_THAT(out_.str(), HasSubstr("CANCELLED"));
@@ -320,6 +379,14 @@ TEST_F(CliTest, LogsAndEventsAreOneLineEach) {
   EXPECT_THAT(out_.str(), HasSubstr("hello\n"));
   EXPECT_EQ(RunAgainst(coordinator, {"events", "-o", "json"}), 0);
   EXPECT_EQ(Json().at("kind"), "JOB_RUNNING");
+}
+
+TEST_F(CliTest, LogsOfAStageThatIsNotThereAreRefused) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"submit", Path("job.yaml")}), 0);
+  EXPECT_EQ(RunAgainst(coordinator, {"logs", "j-1", "--stage", "1"}), 0);
+  EXPECT_EQ(RunAgainst(coordinator, {"logs", "j-1", "--stage", "2"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("has 2 stages, counted from 0"));
 }
 
 TEST_F(CliTest, BadTokenFilesAreRefusedBeforeSubmitting) {
@@ -487,8 +554,41 @@ TEST_F(LocalTest, UsedRunFolderAndMissingBinariesAreRefused) {
   EXPECT_THAT(err_.str(), HasSubstr("wanted a folder that is empty"));
 }
 
+TEST_F(LocalTest, UpNamesAServerThatCannotStartAndLeavesNothing) {
+  FakeCoordinator::Script script;
+  script.servers = 0;
+  FakeCoordinator coordinator(script);
+  WriteBinaries(coordinator.address());
+  WriteBinary("penstock-stage-server", "echo no libtorch\nexit 9\n");
+  EXPECT_EQ(Run({"local", "up"}), 1);
+  EXPECT_THAT(out_.str(), IsEmpty());
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("exited with 9 by itself"),
+                                HasSubstr("\n  no libtorch\n")));
+  ExpectNothingRuns();
+  Run({"local", "down"});
+  EXPECT_THAT(out_.str(), HasSubstr("nothing is up"));
+}
+
+TEST_F(LocalTest, InterruptedUpLeavesNothing) {
+  FakeCoordinator::Script script;
+  script.servers = 0;
+  FakeCoordinator coordinator(script);
+  WriteBinaries(coordinator.address());
+  std::thread user([&] {
+    coordinator.WaitForListing();
+    interrupt_.Trip();
+  });
+  EXPECT_EQ(Run({"local", "up"}), 4);
+  user.join();
+  ExpectNothingRuns();
+  Run({"local", "down"});
+  EXPECT_THAT(out_.str(), HasSubstr("nothing is up"));
+}
+
 TEST_F(LocalTest, UpLeavesProcessesAndDownEndsJustThose) {
-  FakeCoordinator coordinator({});
+  FakeCoordinator::Script script;
+  script.servers = 2;
+  FakeCoordinator coordinator(script);
   WriteBinaries(coordinator.address());
   EXPECT_EQ(Run({"local", "down"}), 0);
   EXPECT_THAT(out_.str(), HasSubstr("nothing is up"));

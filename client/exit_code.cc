@@ -2,6 +2,22 @@
 
 namespace penstock {
 
+const std::vector<ExitCodeMeaning>& ExitCodes() {
+  static const auto* const codes = new std::vector<ExitCodeMeaning>{
+      {ExitCode::kOk, "done; a followed job has succeeded"},
+      {ExitCode::kFailed,
+       "the job failed, or an error without a number of its own"},
+      {ExitCode::kUsage, "wrong arguments, job file or token file"},
+      {ExitCode::kNotFound, "no such job"},
+      {ExitCode::kCancelled, "the job was cancelled, or the command itself"},
+      {ExitCode::kTimeout, "no answer within --timeout"},
+      {ExitCode::kStreamLost, "watching ended early; the job is unaffected"},
+      {ExitCode::kUnavailable, "no coordinator answers"},
+      {ExitCode::kPermission, "permission denied"},
+  };
+  return *codes;
+}
+
 ExitCode ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {
     case absl::StatusCode::kOk:

@@ -1,23 +1,36 @@
 #ifndef PENSTOCK_CLIENT_EXIT_CODE_H_
 #define PENSTOCK_CLIENT_EXIT_CODE_H_
 
+#include <string>
+#include <vector>
+
 #include "absl/status/status.h"
 #include "proto/coordinator_service.pb.h"
 
 namespace penstock {
 
-// What the process ends with; scripts rely on the numbers.
+// What the process ends with; scripts rely on the numbers. `ExitCodes` says
+// what each means.
 enum class ExitCode {
   kOk = 0,
-  kFailed = 1,        // the job failed, or an error without a number of its own
-  kUsage = 2,         // wrong arguments or a wrong job file
-  kNotFound = 3,      // no such job
-  kCancelled = 4,     // the job was cancelled
-  kTimeout = 5,       // no answer within --timeout
-  kStreamLost = 20,   // watching ended early; the job is unaffected
-  kUnavailable = 69,  // no coordinator there
+  kFailed = 1,
+  kUsage = 2,
+  kNotFound = 3,
+  kCancelled = 4,
+  kTimeout = 5,
+  kStreamLost = 20,
+  kUnavailable = 69,
   kPermission = 77,
 };
+
+struct ExitCodeMeaning {
+  ExitCode code;
+  std::string meaning;
+};
+
+// Every exit code in ascending order, for the help and
+// docs/command_line.md.
+const std::vector<ExitCodeMeaning>& ExitCodes();
 
 // The code for a command that failed with `status`. A stream that broke for
 // good has DATA_LOSS.

@@ -32,6 +32,17 @@ void AddFormatFlag(
       ->type_name(absl::StrJoin(names, "|"));
 }
 
+CLI::App& AddWithExamples(CLI::App& parent, const std::string& name,
+                          const std::string& description,
+                          const std::vector<std::string>& examples) {
+  CLI::App& command = *parent.add_subcommand(name, description);
+  // The global flags may stand after the command too.
+  command.fallthrough();
+  command.footer(
+      absl::StrCat("Examples:\n  ", absl::StrJoin(examples, "\n  ")));
+  return command;
+}
+
 }  // namespace
 
 CLI::Validator Quiet(CLI::Validator validator) {
@@ -104,15 +115,17 @@ CLI::App& AddCommand(CLI::App& parent, CommandContext& context,
                      const std::string& name, const std::string& description,
                      const std::vector<std::string>& examples,
                      std::function<ExitCode()> run) {
-  CLI::App& command = *parent.add_subcommand(name, description);
-  // The global flags may stand after the command too.
-  command.fallthrough();
-  if (!examples.empty()) {
-    command.footer(
-        absl::StrCat("Examples:\n  ", absl::StrJoin(examples, "\n  ")));
-  }
+  CLI::App& command = AddWithExamples(parent, name, description, examples);
   command.callback([&context, run = std::move(run)] { context.run = run; });
   return command;
+}
+
+CLI::App& AddGroup(CLI::App& parent, const std::string& name,
+                   const std::string& description,
+                   const std::vector<std::string>& examples) {
+  CLI::App& group = AddWithExamples(parent, name, description, examples);
+  group.require_subcommand(1);
+  return group;
 }
 
 void AddJobFlags(CLI::App& command, JobFlags& flags) {
@@ -145,12 +158,13 @@ absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,
   }
   absl::StatusOr<Job> job =
       LoadJobFile(flags.path, environment.working_folder, overrides, Presets());
-  if (absl::IsNotFound(job.status())) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("job file: ", job.status().message(),
-                     "; deploy/local/jobs holds examples"));
+  if (job.ok() || absl::IsInvalidArgument(job.status()) ||
+      absl::IsPermissionDenied(job.status())) {
+    return job;
   }
-  return job;
+  return absl::InvalidArgumentError(
+      absl::StrCat("job file: ", job.status().message(),
+                   "; deploy/local/jobs holds examples"));
 }
 
 absl::Status CheckTokens(const Job& job) {

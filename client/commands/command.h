@@ -71,6 +71,11 @@ CLI::App& AddCommand(CLI::App& parent, CommandContext& context,
                      const std::vector<std::string>& examples,
                      std::function<ExitCode()> run);
 
+// A command that only holds subcommands, with examples below its help.
+CLI::App& AddGroup(CLI::App& parent, const std::string& name,
+                   const std::string& description,
+                   const std::vector<std::string>& examples);
+
 // The flags that make a job: the file, --set and --name.
 struct JobFlags {
   std::string path;
@@ -79,8 +84,8 @@ struct JobFlags {
 };
 void AddJobFlags(CLI::App& command, JobFlags& flags);
 
-// The job of `flags`; `stages` > 0 overrides partition.stages. NOT_FOUND for
-// the file becomes INVALID_ARGUMENT: it is the command line that is wrong.
+// The job of `flags`; `stages` > 0 overrides partition.stages. A file that is
+// not there or none is INVALID_ARGUMENT: it is the command line that is wrong.
 absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,
                             const Environment& environment);
 

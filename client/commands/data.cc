@@ -51,9 +51,9 @@ ExitCode Prepare(CommandContext& context, const PrepareFlags& flags) {
 }  // namespace
 
 void AddData(CLI::App& app, CommandContext& context) {
-  CLI::App& data = *app.add_subcommand("data", "Training data");
-  data.fallthrough();
-  data.require_subcommand(1);
+  CLI::App& data =
+      AddGroup(app, "data", "Training data",
+               {"penstock data prepare --text book.txt -o book.bin"});
   const auto flags = std::make_shared<PrepareFlags>();
   CLI::App& command = AddCommand(
       data, context, "prepare",

@@ -3,10 +3,10 @@
 namespace penstock {
 
 void AddLocal(CLI::App& app, CommandContext& context) {
-  CLI::App& local = *app.add_subcommand(
-      "local", "A coordinator and stage servers on this machine");
-  local.fallthrough();
-  local.require_subcommand(1);
+  CLI::App& local =
+      AddGroup(app, "local", "A coordinator and stage servers on this machine",
+               {"penstock local run job.yaml --stages 2", "penstock local up",
+                "penstock local down"});
   AddLocalRun(local, context);
   AddLocalUp(local, context);
   AddLocalDown(local, context);

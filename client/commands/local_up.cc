@@ -77,6 +77,40 @@ absl::Status CheckNothingRuns(const std::string& folder) {
       "down`"));
 }
 
+// Waits until the stage servers have registered, so that a job that is
+// submitted next does not queue and one that cannot start is noticed here.
+absl::Status WaitForServers(CommandContext& context, LocalCluster& cluster,
+                            int count) {
+  constexpr absl::Duration kLook = absl::Milliseconds(50);
+  constexpr absl::Duration kPatience = absl::Seconds(30);
+  CoordinatorClient coordinator(
+      {cluster.address(), "penstock local up"},
+      {absl::Seconds(context.timeout_seconds), absl::Seconds(5)},
+      &context.interrupt());
+  const absl::Time deadline = context.environment().clock->Now() + kPatience;
+  while (true) {
+    PENSTOCK_RETURN_IF_ERROR(cluster.CheckChildren());
+    PENSTOCK_ASSIGN_OR_RETURN(const ListServersResponse answer,
+                              coordinator.ListServers());
+    const auto ready =
+        std::count_if(answer.servers().begin(), answer.servers().end(),
+                      [](const ServerInfo& server) {
+                        return server.state() != SERVER_STATE_SUSPECT &&
+                               server.state() != SERVER_STATE_LOST;
+                      });
+    if (ready >= count) return absl::OkStatus();
+    if (context.environment().clock->Now() > deadline) {
+      return absl::DeadlineExceededError(absl::StrCat(
+          ready, " of ", count, " stage servers have registered within ",
+          absl::FormatDuration(kPatience), "; see the logs beside ",
+          cluster.processes().front().log_path()));
+    }
+    if (context.interrupt().WaitFor(kLook)) {
+      return absl::CancelledError("interrupted");
+    }
+  }
+}
+
 absl::StatusOr<BackgroundRecord> StartInBackground(CommandContext& context,
                                                    const UpFlags& flags,
                                                    const std::string& folder) {
@@ -96,11 +130,13 @@ absl::StatusOr<BackgroundRecord> StartInBackground(CommandContext& context,
     record.processes.push_back(
         {child.name(), child.pid(), StartTicks(child.pid())});
   }
-  const absl::Status written = WriteBackgroundRecord(folder, record);
-  if (!written.ok()) {
-    // Without a record nobody could end them.
+  // The record first: with it `local down` ends them whatever happens here.
+  absl::Status status = WriteBackgroundRecord(folder, record);
+  if (status.ok()) status = WaitForServers(context, *cluster, flags.stages);
+  if (!status.ok()) {
     cluster->Stop(absl::Seconds(5), context.interrupt());
-    return written;
+    RemoveBackgroundRecord(folder);
+    return status;
   }
   return record;
 }
@@ -144,6 +180,8 @@ ExitCode Down(CommandContext& context, const DownFlags& flags) {
   if (!record.ok()) return context.Fail(record.status());
   const absl::StatusOr<OwnedFd> lock = LockFolder(*folder);
   if (!lock.ok()) return context.Fail(lock.status());
+  const auto running = std::count_if(record->processes.begin(),
+                                     record->processes.end(), IsRunning);
   absl::Status status;
   // The coordinator is the first; servers go before it.
   for (auto process = record->processes.rbegin();
@@ -154,9 +192,9 @@ ExitCode Down(CommandContext& context, const DownFlags& flags) {
   std::error_code ignored;
   std::filesystem::remove(AddressFilePath(*folder), ignored);
   RemoveBackgroundRecord(*folder);
-  *context.environment().out << "down: ended " << record->processes.size()
-                             << " processes; the store stays in " << *folder
-                             << "\n";
+  *context.environment().out << "down: ended " << running
+                             << (running == 1 ? " process" : " processes")
+                             << "; the store stays in " << *folder << "\n";
   return ExitCode::kOk;
 }
 

@@ -1,5 +1,7 @@
 #include <memory>
 
+#include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/commands/command.h"
 #include "client/follow/follow_stream.h"
 #include "client/render/job_view.h"
@@ -14,9 +16,24 @@ struct LogsFlags {
   OutputFormat format = OutputFormat::kText;
 };
 
+// INVALID_ARGUMENT when the job has no such stage: its log would be empty.
+absl::Status CheckStage(CoordinatorClient& coordinator,
+                        const LogsFlags& flags) {
+  PENSTOCK_ASSIGN_OR_RETURN(const JobInfo info, coordinator.GetJob(flags.job));
+  const int stages = info.job().partition().stages();
+  if (flags.stage < stages) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--stage ", flags.stage, ": job ", info.id(), " has ", stages,
+      stages == 1 ? " stage" : " stages", ", counted from 0"));
+}
+
 ExitCode Logs(CommandContext& context, const LogsFlags& flags) {
   const auto coordinator = context.Connect();
   if (!coordinator.ok()) return context.Fail(coordinator.status());
+  if (flags.stage >= 0) {
+    const absl::Status stage = CheckStage(**coordinator, flags);
+    if (!stage.ok()) return context.Fail(stage);
+  }
   StreamLogsRequest request;
   request.set_job(flags.job);
   request.set_follow(flags.follow);

@@ -26,9 +26,8 @@ ExitCode ListServers(CommandContext& context, OutputFormat format) {
 }  // namespace
 
 void AddServers(CLI::App& app, CommandContext& context) {
-  CLI::App& servers = *app.add_subcommand("servers", "Stage servers");
-  servers.fallthrough();
-  servers.require_subcommand(1);
+  CLI::App& servers =
+      AddGroup(app, "servers", "Stage servers", {"penstock servers list"});
   const auto format = std::make_shared<OutputFormat>(OutputFormat::kText);
   CLI::App& command = AddCommand(
       servers, context, "list", "List the stage servers and what they do",

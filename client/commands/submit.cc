@@ -30,6 +30,11 @@ ExitCode DryRun(CommandContext& context, CoordinatorClient& coordinator,
                 const Job& job, OutputFormat format) {
   const absl::StatusOr<ValidateJobResponse> answer =
       coordinator.ValidateJob(job);
+  if (absl::IsResourceExhausted(answer.status())) {
+    return context.Fail(absl::ResourceExhaustedError(absl::StrCat(
+        "the plan is too large to be shown: ", answer.status().message(),
+        "; look at it with fewer schedule.microbatches")));
+  }
   if (!answer.ok()) return context.Fail(answer.status());
   const nlohmann::ordered_json json = {
       {"plan", PlanToJson(answer->plan())},

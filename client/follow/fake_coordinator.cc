@@ -56,6 +56,11 @@ void FakeCoordinator::WaitForFollower() {
   while (!followed_) changed_.Wait(&mutex_);
 }
 
+void FakeCoordinator::WaitForListing() {
+  MutexLock lock(&mutex_);
+  while (!listed_) changed_.Wait(&mutex_);
+}
+
 grpc::Status FakeCoordinator::Gate(grpc::ServerContext* context) {
   MutexLock lock(&mutex_);
   while (script_.hangs && !shutdown_ && !context->IsCancelled()) {
@@ -196,12 +201,19 @@ grpc::Status FakeCoordinator::ListServers(grpc::ServerContext* context,
                                           ListServersResponse* response) {
   const grpc::Status gate = Gate(context);
   if (!gate.ok()) return gate;
+  {
+    MutexLock lock(&mutex_);
+    listed_ = true;
+    changed_.SignalAll();
+  }
   response->set_coordinator_term(3);
   response->set_coordinator_build_version("0.1.0");
-  ServerInfo& server = *response->add_servers();
-  server.set_id("s-1");
-  server.set_name("host-a");
-  server.set_state(SERVER_STATE_IDLE);
+  for (int i = 0; i < script_.servers; ++i) {
+    ServerInfo& server = *response->add_servers();
+    server.set_id(absl::StrCat("s-", i));
+    server.set_name(absl::StrCat("host-", i));
+    server.set_state(SERVER_STATE_IDLE);
+  }
   return grpc::Status::OK;
 }
 

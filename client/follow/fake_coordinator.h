@@ -30,6 +30,8 @@ class FakeCoordinator final : public JobService::Service,
     int break_after = -1;
     // Every progress stream breaks.
     bool always_break = false;
+    // Stage servers that are registered, all idle.
+    int servers = 1;
     // Answer of every unary call that is not OK.
     grpc::Status refusal;
     // Unary calls get no answer before their deadline.
@@ -51,6 +53,8 @@ class FakeCoordinator final : public JobService::Service,
   void WaitForSubmission();
   // Waits for the first progress stream.
   void WaitForFollower();
+  // Waits until the stage servers were asked for.
+  void WaitForListing();
 
  private:
   grpc::Status SubmitJob(grpc::ServerContext*, const SubmitJobRequest*,
@@ -90,6 +94,7 @@ class FakeCoordinator final : public JobService::Service,
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
   bool broke_ ABSL_GUARDED_BY(mutex_) = false;
   bool followed_ ABSL_GUARDED_BY(mutex_) = false;
+  bool listed_ ABSL_GUARDED_BY(mutex_) = false;
   int sent_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

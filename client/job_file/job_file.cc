@@ -11,6 +11,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
@@ -58,6 +59,26 @@ std::string Got(const YAML::Node& node) {
     default:
       return "no value";
   }
+}
+
+// What to say of a number above bounds that `Wanted` leaves out because nobody
+// comes near them; empty for everything else.
+std::string TooLarge(const JobKey& key, const std::string& text) {
+  const bool all_digits =
+      !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
+        return absl::ascii_isdigit(c);
+      });
+  double value = 0;
+  if (key.type != KeyType::kInteger || !all_digits ||
+      !absl::SimpleAtod(text, &value)) {
+    return "";
+  }
+  if (key.below.has_value() && value >= *key.below) {
+    return absl::StrCat("; it must be less than ",
+                        absl::StrFormat("%.0f", *key.below));
+  }
+  const bool above = !key.minimum.has_value() || value > *key.minimum;
+  return above ? "; it is too large" : "";
 }
 
 bool IsValidName(absl::string_view name) {
@@ -137,6 +158,8 @@ class Assembler {
       advice = DidYouMean(given.node.Scalar(), key.choices);
     } else if (given.node.IsScalar() && given.node.Tag() == "!") {
       advice = "; remove the quotes";
+    } else if (given.node.IsScalar()) {
+      advice = TooLarge(key, given.node.Scalar());
     }
     Problem(given.where, absl::StrCat(key.path, " wants ", Wanted(key),
                                       ", got ", Got(given.node), advice));

@@ -207,7 +207,10 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"ZeroSize", With("batch_size: 0\n"), "got \"0\""},
         BadCase{"NegativeSize", With("batch_size: -8\n"), "got \"-8\""},
         BadCase{"HugeSize", With("batch_size: 99999999999\n"),
-                "got \"99999999999\""},
+                "got \"99999999999\"; it must be less than 16777216"},
+        BadCase{"HugeSeed", With("seed: 18446744073709551616\n"),
+                "seed wants an integer of at least 0, got "
+                "\"18446744073709551616\"; it is too large"},
         BadCase{"NegativeSteps",
                 "model: {preset: mlp}\ndata: {tokens: t}\nsteps: -1\n",
                 "steps wants an integer of at least 1"},

@@ -168,7 +168,10 @@ std::string LastLines(const std::string& path, int lines) {
   const size_t skip = all.size() > static_cast<size_t>(lines)
                           ? all.size() - static_cast<size_t>(lines)
                           : 0;
-  return absl::StrJoin(all.begin() + skip, all.end(), "\n");
+  return absl::StrJoin(all.begin() + skip, all.end(), "\n",
+                       [](std::string* out, const std::string& line) {
+                         absl::StrAppend(out, "  ", line);
+                       });
 }
 
 }  // namespace penstock

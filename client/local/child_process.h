@@ -77,7 +77,8 @@ class ChildProcess {
   std::optional<int> wait_status_;
 };
 
-// The last `lines` lines of the file, for messages; empty if there is none.
+// The last `lines` lines of the file, each behind two blanks, to be quoted in a
+// message; empty if there is none.
 std::string LastLines(const std::string& path, int lines);
 
 }  // namespace penstock

@@ -118,10 +118,9 @@ void LocalCluster::StopWatching() {
 absl::Status LocalCluster::CheckChildren() {
   for (ChildProcess& child : processes_) {
     if (!child.WaitFor(absl::ZeroDuration())) continue;
-    return absl::AbortedError(
-        absl::StrCat("the ", child.name(), " ", child.ending(),
-                     " while the job ran; its log ", child.log_path(),
-                     " ends with:\n", LastLines(child.log_path(), 5)));
+    return absl::AbortedError(absl::StrCat(
+        "the ", child.name(), " ", child.ending(), " by itself; its log ",
+        child.log_path(), " ends with:\n", LastLines(child.log_path(), 5)));
   }
   return absl::OkStatus();
 }

@@ -217,8 +217,8 @@ TEST_F(LocalClusterTest, BackgroundRecordSurvivesAndDamageIsReported) {
 TEST(LastLinesTest, AreTheLast) {
   const std::string path = absl::StrCat(::testing::TempDir(), "/lines");
   ASSERT_TRUE(WriteFileAtomically(path, "a\nb\n\nc\n").ok());
-  EXPECT_EQ(LastLines(path, 2), "b\nc");
-  EXPECT_EQ(LastLines(path, 9), "a\nb\nc");
+  EXPECT_EQ(LastLines(path, 2), "  b\n  c");
+  EXPECT_EQ(LastLines(path, 9), "  a\n  b\n  c");
   EXPECT_EQ(LastLines("/nowhere/lines", 2), "");
 }
 

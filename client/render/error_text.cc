@@ -11,7 +11,8 @@ std::string ErrorText(const absl::Status& status) {
       status.message().empty() ? "unknown error" : status.message();
   for (const absl::string_view line :
        absl::StrSplit(message, '\n', absl::SkipEmpty())) {
-    absl::StrAppend(&text, "penstock: error: ", line, "\n");
+    absl::StrAppend(&text, line.front() == ' ' ? "" : "penstock: error: ", line,
+                    "\n");
   }
   if (status.code() == absl::StatusCode::kInternal) {
     absl::StrAppend(&text,

@@ -8,8 +8,9 @@
 namespace penstock {
 
 // The one shape of an error: each line of the message after
-// "penstock: error: ", the line's end included. The message itself says what,
-// where, what was wanted, what was got and what to do. Pure.
+// "penstock: error: ", the line's end included; a line that begins with a blank
+// belongs to the one before it and stays as it is. The message itself says
+// what, where, what was wanted, what was got and what to do. Pure.
 std::string ErrorText(const absl::Status& status);
 
 }  // namespace penstock

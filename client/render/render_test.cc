@@ -174,6 +174,8 @@ TEST(EtaEstimateTest, IsStepsLeftTimesTheMeanStep) {
 TEST(ErrorTextTest, EachLineSaysWhoseErrorItIs) {
   EXPECT_EQ(ErrorText(absl::InvalidArgumentError("a: one\nb: two")),
             "penstock: error: a: one\npenstock: error: b: two\n");
+  EXPECT_EQ(ErrorText(absl::UnknownError("it said:\n  no\n")),
+            "penstock: error: it said:\n  no\n");
   EXPECT_EQ(ErrorText(absl::UnknownError("")),
             "penstock: error: unknown error\n");
   EXPECT_THAT(ErrorText(absl::InternalError("x")), HasSubstr("bug"));
