@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "schedule/ir/text_format.h"
+#include "schedule/simulator/action_time.h"
 #include "schedule/simulator/check_costs.h"
 #include "schedule/simulator/mailbox.h"
 
@@ -149,7 +150,7 @@ class Simulator {
       event.end = std::max(ready, inputs.arrival);
       return true;
     }
-    const double time = TimeOf(rank, state.head);
+    const double time = ActionTime(schedule_, costs_, rank, state.head);
     event.start = waited ? inputs.arrival - event.overhead : state.clock;
     event.end = event.start + event.overhead + time;
     if (state.pair_credit > 0 && IsCompute(action.op)) {
@@ -158,9 +159,7 @@ class Simulator {
       state.pair_credit = 0;
     }
     if (action.overlaps_next) {
-      state.pair_credit =
-          costs_.pair_gain *
-          std::min(time, TimeOf(rank, SecondOfPair(rank, state.head)));
+      state.pair_credit = PairGain(schedule_, costs_, rank, state.head);
     }
     return true;
   }
@@ -192,8 +191,9 @@ class Simulator {
     }
     if (barrier->arrived < members) return false;
     event->start = state.clock;
-    event->end = barrier->time +
-                 (norm ? costs_.agree_norm : CostOf(action.stage).reduce);
+    event->end =
+        barrier->time +
+        (norm ? costs_.agree_norm : costs_.stages[action.stage.value()].reduce);
     event->inputs_made = barrier->time;
     if (barrier->last_position > 0) {
       event->after_rank = barrier->last;
@@ -214,60 +214,6 @@ class Simulator {
     for (const RankId other : schedule_.placement[action.stage.value()]) {
       if (other.value() != rank) agenda_.push({now, other.value()});
     }
-  }
-
-  const StageCost& CostOf(StageId stage) const {
-    return costs_.stages[stage.value()];
-  }
-
-  // The compute action that runs with the one at `position`; itself if none
-  // follows, and then there is nothing to gain.
-  int SecondOfPair(int rank, int position) const {
-    const std::vector<Action>& actions = schedule_.ranks[rank];
-    for (int i = position + 1; i < Size(rank); ++i) {
-      if (IsCompute(actions[i].op)) return i;
-      if (!IsSend(actions[i].op)) break;
-    }
-    return position;
-  }
-
-  double TimeOf(int rank, int position) const {
-    if (!costs_.action_times.empty()) {
-      const std::vector<double>& times = costs_.action_times[rank];
-      if (position < static_cast<int>(times.size()) && times[position] >= 0) {
-        return times[position];
-      }
-    }
-    const Action& action = schedule_.ranks[rank][position];
-    double time = 0;
-    switch (action.op) {
-      case Op::kForward:
-        time = CostOf(action.stage).forward * action.num_microbatches;
-        break;
-      case Op::kBackward:
-        time = costs_.BackwardOf(action.stage.value());
-        break;
-      case Op::kBackwardInput:
-        time = CostOf(action.stage).input_gradient;
-        break;
-      case Op::kBackwardWeight:
-        time = CostOf(action.stage).weight_gradient;
-        break;
-      case Op::kRecompute:
-        time = CostOf(action.stage)
-                   .recompute.value_or(CostOf(action.stage).forward);
-        break;
-      case Op::kUpdate:
-        time = CostOf(action.stage).update;
-        break;
-      default:
-        return 0;  // sends: the host's overhead alone
-    }
-    if (action.half != Half::kWhole) time /= 2;
-    if (rank < static_cast<int>(costs_.rank_slowdown.size())) {
-      time *= costs_.rank_slowdown[rank];
-    }
-    return time;
   }
 
   // The last of the messages that the action takes to arrive.

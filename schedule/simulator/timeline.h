@@ -1,7 +1,6 @@
 #ifndef PENSTOCK_SCHEDULE_SIMULATOR_TIMELINE_H_
 #define PENSTOCK_SCHEDULE_SIMULATOR_TIMELINE_H_
 
-#include <string>
 #include <vector>
 
 #include "base/ids.h"
@@ -59,67 +58,6 @@ struct Timeline {
   // In the order in which they were sent; empty where nobody asked for them.
   std::vector<Transfer> transfers;
 };
-
-// Where a rank's time went that was not work. The parts do not overlap.
-struct IdleSplit {
-  // Fill and drain: before the rank's first compute action and after its last,
-  // but for communication.
-  double warm_up = 0;
-  // In between: waiting for another rank to make what the next action takes.
-  double dependency = 0;
-  // Waiting for what had been made and was on its way; N and G themselves.
-  double communication = 0;
-  // What waiting cannot avoid because another rank has more work: the
-  // difference to the rank with the most, taken out of `dependency`, then out
-  // of `warm_up`.
-  double imbalance = 0;
-  // The host's overhead of its actions.
-  double overhead = 0;
-
-  double total() const {
-    return warm_up + dependency + communication + imbalance + overhead;
-  }
-};
-
-struct RankSummary {
-  // Compute and updates.
-  double busy = 0;
-  // Sums with `busy` to the run's makespan.
-  IdleSplit idle;
-  // Of the rank's own first and last compute action, and its idle time between.
-  double first_start = 0;
-  double last_end = 0;
-  double span_idle = 0;
-  // Most microbatches in flight at any time, in full stages (an F of one of v
-  // chunks adds 1/v): from the start of F to the end of W or B.
-  double peak_in_flight = 0;
-};
-
-struct TimelineSummary {
-  // From the first action of any rank to the last.
-  double makespan = 0;
-  // Idle / total, over all ranks: of the makespan ("sync": all ranks wait for
-  // the last one), and of each rank's own span from first to last compute
-  // action (what the zero-bubble papers quote).
-  double sync_bubble = 0;
-  double span_bubble = 0;
-  std::vector<RankSummary> ranks;
-};
-
-// Requires: `timeline` is of `schedule` (a rank's events may be fewer than its
-// actions where the run was cut short). Pure; linear in the actions.
-TimelineSummary Summarise(const Schedule& schedule, const Timeline& timeline);
-
-struct CriticalStep {
-  RankId rank;
-  int position = 0;
-};
-
-// A longest chain of actions and messages, each of which began when the one
-// before it had ended or arrived, that ends with the run: to make the run
-// shorter, one of these has to take less. From first to last. Stops where a
-// measured timeline does not know what an action waited for.
-std::vector<CriticalStep> CriticalPath(const Timeline& timeline);
 
 }  // namespace penstock
 

@@ -1,8 +1,8 @@
-#include "schedule/simulator/timeline.h"
+#include "schedule/simulator/summary.h"
 
 #include <algorithm>
 
-#include "schedule/simulator/cost_model.h"
+#include "schedule/simulator/memory.h"
 
 namespace penstock {
 namespace {
@@ -17,10 +17,9 @@ double Clamp(double value, double low, double high) {
 class RankAccount {
  public:
   RankAccount(const std::vector<Action>& actions,
-              const std::vector<TimelineEvent>& events, double chunks)
+              const std::vector<TimelineEvent>& events)
       : actions_(actions),
         events_(events),
-        chunks_(chunks),
         size_(std::min(actions.size(), events.size())) {
     for (size_t i = 0; i < size_; ++i) {
       if (!IsCompute(actions[i].op) || events[i].start < 0) continue;
@@ -35,7 +34,6 @@ class RankAccount {
     for (size_t i = 0; i < size_; ++i) {
       if (events_[i].start < 0) continue;
       AddEvent(i);
-      CountInFlight(actions_[i]);
     }
     summary_.idle.warm_up += std::max(0.0, end - covered_);
     return summary_;
@@ -83,25 +81,14 @@ class RankAccount {
     summary_.idle.communication += to - split;
   }
 
-  void CountInFlight(const Action& action) {
-    if (action.op == Op::kForward) {
-      in_flight_ += action.num_microbatches / chunks_;
-      summary_.peak_in_flight = std::max(summary_.peak_in_flight, in_flight_);
-    } else if (action.op == Op::kBackward || action.op == Op::kBackwardWeight) {
-      in_flight_ -= (action.half == Half::kWhole ? 1 : 0.5) / chunks_;
-    }
-  }
-
   const std::vector<Action>& actions_;
   const std::vector<TimelineEvent>& events_;
-  const double chunks_;
   const size_t size_;
   size_t first_compute_ = -1;
   size_t last_compute_ = -1;
   // Until when the rank's time is accounted for.
   double covered_ = 0;
   double busy_before_ = 0;
-  double in_flight_ = 0;
   RankSummary summary_;
 };
 
@@ -134,14 +121,18 @@ TimelineSummary Summarise(const Schedule& schedule, const Timeline& timeline) {
   begin = std::max(begin, 0.0);
   summary.makespan = end - begin;
   double busy = 0, span = 0, span_idle = 0;
-  const double chunks = ChunksPerRank(schedule);
   for (int rank = 0; rank < schedule.num_ranks() &&
                      rank < static_cast<int>(timeline.ranks.size());
        ++rank) {
     summary.ranks.push_back(
-        RankAccount(schedule.ranks[rank], timeline.ranks[rank], chunks)
+        RankAccount(schedule.ranks[rank], timeline.ranks[rank])
             .Take(begin, end));
-    const RankSummary& account = summary.ranks.back();
+    RankSummary& account = summary.ranks.back();
+    for (const MemoryPoint& point :
+         MemoryOverTime(schedule, timeline, RankId(rank), nullptr)) {
+      account.peak_in_flight =
+          std::max(account.peak_in_flight, point.in_flight);
+    }
     busy += account.busy;
     span += account.last_end - account.first_start;
     span_idle += account.span_idle;
@@ -151,30 +142,6 @@ TimelineSummary Summarise(const Schedule& schedule, const Timeline& timeline) {
   if (total > 0) summary.sync_bubble = std::max(0.0, 1 - busy / total);
   if (span > 0) summary.span_bubble = span_idle / span;
   return summary;
-}
-
-std::vector<CriticalStep> CriticalPath(const Timeline& timeline) {
-  CriticalStep step{RankId(-1), -1};
-  double latest = -1;
-  size_t num_events = 0;
-  for (int rank = 0; rank < static_cast<int>(timeline.ranks.size()); ++rank) {
-    const std::vector<TimelineEvent>& events = timeline.ranks[rank];
-    num_events += events.size();
-    for (int i = 0; i < static_cast<int>(events.size()); ++i) {
-      if (events[i].start < 0 || events[i].end <= latest) continue;
-      latest = events[i].end;
-      step = {RankId(rank), i};
-    }
-  }
-  std::vector<CriticalStep> path;
-  while (step.rank.value() >= 0 && path.size() <= num_events) {
-    path.push_back(step);
-    const TimelineEvent& event =
-        timeline.ranks[step.rank.value()][step.position];
-    step = {event.after_rank, event.after_position};
-  }
-  std::reverse(path.begin(), path.end());
-  return path;
 }
 
 }  // namespace penstock
