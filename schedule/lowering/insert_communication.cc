@@ -1,6 +1,8 @@
 #include "schedule/lowering/insert_communication.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -8,21 +10,24 @@
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
+#include "schedule/lowering/holders.h"
+#include "schedule/lowering/tied_weights.h"
 
 namespace penstock {
 namespace {
 
-// One end of an edge that leads to another rank.
-struct EdgeEnd {
+// So that the next ones can be counted too.
+constexpr int kMaxMicrobatch = std::numeric_limits<int>::max() - 2;
+
+// A stage's end of an activation edge.
+struct ActivationEnd {
   EdgeId edge;
-  StageId stage;  // at this end
-  RankId peer;    // the rank at the other end
+  StageId other;
 };
 
-// What a stage exchanges with other ranks, by edge index.
+// By edge index.
 struct StageEnds {
-  std::vector<EdgeEnd> makes, takes;  // activations
-  std::vector<EdgeEnd> owns, uses;    // tied weights
+  std::vector<ActivationEnd> makes, takes;
 };
 
 absl::Status CheckStage(const Schedule& schedule, int edge, StageId stage) {
@@ -32,10 +37,16 @@ absl::Status CheckStage(const Schedule& schedule, int edge, StageId stage) {
         stage.value(), " of ", schedule.num_stages()));
   }
   const std::vector<RankId>& ranks = schedule.placement[stage.value()];
-  if (ranks.size() != 1) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "stage ", stage.value(), " is on ", ranks.size(),
-        " ranks; communication is inserted for stages on one rank"));
+  if (ranks.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("stage ", stage.value(), " has edges and is on no rank"));
+  }
+  for (const RankId rank : ranks) {
+    if (rank.value() < 0 || rank.value() >= schedule.num_ranks()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("stage ", stage.value(), " is placed on rank ",
+                       rank.value(), " of ", schedule.num_ranks()));
+    }
   }
   return absl::OkStatus();
 }
@@ -51,14 +62,9 @@ absl::StatusOr<std::vector<StageEnds>> EndsByStage(const Schedule& schedule) {
           absl::StrCat("edge ", i, " (", edge.tensor, ") leads from stage ",
                        edge.from.value(), " to itself"));
     }
-    const RankId from = schedule.placement[edge.from.value()][0];
-    const RankId to = schedule.placement[edge.to.value()][0];
-    if (from == to) continue;
-    StageEnds& maker = ends[edge.from.value()];
-    StageEnds& taker = ends[edge.to.value()];
-    const bool tied = edge.kind == EdgeKind::kTiedWeight;
-    (tied ? maker.owns : maker.makes).push_back({EdgeId(i), edge.from, to});
-    (tied ? taker.uses : taker.takes).push_back({EdgeId(i), edge.to, from});
+    if (edge.kind == EdgeKind::kTiedWeight) continue;
+    ends[edge.from.value()].makes.push_back({EdgeId(i), edge.to});
+    ends[edge.to.value()].takes.push_back({EdgeId(i), edge.from});
   }
   return ends;
 }
@@ -68,121 +74,199 @@ bool IsBackward(Op op) {
          op == Op::kBackwardWeight;
 }
 
-// Rewrites one rank's list.
-class RankLowering {
+bool GivesGradient(Op op) {
+  return op == Op::kBackward || op == Op::kBackwardInput;
+}
+
+// What all the lists are lowered by.
+struct Map {
+  const Schedule& schedule;
+  Holders holders;
+  std::vector<StageEnds> ends;
+};
+
+// Rewrites one list of one rank.
+class ListLowering {
  public:
-  RankLowering(const std::vector<StageEnds>& ends,
-               const std::vector<Action>& actions)
-      : ends_(ends), actions_(actions) {
+  ListLowering(const Map& map, RankId rank, const std::vector<Action>& actions,
+               const TiedEnds& tied)
+      : map_(map), rank_(rank), actions_(actions), tied_(tied) {
     out_.reserve(3 * actions.size());
   }
 
-  std::vector<Action> Run() {
-    FindStages();
-    const bool updates =
-        std::any_of(actions_.begin(), actions_.end(),
-                    [](const Action& a) { return a.op == Op::kUpdate; });
-    bool gradients_received = false;
-    for (int i = 0; i < static_cast<int>(actions_.size()); ++i) {
-      if (actions_[i].op == Op::kAgreeNorm && !gradients_received) {
-        AppendTied(Op::kReceiveBackward, &StageEnds::owns);
-        gradients_received = true;
+  absl::StatusOr<std::vector<Action>> Run() {
+    FindLastBackwards();
+    bool sums_sent = false;
+    for (size_t i = 0; i < actions_.size(); ++i) {
+      if (actions_[i].op == Op::kAgreeNorm && !sums_sent) {
+        AppendSums();
+        sums_sent = true;
       }
-      AppendWithNeighbours(i);
+      PENSTOCK_RETURN_IF_ERROR(AppendWithNeighbours(i));
     }
-    if (!gradients_received) AppendTied(Op::kReceiveBackward, &StageEnds::owns);
-    if (updates) {
-      AppendTied(Op::kSendForward, &StageEnds::owns);
-      AppendTied(Op::kReceiveForward, &StageEnds::uses);
+    if (!sums_sent) AppendSums();
+    if (std::any_of(actions_.begin(), actions_.end(),
+                    [](const Action& a) { return a.op == Op::kUpdate; })) {
+      AppendTied(Op::kSendForward, tied_.weights_out);
+      AppendTied(Op::kReceiveForward, tied_.weights_in);
     }
     return std::move(out_);
   }
 
  private:
-  // The rank's stages, ascending, each with the place of its last backward.
-  void FindStages() {
-    for (int i = 0; i < static_cast<int>(actions_.size()); ++i) {
-      if (!IsBackward(actions_[i].op)) continue;
-      const auto known = std::find_if(
-          last_backward_.begin(), last_backward_.end(),
-          [&](const auto& entry) { return entry.first == actions_[i].stage; });
-      if (known == last_backward_.end()) {
-        last_backward_.push_back({actions_[i].stage, i});
-      } else {
-        known->second = i;
+  bool IsShared(StageId stage) const {
+    return map_.schedule.placement[stage.value()].size() > 1;
+  }
+
+  // Where the gradients of users of tied weights are whole, if they need not
+  // be reduced first.
+  void FindLastBackwards() {
+    for (const TiedEnd& end : tied_.gradients_out) {
+      if (IsShared(end.stage)) continue;
+      for (size_t i = actions_.size(); i-- > 0;) {
+        if (IsBackward(actions_[i].op) && actions_[i].stage == end.stage) {
+          last_backward_.push_back({i, end});
+          break;
+        }
       }
     }
-    std::sort(last_backward_.begin(), last_backward_.end());
   }
 
-  void Append(Op op, MicrobatchId microbatch,
-              const std::vector<EdgeEnd>& edge_ends) {
-    for (const EdgeEnd& end : edge_ends) {
+  void AppendTied(Op op, const std::vector<TiedEnd>& ends) {
+    for (const TiedEnd& end : ends) {
       out_.push_back(
-          Communicate(op, end.stage, microbatch, end.edge, end.peer));
+          Communicate(op, end.stage, kWholeStep, end.edge, end.peer));
     }
   }
 
-  // The whole step's communication of all the rank's stages, by edge index.
-  void AppendTied(Op op, std::vector<EdgeEnd> StageEnds::*which) {
-    std::vector<EdgeEnd> all;
-    for (const auto& [stage, last] : last_backward_) {
-      const std::vector<EdgeEnd>& some = ends_[stage.value()].*which;
-      all.insert(all.end(), some.begin(), some.end());
+  void AppendSums() {
+    for (const TiedEnd& end : tied_.gradients_out) {
+      if (IsShared(end.stage)) AppendTied(Op::kSendBackward, {end});
     }
-    std::sort(all.begin(), all.end(), [](const EdgeEnd& a, const EdgeEnd& b) {
-      return a.edge < b.edge;
-    });
-    Append(op, kWholeStep, all);
+    AppendTied(Op::kReceiveBackward, tied_.gradients_in);
   }
 
-  void AppendWithNeighbours(int position) {
+  absl::Status AppendMessages(Op op, const Action& action,
+                              const std::vector<ActivationEnd>& ends,
+                              int microbatch) {
+    const bool gradient = op == Op::kSendBackward || op == Op::kReceiveBackward;
+    for (const ActivationEnd& end : ends) {
+      const RankId peer = map_.holders.HolderOf(end.other, microbatch);
+      if (peer == rank_) continue;
+      if (peer.value() < 0) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "no rank runs the F of stage ", end.other.value(),
+            " on microbatch ", microbatch, ", which rank ", rank_.value(),
+            " runs on stage ", action.stage.value()));
+      }
+      Action message = Communicate(op, action.stage, MicrobatchId(microbatch),
+                                   end.edge, peer);
+      if (!gradient || !(map_.holders.IsCut(action.stage, microbatch) ||
+                         map_.holders.IsCut(end.other, microbatch))) {
+        out_.push_back(message);
+        continue;
+      }
+      for (const Half half : {Half::kFirst, Half::kSecond}) {
+        if (action.half != Half::kWhole && action.half != half) continue;
+        message.half = half;
+        out_.push_back(message);
+      }
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AppendMessages(bool sends, const Action& action) {
+    const StageEnds& ends = map_.ends[action.stage.value()];
+    const int first = action.microbatch.value();
+    if (action.op == Op::kForward) {
+      for (int b = first; b < first + action.num_microbatches; ++b) {
+        PENSTOCK_RETURN_IF_ERROR(
+            AppendMessages(sends ? Op::kSendForward : Op::kReceiveForward,
+                           action, sends ? ends.makes : ends.takes, b));
+      }
+    } else if (GivesGradient(action.op)) {
+      return AppendMessages(sends ? Op::kSendBackward : Op::kReceiveBackward,
+                            action, sends ? ends.takes : ends.makes, first);
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status AppendWithNeighbours(size_t position) {
     const Action& action = actions_[position];
     if (!IsCompute(action.op)) {
       out_.push_back(action);
-      return;
+      return absl::OkStatus();
     }
-    const StageEnds& ends = ends_[action.stage.value()];
-    const bool forward = action.op == Op::kForward;
-    const bool gives_gradient =
-        action.op == Op::kBackward || action.op == Op::kBackwardInput;
-    if (forward) Append(Op::kReceiveForward, action.microbatch, ends.takes);
-    if (gives_gradient) {
-      Append(Op::kReceiveBackward, action.microbatch, ends.makes);
+    const bool second = position > 0 && actions_[position - 1].overlaps_next;
+    if (!second) {
+      PENSTOCK_RETURN_IF_ERROR(AppendMessages(/*sends=*/false, action));
+    }
+    if (action.overlaps_next) {
+      if (position + 1 == actions_.size() ||
+          !IsCompute(actions_[position + 1].op) || second) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "rank ", rank_.value(), ", action ", position,
+            ": an overlapped pair is of two compute actions, one after the "
+            "other"));
+      }
+      PENSTOCK_RETURN_IF_ERROR(
+          AppendMessages(/*sends=*/false, actions_[position + 1]));
     }
     out_.push_back(action);
-    if (forward) Append(Op::kSendForward, action.microbatch, ends.makes);
-    if (gives_gradient) {
-      Append(Op::kSendBackward, action.microbatch, ends.takes);
+    PENSTOCK_RETURN_IF_ERROR(AppendMessages(/*sends=*/true, action));
+    for (const auto& [last, end] : last_backward_) {
+      if (last == position) AppendTied(Op::kSendBackward, {end});
     }
-    if (std::find(last_backward_.begin(), last_backward_.end(),
-                  std::pair(action.stage, position)) != last_backward_.end()) {
-      Append(Op::kSendBackward, kWholeStep, ends.uses);
-    }
+    return absl::OkStatus();
   }
 
-  const std::vector<StageEnds>& ends_;
+  const Map& map_;
+  const RankId rank_;
   const std::vector<Action>& actions_;
-  std::vector<std::pair<StageId, int>> last_backward_;
+  const TiedEnds& tied_;
+  std::vector<std::pair<size_t, TiedEnd>> last_backward_;
   std::vector<Action> out_;
 };
 
 absl::Status CheckActions(const Schedule& schedule) {
-  for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
-    for (const Action& action : schedule.ranks[rank]) {
-      if (IsSend(action.op) || IsReceive(action.op)) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("schedule ", schedule.name,
-                         " has communication already, on rank ", rank));
-      }
-      if (IsCompute(action.op) &&
-          (action.stage.value() < 0 ||
-           action.stage.value() >= schedule.num_stages())) {
-        return absl::InvalidArgumentError(
-            absl::StrCat("rank ", rank, " runs stage ", action.stage.value(),
-                         " of ", schedule.num_stages()));
+  for (const RankLists* lists : SectionsOf(schedule)) {
+    if (lists->size() != schedule.ranks.size()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "schedule ", schedule.name, " has lists of ", schedule.ranks.size(),
+          " and of ", lists->size(),
+          " ranks; want as many in prologue, period and epilogue"));
+    }
+    for (size_t rank = 0; rank < lists->size(); ++rank) {
+      for (const Action& action : (*lists)[rank]) {
+        if (IsSend(action.op) || IsReceive(action.op)) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("schedule ", schedule.name,
+                           " has communication already, on rank ", rank));
+        }
+        const int microbatch = action.microbatch.value();
+        if (IsCompute(action.op) &&
+            (microbatch < 0 || microbatch > kMaxMicrobatch ||
+             action.num_microbatches < 1 || action.num_microbatches > 2)) {
+          return absl::InvalidArgumentError(
+              absl::StrCat("rank ", rank, " runs ", action.num_microbatches,
+                           " microbatches from ", microbatch, " on"));
+        }
       }
     }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckTied(const Schedule& schedule,
+                       const std::vector<TiedEnds>& tied) {
+  if (!schedule.is_continuous()) return absl::OkStatus();
+  for (const TiedEnds& ends : tied) {
+    if (ends.weights_in.empty()) continue;
+    const EdgeId edge = ends.weights_in[0].edge;
+    return absl::InvalidArgumentError(absl::StrCat(
+        "edge ", edge.value(), " (", schedule.edges[edge.value()].tensor,
+        ") ties a weight across ranks; a continuous schedule cannot carry it: "
+        "put both stages on one rank or use a schedule that flushes"));
   }
   return absl::OkStatus();
 }
@@ -191,10 +275,19 @@ absl::Status CheckActions(const Schedule& schedule) {
 
 absl::StatusOr<Schedule> InsertCommunication(Schedule schedule) {
   PENSTOCK_RETURN_IF_ERROR(CheckActions(schedule));
-  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<StageEnds> ends,
-                            EndsByStage(schedule));
-  for (std::vector<Action>& actions : schedule.ranks) {
-    actions = RankLowering(ends, actions).Run();
+  PENSTOCK_ASSIGN_OR_RETURN(std::vector<StageEnds> ends, EndsByStage(schedule));
+  PENSTOCK_ASSIGN_OR_RETURN(Holders holders, Holders::Of(schedule));
+  const std::vector<TiedEnds> tied = TiedEndsByRank(schedule);
+  PENSTOCK_RETURN_IF_ERROR(CheckTied(schedule, tied));
+  const Map map{schedule, std::move(holders), std::move(ends)};
+  for (RankLists* lists : SectionsOf(schedule)) {
+    for (size_t rank = 0; rank < lists->size(); ++rank) {
+      std::vector<Action>& actions = (*lists)[rank];
+      PENSTOCK_ASSIGN_OR_RETURN(
+          actions,
+          ListLowering(map, RankId(static_cast<int>(rank)), actions, tied[rank])
+              .Run());
+    }
   }
   return schedule;
 }

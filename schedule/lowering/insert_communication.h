@@ -7,23 +7,33 @@
 namespace penstock {
 
 // Inserts a send and a receive for every tensor of `schedule.edges` that goes
-// from one rank to another; edges inside a rank need none. Pure.
+// from one rank to another; what stays inside a rank needs none. A tensor of a
+// stage on several ranks goes from the rank that runs the maker's F of the
+// microbatch to the one that runs the taker's. Pure; linear.
 //
 // Activation edge, per microbatch: SF right after the F that makes the tensor,
 // RF right before the F that takes it; SB right after the backward (B or I) of
 // the taker, RB right before that of the maker. Several edges at one action go
-// in the order of their index.
+// in the order of their index; an F of two microbatches moves both; a gradient
+// goes in halves if either end's backward is cut in halves. Of a pair X&Y all
+// receives stand before X, X's sends between the two.
 //
-// Tied weight, once a step: SB* right after the user's last backward, RB* of
-// the owner before N, SF* of the owner and then RF* of the user at the end of
-// the list, after every U. All of a rank's sends at the end stand before its
-// receives, so that two ranks that own weights for each other do not wait in a
-// circle. Without N and U (a list that does not update), RB* ends the list and
-// nothing goes forward.
+// Tied weight, once a step: SB* right after the user's last backward (before
+// RB*, where the user is on several ranks and its gradient is reduced first),
+// RB* of the owner before N, SF* of the owner and then RF* of the user at the
+// end of the list, after every U. All of a rank's sends at the end stand before
+// its receives, so that two ranks that own weights for each other do not wait
+// in a circle. Without N and U (a list that does not update), RB* ends the list
+// and nothing goes forward. Who sends to whom: tied_weights.h.
+//
+// The lists of ranks may be empty but for one, to lower what one rank runs
+// without making the others, if the stages are each on one rank.
 //
 //   INVALID_ARGUMENT  communication is there already; an edge of stages that do
-//                     not exist, or of one stage to itself; a stage with edges
-//                     that is not on exactly one rank.
+//                     not exist, or of one stage to itself; a stage on no rank;
+//                     a microbatch whose F is on no rank or on several; a pair
+//                     without its second; a tied weight between ranks in a
+//                     continuous schedule.
 absl::StatusOr<Schedule> InsertCommunication(Schedule schedule);
 
 }  // namespace penstock

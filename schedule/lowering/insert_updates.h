@@ -6,11 +6,19 @@
 
 namespace penstock {
 
-// Ends each rank's list with what makes a flush an update: one N (the
-// agreement of all ranks on the gradient's norm), then U of each of the rank's
-// stages, ascending. Runs before communication is inserted. Pure.
-//   INVALID_ARGUMENT  the schedule has an N or U already, or places a stage on
-//                     no rank or on one that does not exist.
+// Inserts the updates of the weights. Runs after reductions, before
+// communication is inserted. Pure; linear.
+//
+// Flush: each rank's list ends with one N (the agreement of all ranks on the
+// gradient's norm), then U of each of the rank's stages, ascending.
+//
+// Continuous: no N, since the ranks never meet. U of a stage on one rank, which
+// names the version that it makes, right after the last backward that counts
+// for it. U of a stage on several ranks waits for their reduction, so it stands
+// as late as it can: right before the first F of this rank that reads the
+// version, and at the end of the epilogue if none does.
+//   INVALID_ARGUMENT  the schedule has an N or U already; see also
+//                     update_points.h.
 absl::StatusOr<Schedule> InsertUpdates(Schedule schedule);
 
 }  // namespace penstock

@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "schedule/generators/registry.h"
 #include "schedule/lowering/insert_communication.h"
+#include "schedule/lowering/insert_reductions.h"
 #include "schedule/lowering/insert_updates.h"
 #include "schedule/verifier/verify.h"
 
@@ -33,7 +34,8 @@ absl::StatusOr<Schedule> MakeFlushSchedule(
                                    .parameters = request.parameters}));
   schedule.edges = request.edges;
   // First, because they tell a bad edge apart from a bad schedule.
-  PENSTOCK_ASSIGN_OR_RETURN(Schedule lowered, InsertUpdates(schedule));
+  PENSTOCK_ASSIGN_OR_RETURN(Schedule lowered, InsertReductions(schedule));
+  PENSTOCK_ASSIGN_OR_RETURN(lowered, InsertUpdates(std::move(lowered)));
   PENSTOCK_ASSIGN_OR_RETURN(lowered, InsertCommunication(std::move(lowered)));
   PENSTOCK_RETURN_IF_ERROR(CheckSound(schedule, /*lowered=*/false));
   PENSTOCK_RETURN_IF_ERROR(CheckSound(lowered, /*lowered=*/true));

@@ -10,6 +10,7 @@
 #include "schedule/ir/chain.h"
 #include "schedule/ir/text_format.h"
 #include "schedule/lowering/insert_communication.h"
+#include "schedule/lowering/insert_reductions.h"
 #include "schedule/lowering/insert_updates.h"
 
 namespace penstock {
@@ -134,14 +135,57 @@ TEST(InsertCommunicationTest, IsNotDoneTwice) {
               HasSubstr("has communication already, on rank 0"));
 }
 
-TEST(InsertCommunicationTest, StageOnTwoRanksIsRefused) {
+// Two stages, each on both ranks: even microbatches go down, odd ones up.
+Schedule Bidirectional() {
+  Schedule schedule = Read(
+      "microbatches 2\nplacement r0+r1 r1+r0\n"
+      "edge activation h 0>1\n"
+      "r0: 0F0 1F1 1B1 0B0\nr1: 0F1 1F0 1B0 0B1\n");
+  return schedule;
+}
+
+TEST(InsertCommunicationTest, CopiesOfAStageTalkToTheirOwnNeighbours) {
+  const absl::StatusOr<Schedule> schedule =
+      InsertCommunication(Bidirectional());
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(ListOf(*schedule, 0),
+            "0F0 0SF0[h>r1] 1RF1[h<r1] 1F1 1B1 1SB1[h>r1] 0RB0[h<r1] 0B0");
+  EXPECT_EQ(ListOf(*schedule, 1),
+            "0F1 0SF1[h>r0] 1RF0[h<r0] 1F0 1B0 1SB0[h>r0] 0RB1[h<r0] 0B1");
+}
+
+TEST(InsertReductionsTest, StandAfterTheStagesLastBackwardOnTheRank) {
+  const absl::StatusOr<Schedule> schedule = InsertReductions(Bidirectional());
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(ListOf(*schedule, 0), "0F0 1F1 1B1 1G 0B0 0G");
+  EXPECT_EQ(ListOf(*schedule, 1), "0F1 1F0 1B0 1G 0B1 0G");
+  EXPECT_THAT(InsertReductions(*schedule).status().message(),
+              HasSubstr("has reductions already, on rank 0"));
+}
+
+TEST(InsertReductionsTest, RankWithoutAMicrobatchTakesPart) {
+  const absl::StatusOr<Schedule> schedule = InsertReductions(
+      Read("microbatches 1\nplacement r0+r1\nr0: 0F0 0B0\nr1:\n"));
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(ListOf(*schedule, 0), "0F0 0B0 0G");
+  EXPECT_EQ(ListOf(*schedule, 1), "0G");
+}
+
+TEST(InsertCommunicationTest, MicrobatchWithoutItsForwardIsRefused) {
   EXPECT_THAT(
       InsertCommunication(
           Read("microbatches 1\nplacement r0 r0+r1\nedge activation h0 0>1\n"
-               "r0: 0F0\nr1: 1F0\n"))
+               "r0: 0F0\nr1: 1B0\n"))
           .status()
           .message(),
-      HasSubstr("stage 1 is on 2 ranks"));
+      HasSubstr("no rank runs the F of stage 1 on microbatch 0"));
+  EXPECT_THAT(
+      InsertCommunication(
+          Read("microbatches 1\nplacement r0 r0+r1\nedge activation h0 0>1\n"
+               "r0: 0F0 1F0\nr1: 1F0\n"))
+          .status()
+          .message(),
+      HasSubstr("stage 1 runs microbatch 0 on rank 0 and on rank 1"));
 }
 
 TEST(InsertCommunicationTest, StageThatDoesNotExistIsRefused) {

@@ -8,10 +8,12 @@
 
 namespace penstock {
 
-// Rule "comm_pairing": every edge between two ranks carries every microbatch
-// once forward and once backward (a tied weight: the step once), every send has
-// its receive, and both ends of a directed channel have the same order. With
-// one rank's list only: that end's sends and receives.
+// Rule "comm_pairing": every activation edge carries every microbatch that its
+// two stages run on different ranks once forward and once backward (whole or in
+// two halves); a tied weight goes once a step to every rank that holds one of
+// its stages and not the other; every send has its receive, and both ends of a
+// directed channel have the same order. With one rank's list only: that end's
+// sends and receives. Not lowered: nothing.
 // Adds what it finds to `all`.
 void CheckCommPairing(const Subject& subject, std::vector<Violation>* all);
 

@@ -9,9 +9,11 @@
 namespace penstock {
 
 // Rule "complete": every stage runs every microbatch forward once and backward
-// once (one B, or one I and one W), on whichever of its ranks; at most one R.
-// Lowered: every rank has one N, every stage one U on each of its ranks, and
-// one G exactly if those are several. Not lowered: compute actions only.
+// once (one B, or one I and one W; each whole or in two halves), all of it on
+// one of its ranks; at most one R. Not lowered: compute actions only. Lowered:
+// every rank of a flush has one N, every stage one U on each of its ranks, and
+// one G exactly if those are several; a continuous schedule has no N (what its
+// updates are is the rule "update_complete").
 // Adds what it finds to `all`.
 void CheckComplete(const Subject& subject, std::vector<Violation>* all);
 

@@ -4,12 +4,12 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "schedule/ir/replay.h"
+#include "schedule/verifier/list_run.h"
 
 namespace penstock {
 namespace {
 
-std::string Describe(const Subject& subject, const Wait& wait) {
+std::string Describe(const Subject& subject, const StuckRank& wait) {
   const std::string text =
       subject.TextOf(subject.actions(wait.rank)[wait.position]);
   if (!subject.Exists(wait.on)) {
@@ -25,7 +25,7 @@ std::string Describe(const Subject& subject, const Wait& wait) {
 // that will never do what is wanted. Marks those that it passes as told.
 class WaitChain {
  public:
-  WaitChain(const Subject& subject, const std::vector<Wait>& waits)
+  WaitChain(const Subject& subject, const std::vector<StuckRank>& waits)
       : subject_(subject), wait_of_(subject.schedule().num_ranks(), -1) {
     for (size_t i = 0; i < waits.size(); ++i) {
       wait_of_[waits[i].rank.value()] = static_cast<int>(i);
@@ -44,7 +44,7 @@ class WaitChain {
   const std::vector<Chain>& chains() const { return chains_; }
 
  private:
-  void Follow(const std::vector<Wait>& waits, int first) {
+  void Follow(const std::vector<StuckRank>& waits, int first) {
     std::vector<int> path;
     int at = first;
     while (at >= 0 && !told_[at]) {
@@ -77,25 +77,21 @@ class WaitChain {
 
 }  // namespace
 
-void CheckDeadlockFree(const Subject& subject, int lookahead,
-                       std::vector<Violation>* all) {
+void CheckDeadlockFree(const Subject& subject, std::vector<Violation>* all) {
   RuleViolations found("deadlock_free", all);
+  const ListRunResult result = RunLists(subject);
+  const WaitChain waits(subject, result.stuck);
+  for (const auto& chain : waits.chains()) {
+    const StuckRank& wait = result.stuck[chain.wait];
+    found.Add(wait.rank, wait.position, chain.text);
+  }
   for (const int capacity : {0, 1}) {
-    const ReplayResult result =
-        Replay(subject.schedule(),
-               {.capacity = capacity, .lookahead = lookahead, .cost = {}});
-    const WaitChain waits(subject, result.waits);
-    for (const auto& chain : waits.chains()) {
-      const Wait& wait = result.waits[chain.wait];
-      found.Add(wait.rank, wait.position, chain.text);
-    }
-    for (const auto& [rank, position] : result.incomplete_sends) {
+    for (const auto& [rank, position] : result.incomplete[capacity]) {
       found.Add(rank, position,
                 absl::StrCat(subject.TextOf(subject.actions(rank)[position]),
                              " never completes where a channel holds ",
                              capacity, " messages"));
     }
-    if (!result.waits.empty()) return;  // stuck at any capacity
   }
 }
 

@@ -9,16 +9,17 @@
 namespace penstock {
 
 // Rule "deadlock_free": every list runs to its end and every send completes
-// when the lists run under the semantics of the transport
-// (schedule/ir/replay.h) with channels that hold 0 messages and that hold 1,
-// receives posted `lookahead` actions ahead. A violation tells the wait cycle.
+// when the lists run under the semantics of the transport (list_run.h), with
+// channels that hold 0 messages and that hold 1, at any number of receives
+// posted ahead. A violation tells the wait cycle.
 //
-// Neither the capacity nor the lookahead can change whether a list gets stuck:
-// sends never block, and a receive at hand is posted, so a message arrives as
-// soon as both ends have come to it. They change when sends complete.
+// One run proves it for all of these: sends never block and a receive at hand
+// is posted, so a message arrives as soon as both ends have come to it,
+// whatever the capacity and however early receives are posted. These change
+// when a send completes, not whether: once all lists have ended, those that a
+// receive or a place in the channel was left for have.
 // Adds what it finds to `all`.
-void CheckDeadlockFree(const Subject& subject, int lookahead,
-                       std::vector<Violation>* all);
+void CheckDeadlockFree(const Subject& subject, std::vector<Violation>* all);
 
 }  // namespace penstock
 

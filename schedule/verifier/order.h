@@ -10,10 +10,15 @@ namespace penstock {
 
 // Rule "order", within each list: a backward after its F, W after its I, R
 // between F and backward; a stage after the stages of the same rank that feed
-// it (and the reverse in backward); a send after what makes its tensor, a
-// receive before what takes it; N after every backward and a tied weight's
-// RB*; U after N; SB* of a tied weight after its stage's last backward, SF*
-// and RF* after its stage's U; G between its stage's last backward and N.
+// it (and the reverse in backward), half by half where a backward is cut; a
+// send after what makes its tensor, a receive before what takes it. Of an
+// overlapped pair X&Y: only X's sends stand between the two, and Y takes
+// nothing that X makes.
+//
+// Of a flush: N after every backward, G and a tied weight's RB*; U after N; G
+// after its stage's last backward; SB* of a tied weight after its stage's last
+// backward (and G, if the stage is on several ranks), RB* after its stage's G,
+// SF* and RF* after its stage's U.
 // Adds what it finds to `all`.
 void CheckOrder(const Subject& subject, std::vector<Violation>* all);
 

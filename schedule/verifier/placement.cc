@@ -55,54 +55,6 @@ void CheckEdges(const Subject& subject, RuleViolations& found) {
   }
 }
 
-std::string WhyCommunicationIsMisplaced(const Subject& subject, RankId rank,
-                                        const Action& action) {
-  const std::vector<Edge>& edges = subject.schedule().edges;
-  const int index = action.edge.value();
-  if (index < 0 || index >= static_cast<int>(edges.size())) {
-    return absl::StrCat("there is no edge ", index, " of ", edges.size());
-  }
-  const Edge& edge = edges[index];
-  if (!subject.IsSound(edge)) {
-    return absl::StrCat("its edge ", index, " is unsound");
-  }
-  const bool at_maker =
-      action.op == Op::kSendForward || action.op == Op::kReceiveBackward;
-  const StageId here = at_maker ? edge.from : edge.to;
-  const StageId there = at_maker ? edge.to : edge.from;
-  if (action.stage != here) {
-    return absl::StrCat("this end of ", edge.tensor, " is stage ",
-                        here.value());
-  }
-  if (!subject.Exists(action.peer) || action.peer == rank ||
-      !subject.Holds(action.peer, there)) {
-    return absl::StrCat("its peer has to be another rank that holds stage ",
-                        there.value(), ", got r", action.peer.value());
-  }
-  if (edge.kind == EdgeKind::kTiedWeight) {
-    return "a tied weight goes once a step; want * for the microbatch";
-  }
-  return absl::StrCat("want a microbatch from 0 to ",
-                      subject.schedule().num_microbatches - 1);
-}
-
-std::string WhyMisplaced(const Subject& subject, RankId rank,
-                         const Action& action) {
-  if (!subject.Exists(action.stage)) {
-    return absl::StrCat("there is no stage ", action.stage.value(), " of ",
-                        subject.schedule().num_stages());
-  }
-  if (!subject.Holds(rank, action.stage)) {
-    return absl::StrCat("stage ", action.stage.value(), " is not on r",
-                        rank.value());
-  }
-  if (IsCompute(action.op)) {
-    return absl::StrCat("there is no microbatch ", action.microbatch.value(),
-                        " of ", subject.schedule().num_microbatches);
-  }
-  return WhyCommunicationIsMisplaced(subject, rank, action);
-}
-
 }  // namespace
 
 void CheckPlacement(const Subject& subject, std::vector<Violation>* all) {
@@ -115,7 +67,7 @@ void CheckPlacement(const Subject& subject, std::vector<Violation>* all) {
       if (subject.IsPlaced(rank, actions[i])) continue;
       found.Add(rank, static_cast<int>(i),
                 absl::StrCat(subject.TextOf(actions[i]), ": ",
-                             WhyMisplaced(subject, rank, actions[i])));
+                             subject.WhyMisplaced(rank, actions[i])));
     }
   }
 }

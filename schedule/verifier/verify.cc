@@ -39,7 +39,7 @@ std::vector<Violation> Verify(const Schedule& schedule,
   CheckComplete(subject, &violations);
   CheckOrder(subject, &violations);
   CheckCommPairing(subject, &violations);
-  CheckDeadlockFree(subject, options.receive_lookahead, &violations);
+  CheckDeadlockFree(subject, &violations);
   return violations;
 }
 

@@ -15,8 +15,6 @@ struct VerifyOptions {
   // Whether communication, N and U have been inserted: what a stage server runs
   // is lowered, what a generator makes is not.
   bool lowered = true;
-  // Receives are posted this many actions ahead.
-  int receive_lookahead = 0;
 };
 
 // Everything that is wrong with the schedule, rule by rule: placement,

@@ -70,7 +70,6 @@ std::string With(
 TEST(VerifyTest, SoundSchedulesHaveNoViolations) {
   EXPECT_THAT(Lines(Verify(Read(kSound))), IsEmpty());
   EXPECT_THAT(Lines(Verify(Read(kOneRank))), IsEmpty());
-  EXPECT_THAT(Lines(Verify(Read(kSound), {.receive_lookahead = 5})), IsEmpty());
 }
 
 TEST(VerifyTest, ScheduleBeforeLoweringHasComputeActionsOnly) {
