@@ -29,7 +29,8 @@ namespace {
 
 using ::testing::HasSubstr;
 
-constexpr size_t kTensor = 1 << 20;
+// What a socket does not take at once.
+constexpr size_t kTensor = 8 << 20;
 // For each way.
 constexpr int kRounds = 50;
 
@@ -148,7 +149,7 @@ int WaitFor(pid_t pid) {
   return status;
 }
 
-// Up to 8 ms: some tens of tensors, or the middle of the first one.
+// Up to 8 ms: some tensors, or the middle of the first one.
 void LetThemExchange(uint64_t round) {
   const int64_t until = MonotonicNanos() + RandomKey(2024, {round}) % 8'000'000;
   while (MonotonicNanos() < until) std::this_thread::yield();

@@ -133,7 +133,8 @@ TEST_P(TransportConformanceTest, MoreDimensionsThanTheWireHasAreRefused) {
 // Shared memory tells nothing of a lost peer; a deadline and the destructor
 // must do, with transfers on their way in both directions.
 TEST_P(TransportConformanceTest, APeerLostInMidTransferFreesEverything) {
-  constexpr size_t kSize = 1 << 20;
+  // More than can be under way, so that it has not arrived in full.
+  constexpr size_t kSize = 32 << 20;
   std::latch posted(2), lost(1);
   RunPair(
       [&](std::unique_ptr<Transport> transport) {

@@ -35,11 +35,29 @@ void KeepUcxToItself() {
 
 using Setting = std::pair<const char*, std::string>;
 
+// Every message leaves in full when it is posted, into the receiver's shared
+// memory or the socket (RNDV_THRESH=inf): in a rendezvous both ends would have
+// to answer each other while they compute, and neither does
+// (docs/decisions/003). Through shared memory, 256 segments of 48 KiB can be
+// under way to one rank without its help; UCX keeps a segment's size in 16
+// bits.
+// Over TCP without zero copy: UCX 1.13 aborts when an endpoint fails in the
+// middle of a zero-copy eager message.
 std::vector<Setting> SettingsOf(UcxWay way, const std::string& interface) {
-  if (way == UcxWay::kTcp) return {{"TLS", "tcp"}, {"NET_DEVICES", interface}};
+  if (way == UcxWay::kTcp) {
+    return {{"TLS", "tcp"},
+            {"NET_DEVICES", interface},
+            {"RNDV_THRESH", "inf"},
+            {"ZCOPY_THRESH", "inf"},
+            {"TX_SEG_SIZE", "64k"}};
+  }
   // Without cross-memory attach: UCX aborts when it reads from a process that
   // has died.
-  return {{"TLS", "posix,self"}};
+  return {{"TLS", "posix,self"},
+          {"RNDV_THRESH", "inf"},
+          {"MM_SEG_SIZE", "48k"},
+          {"MM_FIFO_SIZE", "256"},
+          {"MM_RX_BUFS_GROW", "128"}};
 }
 
 absl::StatusOr<ucp_context_h> MakeContext(UcxWay way,
