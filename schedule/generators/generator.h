@@ -28,8 +28,11 @@ struct IntegerRange {
   int max = 0;
 };
 
+// Whether a parameter is one integer or several, joined with commas.
+enum class ListFor { kNothing, kRanks, kStages };
+
 // A choice that a generator offers. A value is one of `values` or, where there
-// is a `range`, an integer in it (several, joined with commas, for a list).
+// is a `range`, an integer in it (several for a list).
 struct ParameterInfo {
   std::string name;
   // One line, for people.
@@ -37,8 +40,8 @@ struct ParameterInfo {
   // Words that it may have.
   std::vector<std::string> values;
   std::optional<IntegerRange> range;
-  // Whether it may be a list of integers of `range`, one for each rank.
-  bool list = false;
+  // What there is an integer of `range` for each of, if it is a list.
+  ListFor list = ListFor::kNothing;
   std::string default_value;
 };
 
@@ -60,9 +63,12 @@ struct GeneratorInfo {
   std::string source;
   // What it gives for what, in one line.
   std::string trade;
-  // When weights change (design: weight versions): "flush".
+  // When weights change (design: weight versions), as the file format says it:
+  // "flush", "stash", "vertical", "double_buffer", "grouped".
   std::string update_policy;
-  // Unset: stages are not a multiple of the ranks, and `generate` checks them.
+  // Unset: stages need not be a multiple of the ranks, and `generate` checks
+  // them; those left open are as many as a list for stages has integers, or as
+  // the ranks.
   std::optional<ChunkRange> chunks = ChunkRange();
   std::vector<ParameterInfo> parameters;
   // The whole schedule, its lists holding compute actions (F and backwards)

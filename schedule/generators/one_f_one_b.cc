@@ -82,7 +82,7 @@ GeneratorInfo OneFOneBGenerator() {
                               "p-r (pa), 2(p-r)-1 (pb), or a list by rank",
                           .values = {"pa", "pb"},
                           .range = IntegerRange{1, 1'000'000},
-                          .list = true,
+                          .list = ListFor::kRanks,
                           .default_value = "pa"}},
           .generate = OneFOneB,
           .generate_rank = ListOf};

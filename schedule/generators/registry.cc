@@ -13,7 +13,11 @@
 #include "schedule/generators/loop_bfs.h"
 #include "schedule/generators/naive.h"
 #include "schedule/generators/one_f_one_b.h"
+#include "schedule/generators/pipedream.h"
+#include "schedule/generators/pipedream_2bw.h"
+#include "schedule/generators/pipedream_vertical.h"
 #include "schedule/generators/request.h"
+#include "schedule/generators/wpipe.h"
 
 namespace penstock {
 namespace {
@@ -37,8 +41,11 @@ absl::Status CheckSize(int64_t num_stages, int64_t num_microbatches) {
 
 const std::vector<GeneratorInfo>& Generators() {
   static const auto* generators = new std::vector<GeneratorInfo>{
-      NaiveGenerator(),       GpipeGenerator(),        OneFOneBGenerator(),
-      InterleavedGenerator(), GpipeGroupedGenerator(), LoopBfsGenerator()};
+      NaiveGenerator(),        GpipeGenerator(),
+      OneFOneBGenerator(),     InterleavedGenerator(),
+      GpipeGroupedGenerator(), LoopBfsGenerator(),
+      PipedreamGenerator(),    PipedreamVerticalGenerator(),
+      Pipedream2bwGenerator(), WpipeGenerator()};
   return *generators;
 }
 

@@ -14,6 +14,7 @@
 namespace penstock {
 namespace {
 
+using ::testing::AnyOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
@@ -99,6 +100,9 @@ TEST(CountStagesTest, RequestOrChunksOrDefaultDecide) {
   EXPECT_EQ(*CountStages("interleaved", {4, 0, 1}), 8);
   EXPECT_EQ(*CountStages("interleaved", {4, 0, 1, {{"chunks", "3"}}}), 12);
   EXPECT_EQ(*CountStages("interleaved", {4, 16, 1}), 16);
+  EXPECT_EQ(*CountStages("wpipe", {4, 0, 4}), 8);
+  EXPECT_EQ(*CountStages("pipedream", {4, 0, 2}), 4);
+  EXPECT_EQ(*CountStages("pipedream", {4, 0, 2, {{"replicas", "2,1,1"}}}), 3);
 }
 
 TEST(GenerateRankTest, IsTheRanksListOfTheWhole) {
@@ -152,7 +156,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadRequest{"gpipe", {0, 2, 2}, "0 ranks, want at least 1"},
         BadRequest{"gpipe", {2, -1, 2}, "-1 stages, want at least 1"},
         BadRequest{"gpipe", {2, 2, 0}, "0 microbatches, want at least 1"},
-        BadRequest{"gpipe", {4, 4, 2000000000}, "want at most 8333333 microbatches"},
+        BadRequest{
+            "gpipe", {4, 4, 2000000000}, "want at most 8333333 microbatches"},
         BadRequest{"naive",
                    {2, 4, 2},
                    "schedule naive runs 1 stage on each rank, got 4 stages on "
@@ -198,7 +203,9 @@ TEST(GeneratorsTest, EachIsDescribedAndItsDefaultsAreAllowed) {
   for (const GeneratorInfo& generator : Generators()) {
     EXPECT_FALSE(generator.source.empty()) << generator.name;
     EXPECT_FALSE(generator.trade.empty()) << generator.name;
-    EXPECT_EQ(generator.update_policy, "flush") << generator.name;
+    EXPECT_THAT(generator.update_policy,
+                AnyOf("flush", "stash", "vertical", "double_buffer", "grouped"))
+        << generator.name;
     for (const ParameterInfo& parameter : generator.parameters) {
       EXPECT_TRUE(CompleteRequest(generator,
                                   {.num_ranks = 1,

@@ -34,13 +34,20 @@ absl::Status CheckCounts(const GeneratorRequest& request) {
   return absl::OkStatus();
 }
 
+// What the integers of a list are for.
+absl::string_view Each(const ParameterInfo& parameter) {
+  return parameter.list == ListFor::kRanks ? "rank" : "stage";
+}
+
 // "one of early, late, 1 to 8", for messages.
 std::string Allowed(const ParameterInfo& parameter) {
   std::vector<std::string> allowed = parameter.values;
   if (parameter.range) {
     allowed.push_back(absl::StrCat(
-        parameter.list ? "integers joined with commas, one for each rank, from "
-                       : "an integer from ",
+        parameter.list == ListFor::kNothing
+            ? "an integer from "
+            : absl::StrCat("integers joined with commas, one for each ",
+                           Each(parameter), ", from "),
         parameter.range->min, " to ", parameter.range->max));
   }
   return absl::StrJoin(allowed, ", ");
@@ -66,22 +73,30 @@ absl::Status CheckInteger(const GeneratorInfo& info,
 
 absl::Status CheckValue(const GeneratorInfo& info,
                         const ParameterInfo& parameter,
-                        const std::string& value, int num_ranks) {
+                        const std::string& value,
+                        const GeneratorRequest& request) {
   if (Contains(parameter.values, value)) return absl::OkStatus();
   if (!parameter.range) {
     return UnknownWord(
         absl::StrCat("value of ", parameter.name, " of schedule ", info.name),
         value, parameter.values);
   }
-  if (!parameter.list) return CheckInteger(info, parameter, value);
+  if (parameter.list == ListFor::kNothing) {
+    return CheckInteger(info, parameter, value);
+  }
   const std::vector<absl::string_view> numbers = absl::StrSplit(value, ',');
   for (const absl::string_view number : numbers) {
     PENSTOCK_RETURN_IF_ERROR(CheckInteger(info, parameter, number));
   }
-  if (static_cast<int>(numbers.size()) == num_ranks) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(
-      parameter.name, " of schedule ", info.name, " has ", numbers.size(),
-      " integers for ", num_ranks, " ranks, want one for each rank"));
+  const bool stages = parameter.list == ListFor::kStages;
+  const int want = stages ? request.num_stages : request.num_ranks;
+  if (static_cast<int>(numbers.size()) == want || (stages && want == 0)) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat(parameter.name, " of schedule ", info.name, " has ",
+                   numbers.size(), " integers for ", want, " ", Each(parameter),
+                   "s, want one for each ", Each(parameter)));
 }
 
 absl::StatusOr<std::map<std::string, std::string>> CompleteParameters(
@@ -100,11 +115,23 @@ absl::StatusOr<std::map<std::string, std::string>> CompleteParameters(
       return UnknownWord(absl::StrCat("parameter of schedule ", info.name),
                          name, names);
     }
-    PENSTOCK_RETURN_IF_ERROR(
-        CheckValue(info, *parameter, value, request.num_ranks));
+    PENSTOCK_RETURN_IF_ERROR(CheckValue(info, *parameter, value, request));
     complete[name] = value;
   }
   return complete;
+}
+
+// Stages that a request leaves open: one for each integer of a list for stages,
+// or else for each rank.
+int OpenStages(const GeneratorInfo& info, const GeneratorRequest& request) {
+  for (const ParameterInfo& parameter : info.parameters) {
+    if (parameter.list != ListFor::kStages) continue;
+    const auto given = request.parameters.find(parameter.name);
+    if (given == request.parameters.end()) continue;
+    if (Contains(parameter.values, given->second)) continue;
+    return static_cast<int>(ListParameter(request, parameter.name).size());
+  }
+  return request.num_ranks;
 }
 
 // For a number of stages that no number of chunks makes.
@@ -179,6 +206,8 @@ absl::StatusOr<GeneratorRequest> CompleteRequest(
       parameters[kChunks] =
           absl::StrCat(complete.num_stages / complete.num_ranks);
     }
+  } else if (complete.num_stages == 0) {
+    complete.num_stages = OpenStages(info, request);
   }
   complete.parameters = std::move(parameters);
   return complete;

@@ -32,6 +32,12 @@ absl::StatusOr<Schedule> MakeFlushSchedule(
                                    .num_stages = request.num_stages,
                                    .num_microbatches = request.num_microbatches,
                                    .parameters = request.parameters}));
+  if (schedule.is_continuous()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "schedule ", schedule.name,
+        " does not flush: it runs on from one update to the next; want one "
+        "whose update policy is flush"));
+  }
   schedule.edges = request.edges;
   // First, because they tell a bad edge apart from a bad schedule.
   PENSTOCK_ASSIGN_OR_RETURN(Schedule lowered, InsertReductions(schedule));

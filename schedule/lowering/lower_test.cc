@@ -77,6 +77,13 @@ TEST(MakeFlushScheduleTest, SkipEdgeGoesDirectlyToItsConsumer) {
             "N 2U");
 }
 
+TEST(MakeFlushScheduleTest, ContinuousSchedulesAreRefused) {
+  EXPECT_THAT(MakeFlushSchedule({"pipedream", {}, 2, 2, 2, ChainEdges(2)})
+                  .status()
+                  .message(),
+              HasSubstr("schedule pipedream does not flush"));
+}
+
 TEST(MakeFlushScheduleTest, GeneratorsErrorsComeThrough) {
   EXPECT_THAT(MakeFlushSchedule({"gpip", {}, 1, 1, 1, {}}).status().message(),
               HasSubstr("did you mean \"gpipe\"?"));

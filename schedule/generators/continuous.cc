@@ -1,0 +1,117 @@
+#include "schedule/generators/continuous.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "base/ids.h"
+#include "base/status_macros.h"
+
+namespace penstock {
+namespace {
+
+constexpr int64_t kMaxActions = 100'000'000;
+
+int64_t CeilDiv(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// The first period none of whose microbatches reads a version held at 0.
+int64_t FirstFreePeriod(const Schedule& outline) {
+  int64_t period = 0;
+  for (const VersionRule& rule : outline.versions) {
+    period = std::max(
+        period, CeilDiv(int64_t{rule.microbatches_per_update} * rule.delay,
+                        outline.num_microbatches));
+  }
+  return period;
+}
+
+Action Later(Action action, int microbatches) {
+  action.microbatch = MicrobatchId(action.microbatch.value() + microbatches);
+  return action;
+}
+
+// The place right after the list's first `backwards` backwards.
+size_t PlaceAfterBackwards(const std::vector<Action>& actions,
+                           size_t backwards) {
+  size_t place = 0;
+  for (; place < actions.size() && backwards > 0; ++place) {
+    if (actions[place].op != Op::kForward) --backwards;
+  }
+  return place;
+}
+
+// The rank's list in a run that repeats the period `repetitions` times.
+std::vector<Action> ListOf(const Schedule& schedule, int rank,
+                           int repetitions) {
+  std::vector<Action> actions = schedule.ranks[rank];
+  for (int k = 0; k < repetitions; ++k) {
+    for (const Action& action : schedule.period[rank]) {
+      actions.push_back(Later(action, k * schedule.num_microbatches));
+    }
+  }
+  for (const Action& action : schedule.epilogue[rank]) {
+    actions.push_back(Later(action, repetitions * schedule.num_microbatches));
+  }
+  return actions;
+}
+
+absl::Status CheckUnrolls(const Schedule& schedule, int repetitions,
+                          const RankLists& run) {
+  for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
+    if (ListOf(schedule, rank, repetitions) == run[rank]) continue;
+    return absl::InternalError(absl::StrCat(
+        "schedule ", schedule.name, ": the list of rank ", rank, " with ",
+        repetitions, " repetitions of its period is not that of the run"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Schedule> CutRun(Schedule outline, int periods_ahead,
+                                const RunWriter& run) {
+  const int64_t free = FirstFreePeriod(outline);
+  const int64_t shortest = free + periods_ahead;
+  const int64_t cells =
+      int64_t{outline.num_stages()} * outline.num_microbatches;
+  if (shortest + 1 > kMaxActions / 2 / cells) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "schedule ", outline.name, " needs ", shortest + 1,
+        " periods to fill, run and drain, which with ", outline.num_stages(),
+        " stages and ", outline.num_microbatches,
+        " microbatches a period are more than ", kMaxActions,
+        " actions; want fewer stages or microbatches"));
+  }
+  const int periods = static_cast<int>(shortest);
+  const RankLists filled = run(periods);
+  const RankLists once = run(periods + 1);
+  outline.ranks.resize(once.size());
+  outline.period.resize(once.size());
+  outline.epilogue.resize(once.size());
+  for (size_t rank = 0; rank < once.size(); ++rank) {
+    const std::vector<Action>& actions = once[rank];
+    // Half of what one more period adds are backwards.
+    const size_t added = actions.size() - filled[rank].size();
+    const size_t begin = PlaceAfterBackwards(actions, added / 2 * free);
+    const size_t end = begin + added;
+    if (actions.size() < filled[rank].size() || end > actions.size()) {
+      return absl::InternalError(absl::StrCat("schedule ", outline.name,
+                                              ": the list of rank ", rank,
+                                              " has no room for a period"));
+    }
+    outline.ranks[rank].assign(actions.begin(), actions.begin() + begin);
+    outline.period[rank].assign(actions.begin() + begin, actions.begin() + end);
+    for (size_t i = end; i < actions.size(); ++i) {
+      outline.epilogue[rank].push_back(
+          Later(actions[i], -outline.num_microbatches));
+    }
+  }
+  PENSTOCK_RETURN_IF_ERROR(CheckUnrolls(outline, 0, filled));
+  PENSTOCK_RETURN_IF_ERROR(CheckUnrolls(outline, 1, once));
+  PENSTOCK_RETURN_IF_ERROR(CheckUnrolls(outline, 2, run(periods + 2)));
+  return outline;
+}
+
+}  // namespace penstock
