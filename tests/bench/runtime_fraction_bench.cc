@@ -12,9 +12,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
+#include <poll.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 #include <functional>
 #include <map>
@@ -74,11 +74,12 @@ class EmulatedDeviceBackend : public StageBackend {
   absl::Status Update(StageId stage) override { return absl::OkStatus(); }
 
  private:
-  // Sleeps, but for the last moments, which a sleep would overrun.
+  // Blocks, but for the last moments, which blocking would overrun.
   static absl::Status Occupy(int64_t nanos) {
     constexpr int64_t kOverrun = 200'000;
     const int64_t end = MonotonicNanos() + nanos;
-    std::this_thread::sleep_for(std::chrono::nanoseconds(nanos - kOverrun));
+    const timespec most = {0, nanos - kOverrun};
+    ppoll(nullptr, 0, &most, nullptr);
     while (MonotonicNanos() < end) {
     }
     return absl::OkStatus();
