@@ -1,11 +1,9 @@
-#include "schedule/generators/interleaved.h"
-
 #include <algorithm>
 #include <cstdint>
 
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
-#include "schedule/generators/list_text.h"
+#include "schedule/generators/facts.h"
 #include "schedule/generators/registry.h"
 #include "schedule/ir/chain.h"
 #include "schedule/ir/replay.h"

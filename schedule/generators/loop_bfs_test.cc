@@ -1,9 +1,7 @@
-#include "schedule/generators/loop_bfs.h"
-
 #include <cstdint>
 
 #include "gtest/gtest.h"
-#include "schedule/generators/list_text.h"
+#include "schedule/generators/facts.h"
 #include "schedule/generators/registry.h"
 #include "schedule/ir/chain.h"
 #include "schedule/ir/replay.h"

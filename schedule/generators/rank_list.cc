@@ -52,12 +52,24 @@ void RankList::AllWeights() {
   while (!waiting_.empty()) OldestWeight();
 }
 
+void RankList::ForwardWithBackward(int forward_chunk, int backward_chunk) {
+  const bool pair =
+      ForwardsLeft(forward_chunk) > 0 && InputsLeft(backward_chunk) > 0;
+  Forward(forward_chunk);
+  if (pair) actions_.back().overlaps_next = true;
+  Backward(backward_chunk);
+}
+
 int RankList::ForwardsLeft(int chunk) const {
   return num_microbatches_ - chunks_[chunk].forwards;
 }
 
 int RankList::InputsLeft(int chunk) const {
   return num_microbatches_ - chunks_[chunk].backwards;
+}
+
+int RankList::WeightsWaiting(int chunk) const {
+  return chunks_[chunk].backwards - chunks_[chunk].weights;
 }
 
 }  // namespace penstock

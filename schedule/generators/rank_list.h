@@ -28,10 +28,14 @@ class RankList {
   // `Weight` of the chunk whose input half has waited for it longest.
   void OldestWeight();
   void AllWeights();
+  // A forward of one chunk and a backward of another, as a pair if both are
+  // left: F first where they do not overlap.
+  void ForwardWithBackward(int forward_chunk, int backward_chunk);
 
   int ForwardsLeft(int chunk) const;
   int InputsLeft(int chunk) const;
   int WeightsWaiting() const { return static_cast<int>(waiting_.size()); }
+  int WeightsWaiting(int chunk) const;
 
   std::vector<Action> Take() && { return std::move(actions_); }
 

@@ -7,9 +7,12 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "schedule/generators/chimera.h"
+#include "schedule/generators/dual_pipe_v.h"
 #include "schedule/generators/gpipe.h"
 #include "schedule/generators/gpipe_grouped.h"
 #include "schedule/generators/interleaved.h"
+#include "schedule/generators/interleaved_zb.h"
 #include "schedule/generators/loop_bfs.h"
 #include "schedule/generators/naive.h"
 #include "schedule/generators/one_f_one_b.h"
@@ -18,6 +21,9 @@
 #include "schedule/generators/pipedream_vertical.h"
 #include "schedule/generators/request.h"
 #include "schedule/generators/wpipe.h"
+#include "schedule/generators/zb_h1.h"
+#include "schedule/generators/zb_h2.h"
+#include "schedule/generators/zbv.h"
 
 namespace penstock {
 namespace {
@@ -41,11 +47,14 @@ absl::Status CheckSize(int64_t num_stages, int64_t num_microbatches) {
 
 const std::vector<GeneratorInfo>& Generators() {
   static const auto* generators = new std::vector<GeneratorInfo>{
-      NaiveGenerator(),        GpipeGenerator(),
-      OneFOneBGenerator(),     InterleavedGenerator(),
-      GpipeGroupedGenerator(), LoopBfsGenerator(),
-      PipedreamGenerator(),    PipedreamVerticalGenerator(),
-      Pipedream2bwGenerator(), WpipeGenerator()};
+      NaiveGenerator(),         GpipeGenerator(),
+      OneFOneBGenerator(),      InterleavedGenerator(),
+      ChimeraGenerator(),       GpipeGroupedGenerator(),
+      PipedreamGenerator(),     PipedreamVerticalGenerator(),
+      Pipedream2bwGenerator(),  WpipeGenerator(),
+      LoopBfsGenerator(),       ZbH1Generator(),
+      InterleavedZbGenerator(), ZbH2Generator(),
+      ZbvGenerator(),           DualPipeVGenerator()};
   return *generators;
 }
 

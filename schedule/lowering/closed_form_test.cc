@@ -115,6 +115,7 @@ TEST(MakeFlushScheduleTest, EveryGeneratorAndSizeVerifies) {
   for (const GeneratorInfo& generator : Generators()) {
     if (generator.update_policy != "flush") continue;
     for (int p = 1; p <= 8; ++p) {
+      if (generator.name == "chimera" && p % 2 != 0) continue;
       for (int m = 1; m <= 16; ++m) {
         const absl::StatusOr<int> stages =
             CountStages(generator.name, {p, 0, m});
