@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "schedule/generators/continuous.h"
-#include "schedule/generators/request.h"
 #include "schedule/generators/round_robin.h"
 
 namespace penstock {
@@ -20,22 +19,18 @@ absl::StatusOr<Schedule> GeneratePipedream2bw(const GeneratorRequest& request) {
   PENSTOCK_ASSIGN_OR_RETURN(const RoundRobin pipeline,
                             RoundRobin::FromRequest(kName, request));
   PENSTOCK_RETURN_IF_ERROR(pipeline.CheckPeriod(kName, m));
-  const int delay = IntegerParameter(request, "delay");
   const int ahead = pipeline.MaxAhead();
-  const int needed = (ahead + m - 1) / m;
-  if (delay < needed) {
+  if (m < ahead) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "schedule ", kName, " on ", request.num_ranks, " ranks has ", ahead,
-        " microbatches under way when it needs the version of ", delay,
-        " updates ago; want at least ",
-        pipeline.RoundUp((ahead + delay - 1) / delay), " microbatches (got ", m,
-        ") or delay=", needed));
+        "schedule ", kName, " on ", request.num_ranks, " ranks runs up to ",
+        ahead, " forwards ahead, which two versions allow with at least ",
+        pipeline.RoundUp(ahead), " microbatches, got ", m));
   }
   Schedule outline = pipeline.Outline(kName, m);
   outline.policy = WeightPolicy::kDoubleBuffer;
   outline.versions.assign(pipeline.num_stages(),
-                          {.microbatches_per_update = m, .delay = delay});
-  return CutRun(std::move(outline), needed,
+                          {.microbatches_per_update = m, .delay = 1});
+  return CutRun(std::move(outline), ahead > 0 ? 1 : 0,
                 [&](int periods) { return pipeline.Run(periods * m); });
 }
 
@@ -51,12 +46,7 @@ GeneratorInfo Pipedream2bwGenerator() {
               "gradients of weights one update old; m >= p-1",
           .update_policy = "double_buffer",
           .chunks = std::nullopt,
-          .parameters = {ReplicasParameter(),
-                         {.name = "delay",
-                          .description = "updates by which the weights that a "
-                                         "microbatch reads are behind",
-                          .range = IntegerRange{1, 1'000'000},
-                          .default_value = "1"}},
+          .parameters = {ReplicasParameter()},
           .generate = GeneratePipedream2bw};
 }
 

@@ -5,6 +5,7 @@ process is told to end with its parent, so that even a test that is killed
 leaves nothing. Waiting is for a condition, with a deadline.
 """
 
+import ctypes
 import json
 import os
 import select
@@ -18,6 +19,16 @@ DEADLINE_SECONDS = 120
 # A few hundred different lines of plain words: enough that the loss moves.
 WORDS = ("the quick brown fox jumps over a lazy dog while many small stages "
          "pass one tensor to the next and wait for its gradient").split()
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent():
+    """In the child before exec: a program asks for it only once it is loaded,
+    and the test may be killed before that."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def runfile(path):
@@ -110,7 +121,8 @@ class Cluster:
     def _start(self, log, arguments, **options):
         with open(self._path(log), "a", encoding="utf-8") as out:
             return subprocess.Popen(arguments, stdout=out, stderr=out,
-                                    stdin=subprocess.DEVNULL, **options)
+                                    stdin=subprocess.DEVNULL,
+                                    preexec_fn=_end_with_parent, **options)
 
     # ---- Processes ----
 
