@@ -35,7 +35,8 @@ inline constexpr MicrobatchId kWholeStep{-1};
 enum class Half : int8_t { kWhole, kFirst, kSecond };
 
 // One instruction of one rank. Fields that its op does not use keep their
-// defaults, so that equality is meaningful.
+// defaults, so that equality is meaningful. Small (32 bytes): a schedule has up
+// to ten million.
 struct Action {
   Op op = Op::kForward;
   // Every op but N.
@@ -44,7 +45,7 @@ struct Action {
   MicrobatchId microbatch;
   // The microbatches that one F carries: this one and the next (Chimera's
   // forward doubling; the text writes `0F2+3`). 1 for every other action.
-  int32_t num_microbatches = 1;
+  int16_t num_microbatches = 1;
   Half half = Half::kWhole;
   // The first of an overlapped pair X&Y: may run at the same time as the rank's
   // next compute action, which may stand after X's sends. Where nothing
@@ -52,7 +53,7 @@ struct Action {
   bool overlaps_next = false;
   // Weights that an F, R or backward uses, or that a U publishes (version k + 1
   // from k) and its G sums for; unset where a flush leaves only one.
-  std::optional<int64_t> version;
+  std::optional<int32_t> version;
   // SF RF SB RB: index into `Schedule::edges`, and the rank at the other end.
   // `stage` is the one on this rank: the sender's at a send, the receiver's at
   // a receive.

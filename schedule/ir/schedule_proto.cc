@@ -1,6 +1,7 @@
 #include "schedule/ir/schedule_proto.h"
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -22,6 +23,14 @@ static_assert(static_cast<int>(EdgeKind::kActivation) ==
               wire::EDGE_KIND_ACTIVATION);
 static_assert(static_cast<int>(EdgeKind::kTiedWeight) ==
               wire::EDGE_KIND_TIED_WEIGHT);
+static_assert(static_cast<int>(WeightPolicy::kFlush) ==
+              wire::WEIGHT_POLICY_FLUSH);
+static_assert(static_cast<int>(WeightPolicy::kGrouped) ==
+              wire::WEIGHT_POLICY_GROUPED);
+static_assert(static_cast<int>(AccumulationOrder::kAscending) ==
+              wire::ACCUMULATION_ORDER_ASCENDING);
+static_assert(static_cast<int>(AccumulationOrder::kAsListed) ==
+              wire::ACCUMULATION_ORDER_AS_LISTED);
 
 bool IsCommunication(Op op) { return IsSend(op) || IsReceive(op); }
 
@@ -40,7 +49,26 @@ wire::Action ActionToProto(const Action& action) {
     proto.set_edge(action.edge.value());
     proto.set_peer(action.peer.value());
   }
+  if (action.num_microbatches != 1) {
+    proto.set_num_microbatches(action.num_microbatches);
+  }
+  if (action.half != Half::kWhole) {
+    proto.set_half(action.half == Half::kFirst ? 0 : 1);
+  }
+  if (action.overlaps_next) proto.set_overlaps_next(true);
   return proto;
+}
+
+void ListsToProto(
+    const RankLists& lists,
+    google::protobuf::RepeatedPtrField<wire::RankActions>* proto) {
+  for (const std::vector<Action>& actions : lists) {
+    wire::RankActions* rank = proto->Add();
+    rank->mutable_actions()->Reserve(static_cast<int>(actions.size()));
+    for (const Action& action : actions) {
+      *rank->add_actions() = ActionToProto(action);
+    }
+  }
 }
 
 // `field` must be there or not, as `wanted` says, and not be negative.
@@ -60,6 +88,39 @@ absl::Status CheckField(absl::string_view field, bool wanted, bool present,
   return absl::OkStatus();
 }
 
+// Reads what only some actions of an op have: a span, a half, an overlap.
+absl::Status ReadExtent(const wire::Action& proto, Action* action) {
+  const Op op = action->op;
+  if (proto.has_num_microbatches()) {
+    if (op != Op::kForward || proto.num_microbatches() != 2 ||
+        proto.microbatch() == std::numeric_limits<int32_t>::max()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("num_microbatches is ", proto.num_microbatches(),
+                       ", want 2 at an F that carries two, else none"));
+    }
+    action->num_microbatches = 2;
+  }
+  if (proto.has_half()) {
+    const bool allowed =
+        op == Op::kBackward || op == Op::kBackwardInput ||
+        op == Op::kBackwardWeight ||
+        (proto.has_microbatch() &&
+         (op == Op::kSendBackward || op == Op::kReceiveBackward));
+    if (!allowed || proto.half() < 0 || proto.half() > 1) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "half is ", proto.half(),
+          ", want 0 or 1 at a B, I, W, SB or RB of a microbatch, else none"));
+    }
+    action->half = proto.half() == 0 ? Half::kFirst : Half::kSecond;
+  }
+  if (proto.overlaps_next() && !IsCompute(op)) {
+    return absl::InvalidArgumentError(
+        "overlaps the next, which only F, B, I, W and R may");
+  }
+  action->overlaps_next = proto.overlaps_next();
+  return absl::OkStatus();
+}
+
 absl::StatusOr<Action> ActionFromProto(const wire::Action& proto,
                                        int num_edges) {
   if (!wire::Op_IsValid(proto.op()) || proto.op() == wire::OP_UNSPECIFIED) {
@@ -74,8 +135,15 @@ absl::StatusOr<Action> ActionFromProto(const wire::Action& proto,
   PENSTOCK_RETURN_IF_ERROR(CheckField(
       "microbatch", compute || (communication && proto.has_microbatch()),
       proto.has_microbatch(), proto.microbatch()));
-  PENSTOCK_RETURN_IF_ERROR(CheckField("version", compute && proto.has_version(),
+  const bool versioned =
+      compute || action.op == Op::kReduceGradient || action.op == Op::kUpdate;
+  PENSTOCK_RETURN_IF_ERROR(CheckField("version",
+                                      versioned && proto.has_version(),
                                       proto.has_version(), proto.version()));
+  if (proto.version() > std::numeric_limits<int32_t>::max()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "version is ", proto.version(), ", want at most 2147483647"));
+  }
   PENSTOCK_RETURN_IF_ERROR(
       CheckField("edge", communication, proto.has_edge(), proto.edge()));
   PENSTOCK_RETURN_IF_ERROR(
@@ -91,6 +159,7 @@ absl::StatusOr<Action> ActionFromProto(const wire::Action& proto,
   if (proto.has_version()) action.version = proto.version();
   if (proto.has_edge()) action.edge = EdgeId(proto.edge());
   if (proto.has_peer()) action.peer = RankId(proto.peer());
+  PENSTOCK_RETURN_IF_ERROR(ReadExtent(proto, &action));
   return action;
 }
 
@@ -120,6 +189,89 @@ absl::StatusOr<Edge> EdgeFromProto(const wire::Edge& proto) {
   return edge;
 }
 
+// Reads lists; `part` says which in messages.
+absl::StatusOr<RankLists> ListsFromProto(
+    absl::string_view part,
+    const google::protobuf::RepeatedPtrField<wire::RankActions>& proto,
+    int num_edges) {
+  RankLists lists;
+  for (int rank = 0; rank < proto.size(); ++rank) {
+    std::vector<Action>& actions = lists.emplace_back();
+    actions.reserve(proto[rank].actions_size());
+    for (const wire::Action& message : proto[rank].actions()) {
+      const absl::StatusOr<Action> action = ActionFromProto(message, num_edges);
+      if (!action.ok()) {
+        return WithContext(
+            action.status(),
+            absl::StrCat(part, "rank ", rank, ", action ", actions.size()));
+      }
+      actions.push_back(*action);
+    }
+  }
+  return lists;
+}
+
+// Reads the policy, the order of accumulation and the rules of versions.
+absl::Status ReadPolicy(const wire::Schedule& proto, Schedule* schedule) {
+  if (!wire::WeightPolicy_IsValid(proto.policy())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "policy ", static_cast<int>(proto.policy()), " is not known"));
+  }
+  if (!wire::AccumulationOrder_IsValid(proto.accumulation())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("accumulation ", static_cast<int>(proto.accumulation()),
+                     " is not known"));
+  }
+  if (proto.policy() != wire::WEIGHT_POLICY_UNSPECIFIED) {
+    schedule->policy = static_cast<WeightPolicy>(proto.policy());
+  }
+  if (proto.accumulation() != wire::ACCUMULATION_ORDER_UNSPECIFIED) {
+    schedule->accumulation =
+        static_cast<AccumulationOrder>(proto.accumulation());
+  }
+  const int wanted = schedule->is_continuous() ? proto.placement_size() : 0;
+  if (proto.versions_size() != wanted) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "has ", proto.versions_size(), " version rules, want ", wanted, " (",
+        schedule->is_continuous() ? "one for each stage" : "none for a flush",
+        ")"));
+  }
+  for (const wire::VersionRule& rule : proto.versions()) {
+    if (rule.microbatches_per_update() < 1 || rule.delay() < 0) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("version rule ", rule.microbatches_per_update(), "/",
+                       rule.delay(), " is out of range, want at least 1/0"));
+    }
+    schedule->versions.push_back(
+        {rule.microbatches_per_update(), rule.delay()});
+  }
+  return absl::OkStatus();
+}
+
+// Reads the lists of all parts.
+absl::Status ReadLists(const wire::Schedule& proto, Schedule* schedule) {
+  const int wanted =
+      schedule->is_continuous() && proto.period_size() + proto.epilogue_size()
+          ? proto.ranks_size()
+          : 0;
+  if (proto.period_size() != wanted || proto.epilogue_size() != wanted) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "has ", proto.ranks_size(), " ranks, ", proto.period_size(),
+        " in the period and ", proto.epilogue_size(),
+        " in the epilogue, want as many or none, and none for a flush"));
+  }
+  const int edges = proto.edges_size();
+  PENSTOCK_ASSIGN_OR_RETURN(
+      schedule->ranks,
+      ListsFromProto(wanted > 0 ? "prologue, " : "", proto.ranks(), edges));
+  PENSTOCK_ASSIGN_OR_RETURN(schedule->period,
+                            ListsFromProto("period, ", proto.period(), edges));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      schedule->epilogue,
+      ListsFromProto("epilogue, ", proto.epilogue(), edges));
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 wire::Schedule ToProto(const Schedule& schedule) {
@@ -137,12 +289,21 @@ wire::Schedule ToProto(const Schedule& schedule) {
     out->set_from_stage(edge.from.value());
     out->set_to_stage(edge.to.value());
   }
-  for (const auto& actions : schedule.ranks) {
-    wire::RankActions* rank = proto.add_ranks();
-    for (const Action& action : actions) {
-      *rank->add_actions() = ActionToProto(action);
-    }
+  if (schedule.policy != WeightPolicy::kFlush) {
+    proto.set_policy(static_cast<wire::WeightPolicy>(schedule.policy));
   }
+  if (schedule.accumulation != AccumulationOrder::kAscending) {
+    proto.set_accumulation(
+        static_cast<wire::AccumulationOrder>(schedule.accumulation));
+  }
+  for (const VersionRule& rule : schedule.versions) {
+    wire::VersionRule* out = proto.add_versions();
+    out->set_microbatches_per_update(rule.microbatches_per_update);
+    out->set_delay(rule.delay);
+  }
+  ListsToProto(schedule.ranks, proto.mutable_ranks());
+  ListsToProto(schedule.period, proto.mutable_period());
+  ListsToProto(schedule.epilogue, proto.mutable_epilogue());
   return proto;
 }
 
@@ -167,20 +328,8 @@ absl::StatusOr<Schedule> FromProto(const wire::Schedule& proto) {
     }
     schedule.edges.push_back(*std::move(edge));
   }
-  for (int rank = 0; rank < proto.ranks_size(); ++rank) {
-    std::vector<Action>& actions = schedule.ranks.emplace_back();
-    actions.reserve(proto.ranks(rank).actions_size());
-    for (const wire::Action& message : proto.ranks(rank).actions()) {
-      const absl::StatusOr<Action> action =
-          ActionFromProto(message, proto.edges_size());
-      if (!action.ok()) {
-        return WithContext(
-            action.status(),
-            absl::StrCat("rank ", rank, ", action ", actions.size()));
-      }
-      actions.push_back(*action);
-    }
-  }
+  PENSTOCK_RETURN_IF_ERROR(ReadPolicy(proto, &schedule));
+  PENSTOCK_RETURN_IF_ERROR(ReadLists(proto, &schedule));
   return schedule;
 }
 

@@ -1,188 +1,46 @@
 #include "schedule/ir/text_format.h"
 
 #include <cstdint>
-#include <limits>
 #include <string>
-#include <tuple>
 #include <utility>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
+#include "schedule/ir/action_text.h"
 #include "schedule/ir/text_cursor.h"
 
 namespace penstock {
 namespace {
 
-constexpr int64_t kMaxInt = std::numeric_limits<int>::max();
-constexpr int64_t kMaxVersion = std::numeric_limits<int64_t>::max();
 constexpr absl::string_view kMagic = "penstock-schedule";
-constexpr absl::string_view kOps = "an op (F B I W R SF RF SB RB G U)";
+// Stages, edges and ranks of a file, so that rubbish stays small once read.
+constexpr size_t kMost = 1'000'000;
 
-// Whether `op` happens at the stage that makes (or owns) the edge's tensor.
-bool AtMaker(Op op) {
-  return op == Op::kSendForward || op == Op::kReceiveBackward;
-}
-
-// Finds edges by tensor name and the stage at one end, in constant time.
-class EdgeNames {
- public:
-  explicit EdgeNames(absl::Span<const Edge> edges) : edges_(edges) {
-    for (int i = 0; i < static_cast<int>(edges.size()); ++i) {
-      Add(edges[i].tensor, edges[i].from, /*at_maker=*/true, i);
-      Add(edges[i].tensor, edges[i].to, /*at_maker=*/false, i);
-    }
-  }
-
-  absl::Span<const Edge> edges() const { return edges_; }
-
-  // The edges that `tensor` alone can mean at `stage`, where `op` happens: how
-  // many, and the first.
-  struct Match {
-    int count = 0;
-    int first = -1;
-  };
-  Match Find(absl::string_view tensor, StageId stage, Op op) const {
-    const auto it = matches_.find(Key(tensor, stage.value(), AtMaker(op)));
-    return it == matches_.end() ? Match() : it->second;
-  }
-
- private:
-  using Key = std::tuple<absl::string_view, int, bool>;
-
-  void Add(absl::string_view tensor, StageId stage, bool at_maker, int edge) {
-    Match& match = matches_[Key(tensor, stage.value(), at_maker)];
-    if (match.count++ == 0) match.first = edge;
-  }
-
-  absl::Span<const Edge> edges_;
-  absl::flat_hash_map<Key, Match> matches_;
+struct PolicyName {
+  WeightPolicy policy;
+  absl::string_view name;
+};
+constexpr PolicyName kPolicies[] = {
+    {WeightPolicy::kFlush, "flush"},
+    {WeightPolicy::kStash, "stash"},
+    {WeightPolicy::kVertical, "vertical"},
+    {WeightPolicy::kDoubleBuffer, "double_buffer"},
+    {WeightPolicy::kGrouped, "grouped"},
 };
 
-void AppendAction(const Action& action, const EdgeNames& names,
-                  std::string* out) {
-  if (action.op == Op::kAgreeNorm) {
-    out->append("N");
-    return;
-  }
-  absl::StrAppend(out, action.stage.value(), ToString(action.op));
-  if (action.op == Op::kUpdate || action.op == Op::kReduceGradient) return;
-  if (action.microbatch == kWholeStep) {
-    out->append("*");
-  } else {
-    absl::StrAppend(out, action.microbatch.value());
-  }
-  if (IsCompute(action.op)) {
-    if (action.version) absl::StrAppend(out, "@", *action.version);
-    return;
-  }
-  const int edge = action.edge.value();
-  const bool known = 0 <= edge && edge < static_cast<int>(names.edges().size());
-  out->append("[");
-  bool number = true;
-  if (known) {
-    const std::string& tensor = names.edges()[edge].tensor;
-    out->append(tensor);
-    const EdgeNames::Match match = names.Find(tensor, action.stage, action.op);
-    number = match.count != 1 || match.first != edge;
-  }
-  if (number) absl::StrAppend(out, "#", edge);
-  absl::StrAppend(out, IsSend(action.op) ? ">" : "<", "r", action.peer.value(),
-                  "]");
-}
-
-// Takes the letters of an op that stands after a stage.
-absl::StatusOr<Op> TakeOp(TextCursor& cursor) {
-  // Two letters first: "RF" is not R with something after it.
-  for (const Op op : {Op::kSendForward, Op::kReceiveForward, Op::kSendBackward,
-                      Op::kReceiveBackward, Op::kForward, Op::kBackward,
-                      Op::kBackwardInput, Op::kBackwardWeight, Op::kRecompute,
-                      Op::kReduceGradient, Op::kUpdate}) {
-    if (cursor.Take(ToString(op))) return op;
-  }
-  return cursor.Unexpected(kOps);
-}
-
-// Takes "h3" or "h3#4": the edge that a communication of `action` names.
-absl::StatusOr<EdgeId> TakeEdge(TextCursor& cursor, const Action& action,
-                                const EdgeNames& names) {
-  const size_t begin = cursor.offset();
-  PENSTOCK_ASSIGN_OR_RETURN(const absl::string_view tensor,
-                            cursor.Name("a tensor's name"));
-  const EdgeNames::Match match = names.Find(tensor, action.stage, action.op);
-  if (!cursor.Take("#")) {
-    if (match.count == 1) return EdgeId(match.first);
-    const std::string where = absl::StrCat(
-        match.count == 0 ? "no edge" : "more than one edge", " carries \"",
-        tensor, "\" ", AtMaker(action.op) ? "from" : "to", " stage ",
-        action.stage.value());
-    return TextCursor::ErrorAt(
-        begin,
-        match.count == 0
-            ? absl::StrCat(where, "; name a tensor of the edge lines")
-            : absl::StrCat(where, "; write the edge's number too, ",
-                           "for example \"", tensor, "#", match.first, "\""));
-  }
-  PENSTOCK_ASSIGN_OR_RETURN(const int64_t edge,
-                            cursor.Number("an edge's number", kMaxInt));
-  if (edge >= static_cast<int64_t>(names.edges().size()) ||
-      names.edges()[edge].tensor != tensor) {
-    return TextCursor::ErrorAt(
-        begin, absl::StrCat("edge ", edge, " carries no \"", tensor, "\""));
-  }
-  if (match.count == 1 && match.first == edge) {
-    return TextCursor::ErrorAt(
-        begin, absl::StrCat("\"", tensor, "\" is enough to name edge ", edge,
-                            "; leave out the number"));
-  }
-  return EdgeId(static_cast<int>(edge));
-}
-
-absl::Status TakeCommunication(TextCursor& cursor, const EdgeNames& names,
-                               Action* action) {
-  if (cursor.Take("*")) {
-    action->microbatch = kWholeStep;
-  } else {
-    PENSTOCK_ASSIGN_OR_RETURN(const int64_t microbatch,
-                              cursor.Number("a microbatch or \"*\"", kMaxInt));
-    action->microbatch = MicrobatchId(static_cast<int>(microbatch));
-  }
-  PENSTOCK_RETURN_IF_ERROR(cursor.Expect("["));
-  PENSTOCK_ASSIGN_OR_RETURN(action->edge, TakeEdge(cursor, *action, names));
-  PENSTOCK_RETURN_IF_ERROR(cursor.Expect(IsSend(action->op) ? ">r" : "<r"));
-  PENSTOCK_ASSIGN_OR_RETURN(const int64_t peer,
-                            cursor.Number("the peer's rank", kMaxInt));
-  action->peer = RankId(static_cast<int>(peer));
-  return cursor.Expect("]");
-}
-
-absl::StatusOr<Action> TakeAction(TextCursor& cursor, const EdgeNames& names) {
-  if (cursor.Take("N")) return AgreeNorm();
-  Action action;
-  PENSTOCK_ASSIGN_OR_RETURN(
-      const int64_t stage, cursor.Number("an action such as \"2F0\"", kMaxInt));
-  action.stage = StageId(static_cast<int>(stage));
-  PENSTOCK_ASSIGN_OR_RETURN(action.op, TakeOp(cursor));
-  if (action.op == Op::kUpdate || action.op == Op::kReduceGradient) {
-    return action;
-  }
-  if (!IsCompute(action.op)) {
-    PENSTOCK_RETURN_IF_ERROR(TakeCommunication(cursor, names, &action));
-    return action;
-  }
-  PENSTOCK_ASSIGN_OR_RETURN(const int64_t microbatch,
-                            cursor.Number("a microbatch", kMaxInt));
-  action.microbatch = MicrobatchId(static_cast<int>(microbatch));
-  if (cursor.Take("@")) {
-    PENSTOCK_ASSIGN_OR_RETURN(action.version,
-                              cursor.Number("a weight version", kMaxVersion));
-  }
-  return action;
-}
+struct AccumulationName {
+  AccumulationOrder order;
+  absl::string_view name;
+};
+constexpr AccumulationName kAccumulations[] = {
+    {AccumulationOrder::kAscending, "ascending"},
+    {AccumulationOrder::kDescending, "descending"},
+    {AccumulationOrder::kAsListed, "as_listed"},
+};
 
 absl::string_view EdgeKindName(EdgeKind kind) {
   return kind == EdgeKind::kTiedWeight ? "tied_weight" : "activation";
@@ -205,18 +63,55 @@ class ScheduleReader {
     PENSTOCK_RETURN_IF_ERROR(TakeVersion());
     PENSTOCK_RETURN_IF_ERROR(TakeName());
     PENSTOCK_RETURN_IF_ERROR(TakeMicrobatches());
+    NextLine();
+    PENSTOCK_RETURN_IF_ERROR(TakePolicy());
+    PENSTOCK_RETURN_IF_ERROR(TakeAccumulation());
     PENSTOCK_RETURN_IF_ERROR(TakePlacement());
     bool more = NextLine();
+    if (schedule_.is_continuous()) {
+      PENSTOCK_RETURN_IF_ERROR(TakeVersionRules());
+      more = NextLine();
+    }
     while (more && cursor_.Take("edge")) {
       PENSTOCK_RETURN_IF_ERROR(TakeEdgeLine());
       more = NextLine();
     }
     const EdgeNames names(schedule_.edges);
-    while (more) {
-      PENSTOCK_RETURN_IF_ERROR(TakeRank(names));
+    if (schedule_.is_continuous()) {
+      if (cursor_.Take("prologue")) return TakeSections(names);
+      PENSTOCK_RETURN_IF_ERROR(
+          TakeRank(" or \"prologue\"", names, &schedule_.ranks));
       more = NextLine();
     }
+    for (; more; more = NextLine()) {
+      PENSTOCK_RETURN_IF_ERROR(TakeRank("", names, &schedule_.ranks));
+    }
     return absl::OkStatus();
+  }
+
+  // The lists of a continuous schedule, from the end of the line `prologue`.
+  absl::Status TakeSections(const EdgeNames& names) {
+    PENSTOCK_RETURN_IF_ERROR(ExpectEnd());
+    NextLine();
+    PENSTOCK_RETURN_IF_ERROR(TakeRank("", names, &schedule_.ranks));
+    for (NextLine(); !cursor_.Take("period"); NextLine()) {
+      PENSTOCK_RETURN_IF_ERROR(
+          TakeRank(" or \"period\"", names, &schedule_.ranks));
+    }
+    PENSTOCK_RETURN_IF_ERROR(ExpectEnd());
+    for (int rank = 0; rank < schedule_.num_ranks(); ++rank) {
+      NextLine();
+      PENSTOCK_RETURN_IF_ERROR(TakeRank("", names, &schedule_.period));
+    }
+    NextLine();
+    PENSTOCK_RETURN_IF_ERROR(cursor_.Expect("epilogue"));
+    PENSTOCK_RETURN_IF_ERROR(ExpectEnd());
+    for (int rank = 0; rank < schedule_.num_ranks(); ++rank) {
+      NextLine();
+      PENSTOCK_RETURN_IF_ERROR(TakeRank("", names, &schedule_.epilogue));
+    }
+    if (!NextLine()) return absl::OkStatus();
+    return cursor_.Unexpected("the end of the file");
   }
 
   // Puts the cursor on the next line that is not blank or a comment.
@@ -235,7 +130,6 @@ class ScheduleReader {
   }
 
   absl::Status ExpectKey(absl::string_view key) {
-    NextLine();
     PENSTOCK_RETURN_IF_ERROR(cursor_.Expect(key));
     return ExpectBlanks();
   }
@@ -256,10 +150,12 @@ class ScheduleReader {
   }
 
   absl::Status TakeVersion() {
+    NextLine();
     PENSTOCK_RETURN_IF_ERROR(ExpectKey(kMagic));
     const size_t begin = cursor_.offset();
-    PENSTOCK_ASSIGN_OR_RETURN(const int64_t version,
-                              cursor_.Number("the format's version", kMaxInt));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        const int64_t version,
+        cursor_.Number("the format's version", kMaxNumber));
     if (version != 1) {
       return TextCursor::ErrorAt(
           begin, absl::StrCat("version ", version,
@@ -269,6 +165,7 @@ class ScheduleReader {
   }
 
   absl::Status TakeName() {
+    NextLine();
     PENSTOCK_RETURN_IF_ERROR(ExpectKey("name"));
     PENSTOCK_ASSIGN_OR_RETURN(const absl::string_view name,
                               cursor_.Name("the schedule's name"));
@@ -277,23 +174,81 @@ class ScheduleReader {
   }
 
   absl::Status TakeMicrobatches() {
+    NextLine();
     PENSTOCK_RETURN_IF_ERROR(ExpectKey("microbatches"));
     PENSTOCK_ASSIGN_OR_RETURN(
         const int64_t count,
-        cursor_.Number("the number of microbatches", kMaxInt));
+        cursor_.Number("the number of microbatches", kMaxNumber));
     schedule_.num_microbatches = static_cast<int>(count);
+    return ExpectEnd();
+  }
+
+  // Takes the line, if it is there, and goes on to the next.
+  absl::Status TakePolicy() {
+    if (!cursor_.Take("policy")) return absl::OkStatus();
+    PENSTOCK_RETURN_IF_ERROR(ExpectBlanks());
+    for (const PolicyName& known : kPolicies) {
+      if (!cursor_.Take(known.name)) continue;
+      schedule_.policy = known.policy;
+      PENSTOCK_RETURN_IF_ERROR(ExpectEnd());
+      NextLine();
+      return absl::OkStatus();
+    }
+    return cursor_.Unexpected(
+        "a policy (flush stash vertical double_buffer grouped)");
+  }
+
+  // The same.
+  absl::Status TakeAccumulation() {
+    if (!cursor_.Take("accumulation")) return absl::OkStatus();
+    PENSTOCK_RETURN_IF_ERROR(ExpectBlanks());
+    for (const AccumulationName& known : kAccumulations) {
+      if (!cursor_.Take(known.name)) continue;
+      schedule_.accumulation = known.order;
+      PENSTOCK_RETURN_IF_ERROR(ExpectEnd());
+      NextLine();
+      return absl::OkStatus();
+    }
+    return cursor_.Unexpected("an order (ascending descending as_listed)");
+  }
+
+  absl::Status TakeVersionRules() {
+    PENSTOCK_RETURN_IF_ERROR(ExpectKey("versions"));
+    for (int stage = 0; stage < schedule_.num_stages(); ++stage) {
+      if (cursor_.AtEnd()) {
+        return cursor_.Unexpected(
+            absl::StrCat("a rule such as \"4/1\" for each of ",
+                         schedule_.num_stages(), " stages"));
+      }
+      const size_t begin = cursor_.offset();
+      PENSTOCK_ASSIGN_OR_RETURN(
+          const int64_t microbatches,
+          cursor_.Number("microbatches per update", kMaxNumber));
+      if (microbatches == 0) {
+        return TextCursor::ErrorAt(
+            begin, "microbatches per update are 0; expected at least 1");
+      }
+      PENSTOCK_RETURN_IF_ERROR(cursor_.Expect("/"));
+      PENSTOCK_ASSIGN_OR_RETURN(
+          const int64_t delay,
+          cursor_.Number("a delay in updates", kMaxNumber));
+      schedule_.versions.push_back(
+          {static_cast<int>(microbatches), static_cast<int>(delay)});
+      PENSTOCK_RETURN_IF_ERROR(ExpectBlanks());
+    }
     return ExpectEnd();
   }
 
   absl::Status TakePlacement() {
     PENSTOCK_RETURN_IF_ERROR(ExpectKey("placement"));
     while (!cursor_.AtEnd()) {
+      PENSTOCK_RETURN_IF_ERROR(ExpectRoom("stages", schedule_.placement));
       std::vector<RankId>& ranks = schedule_.placement.emplace_back();
       if (!cursor_.Take("-")) {
         do {
           PENSTOCK_RETURN_IF_ERROR(cursor_.Expect("r"));
           PENSTOCK_ASSIGN_OR_RETURN(const int64_t rank,
-                                    cursor_.Number("a rank", kMaxInt));
+                                    cursor_.Number("a rank", kMaxNumber));
           ranks.push_back(RankId(static_cast<int>(rank)));
         } while (cursor_.Take("+"));
       }
@@ -302,7 +257,17 @@ class ScheduleReader {
     return absl::OkStatus();
   }
 
+  // Whether another of `what` may be added to `to`.
+  template <typename T>
+  absl::Status ExpectRoom(absl::string_view what, const std::vector<T>& to) {
+    if (to.size() < kMost) return absl::OkStatus();
+    return TextCursor::ErrorAt(cursor_.offset(),
+                               absl::StrCat("more than ", kMost, " ", what,
+                                            "; expected at most ", kMost));
+  }
+
   absl::Status TakeEdgeLine() {
+    PENSTOCK_RETURN_IF_ERROR(ExpectRoom("edges", schedule_.edges));
     Edge edge;
     PENSTOCK_RETURN_IF_ERROR(ExpectBlanks());
     if (cursor_.Take("tied_weight")) {
@@ -316,26 +281,42 @@ class ScheduleReader {
     edge.tensor = std::string(tensor);
     PENSTOCK_RETURN_IF_ERROR(ExpectBlanks());
     PENSTOCK_ASSIGN_OR_RETURN(const int64_t from,
-                              cursor_.Number("a stage", kMaxInt));
+                              cursor_.Number("a stage", kMaxNumber));
     edge.from = StageId(static_cast<int>(from));
     PENSTOCK_RETURN_IF_ERROR(cursor_.Expect(">"));
     PENSTOCK_ASSIGN_OR_RETURN(const int64_t to,
-                              cursor_.Number("a stage", kMaxInt));
+                              cursor_.Number("a stage", kMaxNumber));
     edge.to = StageId(static_cast<int>(to));
     schedule_.edges.push_back(std::move(edge));
     return ExpectEnd();
   }
 
-  absl::Status TakeRank(const EdgeNames& names) {
-    const std::string label = absl::StrCat("r", schedule_.num_ranks(), ":");
-    PENSTOCK_RETURN_IF_ERROR(cursor_.Expect(label));
-    std::vector<Action>& actions = schedule_.ranks.emplace_back();
+  // Takes the list of the next rank of `lists`; `or_what` may stand there too.
+  absl::Status TakeRank(absl::string_view or_what, const EdgeNames& names,
+                        RankLists* lists) {
+    const std::string label = absl::StrCat("r", lists->size(), ":");
+    if (!cursor_.Take(label)) {
+      return cursor_.Unexpected(absl::StrCat("\"", label, "\"", or_what));
+    }
+    PENSTOCK_RETURN_IF_ERROR(ExpectRoom("ranks", *lists));
+    std::vector<Action>& actions = lists->emplace_back();
     PENSTOCK_RETURN_IF_ERROR(ExpectBlanks());
+    bool joined = false;
     while (!cursor_.AtEnd()) {
+      const size_t begin = cursor_.offset();
       PENSTOCK_ASSIGN_OR_RETURN(const Action action,
                                 TakeAction(cursor_, names));
+      if (joined && !IsCompute(action.op)) {
+        return TextCursor::ErrorAt(
+            begin, "expected a blank, or F B I W R to end the pair");
+      }
       actions.push_back(action);
-      PENSTOCK_RETURN_IF_ERROR(ExpectBlanks());
+      const size_t end = cursor_.offset();
+      cursor_.TakeBlanks();
+      joined = cursor_.offset() == end && !cursor_.AtEnd();
+      if (joined && !action.overlaps_next) {
+        return cursor_.Unexpected("a blank");
+      }
     }
     return absl::OkStatus();
   }
@@ -345,6 +326,58 @@ class ScheduleReader {
   TextCursor cursor_{""};
   Schedule schedule_;
 };
+
+// The lines before the lists.
+std::string PrintHeader(const Schedule& schedule) {
+  std::string text =
+      absl::StrCat(kMagic, " 1\nname ", schedule.name, "\nmicrobatches ",
+                   schedule.num_microbatches, "\n");
+  if (schedule.policy != WeightPolicy::kFlush) {
+    absl::StrAppend(&text, "policy ", ToString(schedule.policy), "\n");
+  }
+  if (schedule.accumulation != AccumulationOrder::kAscending) {
+    absl::StrAppend(&text, "accumulation ", ToString(schedule.accumulation),
+                    "\n");
+  }
+  text.append("placement");
+  for (const std::vector<RankId>& ranks : schedule.placement) {
+    absl::StrAppend(
+        &text, " ",
+        ranks.empty()
+            ? "-"
+            : absl::StrJoin(ranks, "+", [](std::string* out, RankId rank) {
+                absl::StrAppend(out, "r", rank.value());
+              }));
+  }
+  text.append("\n");
+  if (schedule.is_continuous()) {
+    text.append("versions");
+    for (const VersionRule& rule : schedule.versions) {
+      absl::StrAppend(&text, " ", rule.microbatches_per_update, "/",
+                      rule.delay);
+    }
+    text.append("\n");
+  }
+  for (const Edge& edge : schedule.edges) {
+    absl::StrAppend(&text, "edge ", EdgeKindName(edge.kind), " ", edge.tensor,
+                    " ", edge.from.value(), ">", edge.to.value(), "\n");
+  }
+  return text;
+}
+
+void AppendLists(const RankLists& lists, const EdgeNames& names,
+                 std::string* out) {
+  for (size_t rank = 0; rank < lists.size(); ++rank) {
+    absl::StrAppend(out, "r", rank, ":");
+    bool pair = false;
+    for (const Action& action : lists[rank]) {
+      if (!pair || !IsCompute(action.op)) out->append(" ");
+      AppendAction(action, names, out);
+      pair = action.overlaps_next;
+    }
+    out->append("\n");
+  }
+}
 
 }  // namespace
 
@@ -378,6 +411,20 @@ absl::string_view ToString(Op op) {
   return "?";
 }
 
+absl::string_view ToString(WeightPolicy policy) {
+  for (const PolicyName& known : kPolicies) {
+    if (known.policy == policy) return known.name;
+  }
+  return "?";
+}
+
+absl::string_view ToString(AccumulationOrder order) {
+  for (const AccumulationName& known : kAccumulations) {
+    if (known.order == order) return known.name;
+  }
+  return "?";
+}
+
 std::string ToString(const Action& action, absl::Span<const Edge> edges) {
   std::string text;
   AppendAction(
@@ -399,31 +446,16 @@ absl::StatusOr<Action> ParseAction(absl::string_view text,
 }
 
 std::string PrintSchedule(const Schedule& schedule) {
-  std::string text =
-      absl::StrCat(kMagic, " 1\nname ", schedule.name, "\nmicrobatches ",
-                   schedule.num_microbatches, "\nplacement");
-  for (const std::vector<RankId>& ranks : schedule.placement) {
-    absl::StrAppend(
-        &text, " ",
-        ranks.empty()
-            ? "-"
-            : absl::StrJoin(ranks, "+", [](std::string* out, RankId rank) {
-                absl::StrAppend(out, "r", rank.value());
-              }));
-  }
-  text.append("\n");
-  for (const Edge& edge : schedule.edges) {
-    absl::StrAppend(&text, "edge ", EdgeKindName(edge.kind), " ", edge.tensor,
-                    " ", edge.from.value(), ">", edge.to.value(), "\n");
-  }
+  std::string text = PrintHeader(schedule);
   const EdgeNames names(schedule.edges);
-  for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
-    absl::StrAppend(&text, "r", rank, ":");
-    for (const Action& action : schedule.ranks[rank]) {
-      text.append(" ");
-      AppendAction(action, names, &text);
-    }
-    text.append("\n");
+  const bool sections = !schedule.period.empty() || !schedule.epilogue.empty();
+  if (sections) text.append("prologue\n");
+  AppendLists(schedule.ranks, names, &text);
+  if (sections) {
+    text.append("period\n");
+    AppendLists(schedule.period, names, &text);
+    text.append("epilogue\n");
+    AppendLists(schedule.epilogue, names, &text);
   }
   return text;
 }

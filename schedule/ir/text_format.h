@@ -17,7 +17,13 @@ namespace penstock {
 // "F", "SF", ...: the op's letters, the only spelling.
 absl::string_view ToString(Op op);
 
-// "2F0", "3F5@1", "0SF3[h3>r1]", "3SB*[wte>r0]", "0U", "N".
+// "flush", "stash", "vertical", "double_buffer", "grouped".
+absl::string_view ToString(WeightPolicy policy);
+// "ascending", "descending", "as_listed".
+absl::string_view ToString(AccumulationOrder order);
+
+// "2F0", "3F5@1", "0F2+3", "0B2.1", "0SF3[h3>r1]", "3SB*[wte>r0]", "0U@4", "N";
+// the first of a pair ends with "&".
 //
 // `edges` are those of the action's schedule. A communication action names its
 // tensor; where the name and the action's stage do not single out one edge, the
@@ -34,15 +40,18 @@ absl::StatusOr<Action> ParseAction(absl::string_view text,
 // The schedule as a file. The coordinator hashes this text, so equal schedules
 // print equally on every machine.
 // Requires: names of 1 to 1000 letters, digits and _ . / : - (schedule,
-// tensors), numbers >= 0, and edge indices in range, as every schedule from
-// `ParseSchedule`, from proto or from a generator has.
+// tensors), numbers >= 0, edge indices in range, and a continuous schedule's
+// rules for each stage and its three parts with equally many ranks (or the
+// first alone: a run written out), as every schedule from `ParseSchedule`, from
+// proto or from a generator has.
 std::string PrintSchedule(const Schedule& schedule);
 
 // Reads a file: ParseSchedule(PrintSchedule(s)) == s, and printing what was
 // parsed gives the same text but for comments, blank lines and blanks.
 // Checks the grammar only; the verifier says whether the schedule is sound.
 // Time and memory are linear in `text`, which may be hostile.
-//   INVALID_ARGUMENT  "line 7, column 12: expected ..., got ...".
+//   INVALID_ARGUMENT  "line 7, column 12: expected ..., got ..."; also for
+//                     more than a million stages, edges or ranks.
 absl::StatusOr<Schedule> ParseSchedule(absl::string_view text);
 
 }  // namespace penstock

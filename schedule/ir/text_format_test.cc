@@ -48,11 +48,13 @@ TEST_P(RoundTripTest, TextSurvives) {
 INSTANTIATE_TEST_SUITE_P(
     EveryOp, RoundTripTest,
     ::testing::Values("2F0", "0I13", "10W7", "3F5@1", "0B2147483647",
-                      "1B0@9223372036854775807", "2R4", "N", "0U", "12G",
-                      "1SF3[h7>r1]", "2RF3[h7<r0]", "2SB0[h7>r0]",
-                      "1RB12[h7<r1]", "2SB*[wte>r0]", "0RB*[wte<r1]",
-                      "0SF*[wte>r1]", "2RF*[wte<r0]", "0SF1[h3#1>r2]",
-                      "1RF1[h3<r2]", "5SF1[h3#0>r2]"));
+                      "1B0@2147483647", "2R4", "N", "0U", "12G", "1SF3[h7>r1]",
+                      "2RF3[h7<r0]", "2SB0[h7>r0]", "1RB12[h7<r1]",
+                      "2SB*[wte>r0]", "0RB*[wte<r1]", "0SF*[wte>r1]",
+                      "2RF*[wte<r0]", "0SF1[h3#1>r2]", "1RF1[h3<r2]",
+                      "5SF1[h3#0>r2]", "0F2+3", "0F2+3@4&", "0F4&", "1B2.0",
+                      "1I2.1@7", "1W0.0&", "0R4@2", "0U@3", "0G@12",
+                      "1SB3.1[h3>r0]", "0RB3.0[h3#0<r1]"));
 
 struct BadAction {
   const char* text;
@@ -82,6 +84,20 @@ INSTANTIATE_TEST_SUITE_P(
         BadAction{"2F0@", "expected a weight version"},
         BadAction{"2F*", "expected a microbatch"},
         BadAction{"2F0 ", "column 4: expected the end"},
+        BadAction{"0F2+", "column 5: expected the microbatch after it, got"},
+        BadAction{"0F2+4", "column 5: expected 3, the microbatch after 2"},
+        BadAction{"0F2147483647+2147483648", "larger than 2147483647"},
+        BadAction{"0B2+3", "column 4: expected the end, got \"+3\""},
+        BadAction{"0B2.2", "column 5: expected a half (0 or 1), got \"2\""},
+        BadAction{"0F2.0", "column 4: expected the end, got \".0\""},
+        BadAction{"0R2.0", "column 4: expected the end"},
+        BadAction{"1SF0.0[h7>r2]",
+                  "column 5: expected \"[\", got \".0[h7>r2]\""},
+        BadAction{"2SB*.0[wte>r0]", "column 5: expected \"[\""},
+        BadAction{"0U&", "column 3: expected the end, got \"&\""},
+        BadAction{"0U@", "column 4: expected a weight version"},
+        BadAction{"0F1@2147483648", "a weight version is larger than"},
+        BadAction{"0F4&3B2", "column 5: expected the end, got \"3B2\""},
         BadAction{"0U0", "column 3: expected the end, got \"0\""},
         BadAction{"N0", "expected the end"},
         BadAction{"1SF0", "expected \"[\", got the end"},
@@ -165,10 +181,133 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"0G N", "0GN", "column 55: expected a blank, got \"N\""},
         BadFile{"r2:\n", "epilogue\n", "line 11, column 1: expected \"r2:\""}));
 
+constexpr char kContinuous[] = R"(penstock-schedule 1
+name by_hand
+microbatches 2
+policy grouped
+accumulation as_listed
+placement r0 r1+r2
+versions 2/1 1/0
+edge activation h 0>1
+prologue
+r0: 0F0+1@0 0SF0[h>r1]
+r1: 1RF0[h<r0] 1F0&1B0.0 1B0.1& 1SB0.0[h>r0] 1F1
+r2:
+period
+r0:
+r1: 0F4&3B2&1F5& N
+r2: 1G@3 1U@3
+epilogue
+r0:
+r1:
+r2: 1F9&
+)";
+
+TEST(PrintScheduleTest, PrintsTheContinuousScheduleThatWasParsed) {
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(kContinuous);
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(PrintSchedule(*schedule), kContinuous);
+  EXPECT_EQ(schedule->policy, WeightPolicy::kGrouped);
+  EXPECT_EQ(schedule->accumulation, AccumulationOrder::kAsListed);
+  EXPECT_EQ(schedule->versions, (std::vector<VersionRule>{{2, 1}, {1, 0}}));
+  EXPECT_EQ(schedule->num_ranks(), 3);
+  EXPECT_EQ(schedule->period.size(), 3u);
+  EXPECT_EQ(schedule->epilogue.size(), 3u);
+  EXPECT_EQ(schedule->ranks[0][0].num_microbatches, 2);
+  EXPECT_TRUE(schedule->ranks[1][1].overlaps_next);
+  EXPECT_EQ(schedule->ranks[1][3].half, Half::kSecond);
+  EXPECT_EQ(schedule->period[2][1].version, 3);
+}
+
+TEST(PrintScheduleTest, PrintsARunThatIsWrittenOut) {
+  const std::string text =
+      "penstock-schedule 1\nname run\nmicrobatches 1\npolicy stash\n"
+      "placement r0\nversions 1/0\nr0: 0F0@0 0B0@0 0U@1\n";
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(text);
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(PrintSchedule(*schedule), text);
+  EXPECT_TRUE(schedule->period.empty());
+}
+
+TEST(ParseScheduleTest, DefaultsAndBlanksInsideAPairAreNotKept) {
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(
+      "penstock-schedule 1\nname x\nmicrobatches 1\npolicy flush\n"
+      "accumulation ascending\nplacement r0\nr0: 0F0&  0B0\n");
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_EQ(PrintSchedule(*schedule),
+            "penstock-schedule 1\nname x\nmicrobatches 1\nplacement r0\n"
+            "r0: 0F0&0B0\n");
+}
+
+class BadContinuousFileTest : public ::testing::TestWithParam<BadFile> {};
+
+TEST_P(BadContinuousFileTest, SaysLineAndColumn) {
+  const std::string text =
+      absl::StrReplaceAll(kContinuous, {{GetParam().from, GetParam().to}});
+  ASSERT_NE(text, kContinuous);
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(text);
+  ASSERT_FALSE(schedule.ok());
+  EXPECT_THAT(schedule.status().message(), HasSubstr(GetParam().message));
+}
+INSTANTIATE_TEST_SUITE_P(
+    Texts, BadContinuousFileTest,
+    ::testing::Values(
+        BadFile{"policy grouped", "policy weekly",
+                "line 4, column 8: expected a policy (flush stash vertical"},
+        BadFile{"policy grouped", "policy groupedly",
+                "line 4, column 15: expected the end of the line"},
+        BadFile{"policy grouped\n", "",
+                "line 6, column 1: expected \"r0:\", got \"versions\""},
+        BadFile{"as_listed", "sideways",
+                "line 5, column 14: expected an order (ascending"},
+        BadFile{"versions 2/1 1/0\n", "",
+                "line 7, column 1: expected \"versions\", got \"edge\""},
+        BadFile{"2/1 1/0", "2/1",
+                "line 7, column 13: expected a rule such as \"4/1\" for each "
+                "of 2 stages, got the end"},
+        BadFile{"2/1 1/0", "2/1 1/0 3/0",
+                "line 7, column 18: expected the end of the line"},
+        BadFile{"1/0", "0/0", "line 7, column 14: microbatches per update are"},
+        BadFile{"1/0", "1-0", "line 7, column 15: expected \"/\""},
+        BadFile{"1/0", "1/2147483648", "column 16: a delay in updates is"},
+        BadFile{"prologue\nr0:", "prologue\nr1:",
+                "line 10, column 1: expected \"r0:\", got \"r1:\""},
+        BadFile{"period\n", "",
+                "line 13, column 1: expected \"r3:\" or \"period\""},
+        BadFile{"r2: 1G@3 1U@3\n", "",
+                "line 16, column 1: expected \"r2:\", got \"epilogue\""},
+        BadFile{"1U@3\n", "1U@3\nr3:\n",
+                "line 17, column 1: expected \"epilogue\", got \"r3:\""},
+        BadFile{"r2: 1F9&\n", "",
+                "line 20, column 1: expected \"r2:\", got the"},
+        BadFile{"1F9&\n", "1F9&\nr3:\n",
+                "line 21, column 1: expected the end of the file, got \"r3:\""},
+        BadFile{"1B0.1& 1SB", "1B0.1&1SB",
+                "line 11, column 32: expected a blank, or F B I W R"},
+        BadFile{"1F0&1B0.0", "1F0 &1B0.0",
+                "line 11, column 20: expected an action"}));
+
 TEST(ParseScheduleTest, EmptyTextSaysWhatShouldBegin) {
   EXPECT_THAT(ParseSchedule("").status().message(),
               HasSubstr("line 1, column 1: expected \"penstock-schedule\", got "
                         "the end"));
+}
+
+TEST(ParseScheduleTest, EveryTruncationOfAContinuousScheduleIsRefused) {
+  const std::string text = kContinuous;
+  // Without its last characters the last action is another one.
+  for (size_t size = 0; size < text.rfind("r2:") + 3; ++size) {
+    EXPECT_THAT(ParseSchedule(text.substr(0, size)).status().message(),
+                HasSubstr("line "))
+        << size;
+  }
+}
+
+TEST(ParseScheduleTest, MoreThanAMillionStagesOrRanksAreRefused) {
+  std::string stages = "penstock-schedule 1\nname x\nmicrobatches 1\nplacement";
+  for (int i = 0; i <= 1'000'000; ++i) stages += " -";
+  EXPECT_THAT(ParseSchedule(stages).status().message(),
+              HasSubstr("line 4, column 2000011: more than 1000000 stages"));
 }
 
 TEST(ParseScheduleTest, EveryTruncationIsReadOrRefused) {
@@ -185,10 +324,10 @@ TEST(ParseScheduleTest, EveryTruncationIsReadOrRefused) {
 // Bytes of a good file are replaced, removed, doubled or moved at random, the
 // same on each run; what is still read must print and parse to the same.
 TEST(ParseScheduleTest, MutatedTextIsReadTheSameAfterPrintingOrRefused) {
-  constexpr char kBytes[] = "0123456789rFBIWRSGUN[]<>#*@+-: \n\t.a\xff";
+  constexpr char kBytes[] = "0123456789rFBIWRSGUN[]<>#*@+-:&/ \n\t.a\xff";
   int accepted = 0;
   for (uint64_t seed = 0; seed < 20000; ++seed) {
-    std::string text = kFile;
+    std::string text = seed % 2 == 0 ? kFile : kContinuous;
     const int edits = 1 + static_cast<int>(RandomKey(seed, {0}) % 3);
     for (int edit = 1; edit <= edits; ++edit) {
       const uint64_t draw = RandomKey(seed, {static_cast<uint64_t>(edit)});

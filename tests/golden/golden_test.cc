@@ -108,7 +108,7 @@ TEST(ScheduleGoldenTest, ExamplesOfTheFormatPageParse) {
     EXPECT_EQ(PrintSchedule(*schedule), text);
     ++examples;
   }
-  EXPECT_EQ(examples, 2);
+  EXPECT_EQ(examples, 3);
 }
 
 }  // namespace
