@@ -97,7 +97,9 @@ class SymbolicRun {
   // False if the action waits, and on failure.
   bool Step(int rank, const Action& action) {
     if (action.op == Op::kAgreeNorm) return false;
-    const auto& holders = schedule_.placement[action.stage.value()];
+    const int stage = action.stage.value();
+    if (stage < 0 || stage >= schedule_.num_stages()) return Fail();
+    const std::vector<RankId>& holders = schedule_.placement[stage];
     if (holders.size() != 1 || holders[0].value() != rank) return Fail();
     if (action.op == Op::kForward) return RunForward(action);
     if (action.op == Op::kBackward) return RunBackward(action);
