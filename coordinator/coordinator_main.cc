@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -17,6 +16,7 @@
 #include "absl/time/time.h"
 #include "base/file.h"
 #include "base/mutex.h"
+#include "base/parent_process.h"
 #include "base/version.h"
 #include "coordinator/service/loop.h"
 #include "coordinator/service/server.h"
@@ -49,7 +49,8 @@ struct Flags {
   std::string store;
   std::string address_file;
   bool insecure = false;
-  bool exit_with_parent = false;
+  // Not watched when 0.
+  int exit_with_parent = 0;
   Timing timing;
 };
 
@@ -103,8 +104,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
               "silence after which a server is LOST and its job fails");
   AddDuration(app, "--grace", flags.timing.grace,
               "how long stage servers go on without a coordinator");
-  app.add_flag("--exit-with-parent", flags.exit_with_parent,
-               "stop when the process that started this one ends");
+  app.add_option("--exit-with-parent", flags.exit_with_parent,
+                 "stop when the process that started this one, PID, ends")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber);
   app.footer(kExamples);
 }
 
@@ -157,18 +160,6 @@ sigset_t BlockStopSignals() {
   sigaddset(&signals, SIGINT);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   return signals;
-}
-
-absl::Status StopWithParent() {
-  const pid_t parent = getppid();
-  if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0) {
-    return ErrnoStatus(errno, "watch", "the parent process");
-  }
-  // It may have ended before that.
-  if (getppid() != parent || parent == 1) {
-    return absl::CancelledError("the parent process has ended");
-  }
-  return absl::OkStatus();
 }
 
 // Serves until a signal, or until the loop gives up.
@@ -226,8 +217,9 @@ int Main(int argc, char** argv) {
   }
   spdlog::set_default_logger(spdlog::stderr_color_mt("coordinator"));
   const sigset_t signals = BlockStopSignals();
-  if (flags.exit_with_parent) {
-    if (const absl::Status status = StopWithParent(); !status.ok()) {
+  if (flags.exit_with_parent != 0) {
+    if (const absl::Status status = EndWithParent(flags.exit_with_parent);
+        !status.ok()) {
       return Fail(status, kExitFailed);
     }
   }

@@ -184,7 +184,7 @@ TEST_F(CoordinatorMainTest, EndsWithItsParent) {
   const pid_t parent = fork();
   if (parent == 0) {
     std::vector<std::string> flags = Flags("store");
-    flags.push_back("--exit-with-parent");
+    flags.push_back(absl::StrCat("--exit-with-parent=", getpid()));
     Process process(flags);
     const bool serving = !process.WaitForLine("serving on").empty();
     const pid_t child = serving ? process.pid() : 0;
@@ -198,6 +198,15 @@ TEST_F(CoordinatorMainTest, EndsWithItsParent) {
   char byte;
   EXPECT_EQ(read(ends[0], &byte, 1), 0);
   waitpid(parent, nullptr, 0);
+}
+
+TEST_F(CoordinatorMainTest, RefusesAParentThatIsNotItsOwn) {
+  std::vector<std::string> flags = Flags("store");
+  flags.push_back("--exit-with-parent=1");
+  Process process(flags);
+  const auto [output, code] = process.Wait();
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(output, HasSubstr("process 1"));
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -23,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/clock.h"
+#include "base/parent_process.h"
 #include "base/status_macros.h"
 #include "base/version.h"
 #include "stage_server/engine/device.h"
@@ -114,14 +114,6 @@ class SignalWatch {
   std::thread thread_;
 };
 
-absl::Status EndWithParent() {
-  const pid_t parent = getppid();
-  if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent) {
-    return absl::CancelledError("the process that started this one has ended");
-  }
-  return absl::OkStatus();
-}
-
 absl::StatusOr<ServerIdentity> IdentityOf(const ServerOptions& options) {
   ServerIdentity identity;
   identity.server_id = options.server_id;
@@ -178,7 +170,9 @@ void LogTo(ServerLoop& loop) {
 }
 
 absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
-  if (options.exit_with_parent) PENSTOCK_RETURN_IF_ERROR(EndWithParent());
+  if (options.exit_with_parent != 0) {
+    PENSTOCK_RETURN_IF_ERROR(EndWithParent(options.exit_with_parent));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(const ServerIdentity identity, IdentityOf(options));
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device,
                             MakeDevice(options.device));

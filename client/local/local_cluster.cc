@@ -62,7 +62,9 @@ absl::Status LocalCluster::StartCoordinator(Interrupt& interrupt) {
                     "--address-file", AddressFilePath(options_.folder)},
       .log_path = absl::StrCat(options_.folder, "/coordinator.log"),
       .detached = options_.detached};
-  if (!options_.detached) child.arguments.push_back("--exit-with-parent");
+  if (!options_.detached) {
+    child.arguments.push_back(absl::StrCat("--exit-with-parent=", getpid()));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(ChildProcess coordinator,
                             ChildProcess::Start(std::move(child)));
   processes_.push_back(std::move(coordinator));
@@ -83,7 +85,9 @@ absl::Status LocalCluster::StartServer(int index) {
                     state},
       .log_path = absl::StrCat(options_.folder, "/", name, ".log"),
       .detached = options_.detached};
-  if (!options_.detached) child.arguments.push_back("--exit-with-parent");
+  if (!options_.detached) {
+    child.arguments.push_back(absl::StrCat("--exit-with-parent=", getpid()));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(ChildProcess server,
                             ChildProcess::Start(std::move(child)));
   processes_.push_back(std::move(server));

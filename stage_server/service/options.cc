@@ -49,8 +49,10 @@ void AddOptions(CLI::App& app, ServerOptions& options) {
   app.add_flag("--insecure", options.insecure,
                "allow a coordinator that is not on this machine, without "
                "encryption");
-  app.add_flag("--exit-with-parent", options.exit_with_parent,
-               "stop when the process that started this one ends");
+  app.add_option("--exit-with-parent", options.exit_with_parent,
+                 "stop when the process that started this one, PID, ends")
+      ->type_name("PID")
+      ->check(CLI::PositiveNumber);
 }
 
 absl::Status Check(const ServerOptions& options) {

@@ -23,7 +23,8 @@ struct ServerOptions {
   // Empty: found out.
   std::string host_id;
   bool insecure = false;
-  bool exit_with_parent = false;
+  // Process id; 0: not watched.
+  int exit_with_parent = 0;
 };
 
 // What stands in for an option that is not given; from the environment.

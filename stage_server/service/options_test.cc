@@ -29,7 +29,7 @@ TEST(ParseOptionsTest, TheCoordinatorIsAllThatIsNeeded) {
   EXPECT_EQ(options.state_dir, "/state");
   EXPECT_EQ(options.device, "cpu");
   EXPECT_EQ(options.data_interface, "lo");
-  EXPECT_FALSE(options.exit_with_parent);
+  EXPECT_EQ(options.exit_with_parent, 0);
 }
 
 TEST(ParseOptionsTest, AFlagWinsOverTheEnvironment) {

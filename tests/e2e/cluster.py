@@ -138,7 +138,7 @@ class Cluster:
         self.coordinator = self._start("coordinator.log", [
             binary("penstock-coordinator"), "--listen", self.address,
             "--store", self._path("store.db"), "--address-file", address_file,
-            "--exit-with-parent"],
+            f"--exit-with-parent={os.getpid()}"],
             # Python ignores SIGXFSZ itself; a child inherits that or not.
             restore_signals=not ignore_file_size_signal)
 
@@ -162,7 +162,7 @@ class Cluster:
         self.servers[name] = self._start(name + ".log", [
             binary("penstock-stage-server"), "--coordinator", self.address,
             "--name", name, "--state-dir", self._path(state_of or name),
-            "--exit-with-parent"])
+            f"--exit-with-parent={os.getpid()}"])
         return self.servers[name]
 
     def start(self, servers):
