@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
+#include "schedule/ir/unroll.h"
 
 namespace penstock {
 namespace {
@@ -27,11 +28,6 @@ int64_t FirstFreePeriod(const Schedule& outline) {
   return period;
 }
 
-Action Later(Action action, int microbatches) {
-  action.microbatch = MicrobatchId(action.microbatch.value() + microbatches);
-  return action;
-}
-
 // The place right after the list's first `backwards` backwards.
 size_t PlaceAfterBackwards(const std::vector<Action>& actions,
                            size_t backwards) {
@@ -42,25 +38,12 @@ size_t PlaceAfterBackwards(const std::vector<Action>& actions,
   return place;
 }
 
-// The rank's list in a run that repeats the period `repetitions` times.
-std::vector<Action> ListOf(const Schedule& schedule, int rank,
-                           int repetitions) {
-  std::vector<Action> actions = schedule.ranks[rank];
-  for (int k = 0; k < repetitions; ++k) {
-    for (const Action& action : schedule.period[rank]) {
-      actions.push_back(Later(action, k * schedule.num_microbatches));
-    }
-  }
-  for (const Action& action : schedule.epilogue[rank]) {
-    actions.push_back(Later(action, repetitions * schedule.num_microbatches));
-  }
-  return actions;
-}
-
 absl::Status CheckUnrolls(const Schedule& schedule, int repetitions,
                           const RankLists& run) {
+  PENSTOCK_ASSIGN_OR_RETURN(const Schedule unrolled,
+                            Unroll(schedule, repetitions));
   for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
-    if (ListOf(schedule, rank, repetitions) == run[rank]) continue;
+    if (unrolled.ranks[rank] == run[rank]) continue;
     return absl::InternalError(absl::StrCat(
         "schedule ", schedule.name, ": the list of rank ", rank, " with ",
         repetitions, " repetitions of its period is not that of the run"));
@@ -104,8 +87,10 @@ absl::StatusOr<Schedule> CutRun(Schedule outline, int periods_ahead,
     outline.ranks[rank].assign(actions.begin(), actions.begin() + begin);
     outline.period[rank].assign(actions.begin() + begin, actions.begin() + end);
     for (size_t i = end; i < actions.size(); ++i) {
-      outline.epilogue[rank].push_back(
-          Later(actions[i], -outline.num_microbatches));
+      Action action = actions[i];
+      action.microbatch =
+          MicrobatchId(action.microbatch.value() - outline.num_microbatches);
+      outline.epilogue[rank].push_back(action);
     }
   }
   PENSTOCK_RETURN_IF_ERROR(CheckUnrolls(outline, 0, filled));

@@ -14,6 +14,7 @@
 #include "gtest/gtest.h"
 #include "schedule/generators/registry.h"
 #include "schedule/generators/version_walk.h"
+#include "schedule/ir/unroll.h"
 
 namespace penstock {
 namespace {
@@ -90,7 +91,7 @@ TEST(ContinuousTest, EveryForwardAndBackwardIsThereOnceOnOneReplica) {
   for (const Case& c : Cases()) {
     const absl::StatusOr<Schedule> s = Generate(c.name, c.request);
     ASSERT_TRUE(s.ok()) << s.status();
-    const RankLists run = RunOf(*s, 3);
+    const RankLists run = Unroll(*s, 3)->ranks;
     std::map<std::pair<int, int>, int> forward_rank, backward_rank;
     int most = 0;
     for (int rank = 0; rank < s->num_ranks(); ++rank) {
@@ -132,7 +133,8 @@ TEST(ContinuousTest, EveryVersionIsThereWhenItIsRead) {
   for (const Case& c : Cases()) {
     const absl::StatusOr<Schedule> s = Generate(c.name, c.request);
     ASSERT_TRUE(s.ok()) << s.status();
-    EXPECT_TRUE(RunTime(*s, RunOf(*s, 3), UnitCost).has_value()) << TextOf(c);
+    EXPECT_TRUE(RunTime(*s, Unroll(*s, 3)->ranks, UnitCost).has_value())
+        << TextOf(c);
   }
 }
 
@@ -140,7 +142,7 @@ TEST(ContinuousTest, VersionsAliveAreDelayPlusOneAndOneBufferFewerFails) {
   for (const Case& c : Cases()) {
     const absl::StatusOr<Schedule> s = Generate(c.name, c.request);
     ASSERT_TRUE(s.ok()) << s.status();
-    const RankLists run = RunOf(*s, Repetitions(*s));
+    const RankLists run = Unroll(*s, Repetitions(*s))->ranks;
     for (int stage = 0; stage < s->num_stages(); ++stage) {
       for (const RankId rank : s->placement[stage]) {
         EXPECT_EQ(MaxVersionsAlive(*s, StageId(stage), run[rank.value()]),
@@ -162,7 +164,8 @@ TEST(ContinuousTest, AShorterDelayDeadlocks) {
     ASSERT_TRUE(s.ok()) << s.status();
     if (s->versions[0].delay == 0) continue;
     --s->versions[0].delay;
-    EXPECT_FALSE(RunTime(*s, RunOf(*s, 3), UnitCost).has_value()) << TextOf(c);
+    EXPECT_FALSE(RunTime(*s, Unroll(*s, 3)->ranks, UnitCost).has_value())
+        << TextOf(c);
   }
 }
 
@@ -170,7 +173,7 @@ double Bubble(const Schedule& s, int repetitions, int64_t f, int64_t b) {
   const auto cost = [&](const Action& action) {
     return action.op == Op::kForward ? f : b;
   };
-  const RankLists run = RunOf(s, repetitions);
+  const RankLists run = Unroll(s, repetitions)->ranks;
   const auto time = RunTime(s, run, cost);
   if (!time) return -1;
   int64_t work = 0;
@@ -217,8 +220,8 @@ TEST(ContinuousTest, WpipeStallsOnlyBelowPMicrobatches) {
         };
         const absl::StatusOr<Schedule> s = Generate("wpipe", {p, 2 * p, m});
         ASSERT_TRUE(s.ok()) << s.status();
-        const int64_t period = *RunTime(*s, RunOf(*s, 12), cost) -
-                               *RunTime(*s, RunOf(*s, 11), cost);
+        const int64_t period = *RunTime(*s, Unroll(*s, 12)->ranks, cost) -
+                               *RunTime(*s, Unroll(*s, 11)->ranks, cost);
         const int64_t work = int64_t{2} * m * (f + b);
         const bool stalls =
             m == p - 1 && (p - 1) * std::min(f, b) < std::max(f, b);
@@ -241,8 +244,8 @@ TEST(ContinuousTest, AnExtraRoundWinsBackTheThroughputOfReplicas) {
       const int64_t units = action.op == Op::kForward ? 1 : 2;
       return action.stage == StageId(0) ? 2 * units : units;
     };
-    const int64_t time =
-        *RunTime(*s, RunOf(*s, 120), cost) - *RunTime(*s, RunOf(*s, 20), cost);
+    const int64_t time = *RunTime(*s, Unroll(*s, 120)->ranks, cost) -
+                         *RunTime(*s, Unroll(*s, 20)->ranks, cost);
     EXPECT_EQ(2 * time, halves * 100 * 2) << extra;
   }
 }

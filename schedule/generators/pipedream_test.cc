@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "schedule/generators/registry.h"
 #include "schedule/generators/version_walk.h"
+#include "schedule/ir/unroll.h"
 
 namespace penstock {
 namespace {
@@ -62,7 +63,7 @@ TEST(PipedreamTest, TwoOneOneIsPrologueOfOneRoundPeriodAndDrain) {
 // The published order, whole: 8 microbatches.
 TEST(PipedreamTest, TwoOneOneUnrollsToThePublishedRun) {
   const Schedule s = Make("pipedream", 4, 3, 2, {{"replicas", "2,1,1"}});
-  const RankLists run = RunOf(s, 2);
+  const RankLists run = Unroll(s, 2)->ranks;
   EXPECT_EQ(TextOf(run[0]), "F0 F2 B0 F4 B2 F6 B4 B6");
   EXPECT_EQ(TextOf(run[1]), "F1 F3 B1 F5 B3 F7 B5 B7");
   EXPECT_EQ(TextOf(run[2]), "F0 F1 B0 F2 B1 F3 B2 F4 B3 F5 B4 F6 B5 F7 B6 B7");

@@ -79,22 +79,6 @@ class Walk {
 
 }  // namespace
 
-RankLists RunOf(const Schedule& schedule, int repetitions) {
-  RankLists run = schedule.ranks;
-  for (size_t rank = 0; rank < run.size(); ++rank) {
-    const auto append = [&](const std::vector<Action>& actions, int k) {
-      for (Action action : actions) {
-        action.microbatch = MicrobatchId(action.microbatch.value() +
-                                         k * schedule.num_microbatches);
-        run[rank].push_back(action);
-      }
-    };
-    for (int k = 0; k < repetitions; ++k) append(schedule.period[rank], k);
-    append(schedule.epilogue[rank], repetitions);
-  }
-  return run;
-}
-
 int VersionOf(const Schedule& schedule, StageId stage,
               MicrobatchId microbatch) {
   const VersionRule& rule = schedule.versions[stage.value()];

@@ -15,9 +15,6 @@
 
 namespace penstock {
 
-// The lists of the run that repeats the schedule's period `repetitions` times.
-RankLists RunOf(const Schedule& schedule, int repetitions);
-
 // Reads `stage`'s rule for the microbatch.
 int VersionOf(const Schedule& schedule, StageId stage, MicrobatchId microbatch);
 

@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "schedule/generators/registry.h"
 #include "schedule/generators/version_walk.h"
+#include "schedule/ir/unroll.h"
 
 namespace penstock {
 namespace {
@@ -32,7 +33,7 @@ Schedule Make(int p, int v, int m) {
 }
 
 TEST(WpipeTest, RowsOfTheDesignAtFourRanks) {
-  const RankLists run = RunOf(Make(4, 2, 4), 2);
+  const RankLists run = Unroll(Make(4, 2, 4), 2)->ranks;
   EXPECT_TRUE(
       absl::StartsWith(TextOf(run[0], 4),
                        "F0.0 F0.1 F0.2 F0.3 F1.0 F1.1 F1.2 F1.3 "

@@ -19,6 +19,7 @@
 #include "schedule/ir/chain.h"
 #include "schedule/ir/grid.h"
 #include "schedule/ir/text_format.h"
+#include "schedule/ir/unroll.h"
 #include "schedule/lowering/lower.h"
 
 namespace penstock {
@@ -48,6 +49,8 @@ struct GridCase {
   std::map<std::string, std::string> parameters;
   int ranks;
   int microbatches;
+  // Of a continuous schedule: repetitions of its period.
+  int repetitions = 0;
 };
 
 class GridGoldenTest : public ::testing::TestWithParam<GridCase> {};
@@ -58,7 +61,9 @@ TEST_P(GridGoldenTest, GridIsAsRecorded) {
       grid.generator, {grid.ranks, 0, grid.microbatches, grid.parameters});
   ASSERT_TRUE(schedule.ok()) << schedule.status();
   schedule->edges = ChainEdges(schedule->num_stages());
-  ExpectGolden(grid.file, PrintGrid(*schedule));
+  const absl::StatusOr<Schedule> run = Unroll(*schedule, grid.repetitions);
+  ASSERT_TRUE(run.ok()) << run.status();
+  ExpectGolden(grid.file, PrintGrid(*run));
 }
 INSTANTIATE_TEST_SUITE_P(
     Schedules, GridGoldenTest,
@@ -79,7 +84,25 @@ INSTANTIATE_TEST_SUITE_P(
         GridCase{"zb_h1_p4_m8.txt", "zb_h1", {}, 4, 8},
         GridCase{"zb_h2_p4_m8.txt", "zb_h2", {}, 4, 8},
         GridCase{"interleaved_zb_p4_m8.txt", "interleaved_zb", {}, 4, 8},
-        GridCase{"zbv_p4_m8.txt", "zbv", {}, 4, 8}));
+        GridCase{"zbv_p4_m8.txt", "zbv", {}, 4, 8},
+        GridCase{"chimera_p4_m4.txt", "chimera", {}, 4, 4},
+        GridCase{"dual_pipe_v_p4_m8.txt", "dual_pipe_v", {}, 4, 8},
+        GridCase{"pipedream_p4_12_microbatches.txt", "pipedream", {}, 4, 4, 1},
+        GridCase{"pipedream_2_1_1_8_microbatches.txt",
+                 "pipedream",
+                 {{"replicas", "2,1,1"}},
+                 4,
+                 2,
+                 2},
+        GridCase{"wpipe_p4_3_updates.txt", "wpipe", {}, 4, 4, 1}));
+
+// What a run is made of, as a file: prologue, period, epilogue.
+TEST(ScheduleGoldenTest, ContinuousScheduleIsAsRecorded) {
+  const absl::StatusOr<Schedule> schedule =
+      Generate("pipedream", {4, 0, 2, {{"replicas", "2,1,1"}}});
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  ExpectGolden("pipedream_2_1_1.schedule", PrintSchedule(*schedule));
+}
 
 // The text whose hash a plan carries: it must not change by accident.
 TEST(ScheduleGoldenTest, LoweredScheduleIsAsRecorded) {
