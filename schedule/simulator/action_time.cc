@@ -51,7 +51,7 @@ double PairGain(const Schedule& schedule, const CostModel& costs, int rank,
   const std::vector<Action>& actions = schedule.ranks[rank];
   int second = position + 1;
   while (second < static_cast<int>(actions.size()) &&
-         IsSend(actions[second].op)) {
+         (IsSend(actions[second].op) || IsReceive(actions[second].op))) {
     ++second;
   }
   if (second == static_cast<int>(actions.size()) ||

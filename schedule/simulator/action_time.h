@@ -13,7 +13,8 @@ double ActionTime(const Schedule& schedule, const CostModel& costs, int rank,
                   int position);
 
 // What the pair whose first is at `position` saves: `pair_gain` times the
-// shorter one's time; 0 if no compute action follows (after sends, at most).
+// shorter one's time; 0 if no compute action follows (after communication, at
+// most).
 // Requires: that action has `overlaps_next`.
 double PairGain(const Schedule& schedule, const CostModel& costs, int rank,
                 int position);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <functional>
-#include <limits>
+#include <optional>
 #include <queue>
 #include <utility>
 
@@ -26,8 +26,9 @@ struct RankState {
   double clock = 0;
   // Whether the action at the head has begun; its event says when it ends.
   bool running = false;
-  // How much earlier than `clock` the second of a pair has begun.
-  double pair_credit = 0;
+  // Between the two of a pair that overlaps: when the second may have begun,
+  // which is before `clock`.
+  std::optional<double> pair_begin;
   int norms = 0;
   bool at_barrier = false;
 };
@@ -148,18 +149,22 @@ class Simulator {
     if (IsReceive(action.op)) {
       event.start = state.clock;
       event.end = std::max(ready, inputs.arrival);
+      if (state.pair_begin) {
+        state.pair_begin = std::max(*state.pair_begin, inputs.arrival);
+      }
       return true;
     }
-    const double time = ActionTime(schedule_, costs_, rank, state.head);
-    event.start = waited ? inputs.arrival - event.overhead : state.clock;
-    event.end = event.start + event.overhead + time;
-    if (state.pair_credit > 0 && IsCompute(action.op)) {
-      event.start -= state.pair_credit;
-      event.end = std::max(state.clock, event.end - state.pair_credit);
-      state.pair_credit = 0;
-    }
+    const double begin = state.pair_begin && IsCompute(action.op)
+                             ? *state.pair_begin
+                             : state.clock;
+    event.start = std::max(begin, inputs.arrival - event.overhead);
+    event.end = std::max(state.clock,
+                         event.start + event.overhead +
+                             ActionTime(schedule_, costs_, rank, state.head));
+    if (IsCompute(action.op)) state.pair_begin.reset();
     if (action.overlaps_next) {
-      state.pair_credit = PairGain(schedule_, costs_, rank, state.head);
+      const double gain = PairGain(schedule_, costs_, rank, state.head);
+      if (gain > 0) state.pair_begin = event.end - gain;
     }
     return true;
   }
