@@ -7,11 +7,13 @@
 #include <utility>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/string_view.h"
 #include "schedule/ir/replay.h"
 #include "schedule/ir/text_format.h"
+#include "schedule/ir/unroll.h"
 
 namespace penstock {
 namespace {
@@ -72,25 +74,38 @@ std::vector<int64_t> RowsOf(const ReplayResult& result, int rank) {
   return rows;
 }
 
-}  // namespace
-
-std::string PrintGrid(const Schedule& schedule) {
+// The grid of `ranks`.
+std::string PrintLists(const Schedule& schedule) {
   const ReplayResult result =
       Replay(schedule,
-             {.cost = [](const Action& a) { return IsCompute(a.op) ? 1 : 0; }});
+             {.cost = [](const Action& a) { return IsCompute(a.op) ? 1 : 0; },
+              .overlap_pairs = true});
   Table table{.first_stuck = result.makespan};
   for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
     table.header.push_back(absl::StrCat("r", rank));
   }
   for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
     const std::vector<int64_t> rows = RowsOf(result, rank);
+    std::string cell;
+    int64_t row = 0;
     for (size_t i = 0; i < rows.size(); ++i) {
       const Action& action = schedule.ranks[rank][i];
       if (!IsCompute(action.op)) continue;
-      PutCell(&table, rows[i], rank, ToString(action));
+      if (cell.empty()) row = rows[i];
+      cell += ToString(action);
+      if (action.overlaps_next) continue;  // the rest of the pair follows
+      PutCell(&table, row, rank, std::exchange(cell, ""));
     }
+    if (!cell.empty()) PutCell(&table, row, rank, std::move(cell));
   }
   return Print(table);
+}
+
+}  // namespace
+
+std::string PrintGrid(const Schedule& schedule) {
+  const absl::StatusOr<Schedule> run = Unroll(schedule, /*periods=*/1);
+  return PrintLists(run.ok() ? *run : schedule);
 }
 
 std::string PrintMarkedGrid(const Schedule& schedule, const GridMark& mark) {

@@ -23,9 +23,10 @@ struct GridMark {
 //      0  0F0   .     .     .
 //      1  0F1   1F0   .     .
 //
-// Only compute actions are shown. A schedule without communication is drawn
-// along its edges, so one without edges has no order between its ranks. This
-// is the format of golden files. Pure.
+// Only compute actions are shown, a pair as one cell, "0F4&3B2". A continuous
+// schedule is drawn with its period once. A schedule without communication is
+// drawn along its edges, so one without edges has no order between its ranks.
+// This is the format of golden files. Pure.
 std::string PrintGrid(const Schedule& schedule);
 
 // The same with every action shown and taking one step, the marked one as

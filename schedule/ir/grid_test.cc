@@ -43,6 +43,33 @@ TEST(PrintGridTest, WhatNeverRunsStandsBelow) {
             "   -  .     1F1\n");
 }
 
+TEST(PrintGridTest, PairIsOneCell) {
+  EXPECT_EQ(PrintGrid(*ParseSchedule(
+                "penstock-schedule 1\nname x\nmicrobatches 2\n"
+                "placement r0+r1 r1+r0\nedge activation h 0>1\n"
+                "r0: 0F0+1 1B0.0&0F2 0B0.0\nr1: 1F0 1F1& 1F2&\n")),
+            "step  r0         r1\n"
+            "   0  0F0+1      .\n"
+            "   1  1B0.0&0F2  1F0\n"
+            "   2  0B0.0      1F1&1F2&\n");
+}
+
+TEST(PrintGridTest, ContinuousScheduleIsDrawnWithOnePeriod) {
+  EXPECT_EQ(PrintGrid(*ParseSchedule(
+                "penstock-schedule 1\nname x\nmicrobatches 1\npolicy stash\n"
+                "placement r0 r1\nversions 1/1 1/0\nedge activation h 0>1\n"
+                "prologue\nr0: 0F0@0\nr1:\n"
+                "period\nr0: 0F1@0 0B0@0 0U@1\nr1: 1F0@0 1B0@0 1U@1\n"
+                "epilogue\nr0: 0B0@0 0U@1\nr1: 1F0@0 1B0@0 1U@1\n")),
+            "step  r0     r1\n"
+            "   0  0F0@0  .\n"
+            "   1  0F1@0  1F0@0\n"
+            "   2  .      1B0@0\n"
+            "   3  0B0@0  1F1@1\n"
+            "   4  .      1B1@1\n"
+            "   5  0B1@1  .\n");
+}
+
 TEST(PrintMarkedGridTest, ShowsEveryActionAndTheMark) {
   const std::string grid =
       PrintMarkedGrid(*ParseSchedule(kLowered), {RankId(1), 3});

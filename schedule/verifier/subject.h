@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "base/ids.h"
+#include "schedule/ir/cell_table.h"
 #include "schedule/ir/schedule.h"
-#include "schedule/verifier/cell_table.h"
 
 namespace penstock {
 

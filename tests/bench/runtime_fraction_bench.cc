@@ -157,7 +157,7 @@ absl::StatusOr<std::vector<double>> RunRound(const Schedule& schedule) {
       if (!IsCompute(action.op)) return int64_t{0};
       return nanos.at(ToString(action));
     };
-    const ReplayResult replay = Replay(schedule, {1, 2, cost});
+    const ReplayResult replay = Replay(schedule, {cost});
     fractions.push_back(static_cast<double>(replay.makespan) /
                         static_cast<double>(step_nanos));
   }

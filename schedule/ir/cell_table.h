@@ -1,5 +1,5 @@
-#ifndef PENSTOCK_SCHEDULE_VERIFIER_CELL_TABLE_H_
-#define PENSTOCK_SCHEDULE_VERIFIER_CELL_TABLE_H_
+#ifndef PENSTOCK_SCHEDULE_IR_CELL_TABLE_H_
+#define PENSTOCK_SCHEDULE_IR_CELL_TABLE_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -49,4 +49,4 @@ class CellTable {
 
 }  // namespace penstock
 
-#endif  // PENSTOCK_SCHEDULE_VERIFIER_CELL_TABLE_H_
+#endif  // PENSTOCK_SCHEDULE_IR_CELL_TABLE_H_
