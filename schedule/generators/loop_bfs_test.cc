@@ -16,7 +16,7 @@ int64_t Makespan(Schedule schedule) {
       Replay(schedule, {.cost = [](const Action& action) -> int64_t {
                return action.op == Op::kForward ? 1 : 2;
              }});
-  return result.waits.empty() ? result.makespan : -1;
+  return result.complete ? result.makespan : -1;
 }
 
 TEST(LoopBfsTest, EachChunkTakesAllMicrobatches) {

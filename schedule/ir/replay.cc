@@ -191,6 +191,11 @@ class Replayer {
       while (Advance(rank)) {
       }
     }
+    for (int rank = 0; rank < schedule_.num_ranks(); ++rank) {
+      if (ranks_[rank].head < schedule_.ranks[rank].size()) {
+        result_.complete = false;
+      }
+    }
     return std::move(result_);
   }
 

@@ -20,6 +20,8 @@ struct ReplayOptions {
 struct ReplayResult {
   // When each action of each rank began; -1 if it never did.
   std::vector<std::vector<int64_t>> starts;
+  // Whether every list ran to its end.
+  bool complete = true;
   // When the last action ended.
   int64_t makespan = 0;
 };

@@ -28,6 +28,7 @@ TEST(ReplayTest, WithoutCommunicationEdgesAloneDecideWhoWaits) {
   EXPECT_THAT(result.starts,
               ElementsAre(ElementsAre(0, 1, 4, 5), ElementsAre(1, 2, 3, 4)));
   EXPECT_EQ(result.makespan, 6);
+  EXPECT_TRUE(result.complete);
 }
 
 TEST(ReplayTest, CostsDelayWhatWaits) {
@@ -66,6 +67,7 @@ TEST(ReplayTest, WhatIsStuckNeverBegins) {
       Replay(TwoRanks("r0: 0F0\nr1: N 1RF0[h<r0]\n"), {});
   EXPECT_THAT(result.starts, ElementsAre(ElementsAre(0), ElementsAre(-1, -1)));
   EXPECT_EQ(result.makespan, 1);
+  EXPECT_FALSE(result.complete);
 }
 
 TEST(ReplayTest, ForwardOfTwoMakesBothAtItsEnd) {

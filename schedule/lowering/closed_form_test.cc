@@ -34,7 +34,7 @@ int64_t Makespan(const std::string& generator, const Parameters& parameters,
   if (!schedule.ok()) return -1;
   schedule->edges = ChainEdges(p);
   const ReplayResult result = Replay(*schedule, {.cost = Cost});
-  return result.waits.empty() ? result.makespan : -1;
+  return result.complete ? result.makespan : -1;
 }
 
 TEST(ClosedFormTest, PublishedMakespansAtFourRanks) {
