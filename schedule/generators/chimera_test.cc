@@ -52,6 +52,19 @@ TEST(ChimeraTest, NextUnitBeginsInTheEndOfTheOneBefore) {
             "0F0 0F1 3F2 3B2 3F3 3B3 0B0 0F4 0B1 0F5 3F6 3B6 3F7 3B7 0B4 0B5");
 }
 
+TEST(ChimeraTest, DoublingGivesAForwardTwoMicrobatches) {
+  EXPECT_EQ(ListText(*Chimera(2, 4, 1, "doubling"), 0),
+            "0F0+1 1F2+3 1B2 1B3 0B0 0B1");
+  // The one that is left alone is a forward of one.
+  EXPECT_EQ(ListText(*Chimera(2, 3, 1, "doubling"), 0),
+            "0F0+1 1F2 1B2 0B0 0B1");
+}
+
+TEST(ChimeraTest, HalvingCutsTheBackward) {
+  EXPECT_EQ(ListText(*Chimera(2, 2, 1, "halving"), 1),
+            "0F1 1F0 1B0.0 1B0.1 0B1.0 0B1.1");
+}
+
 TEST(ChimeraTest, FewMicrobatchesAreSharedByBothDirections) {
   EXPECT_EQ(ListText(*Chimera(4, 2), 0), "0F0 3F1 3B1 0B0");
   EXPECT_EQ(ListText(*Chimera(4, 3), 0), "0F0 0F1 3F2 3B2 0B0 0B1");

@@ -20,6 +20,8 @@
 #include "schedule/generators/pipedream_2bw.h"
 #include "schedule/generators/pipedream_vertical.h"
 #include "schedule/generators/request.h"
+#include "schedule/generators/v_half.h"
+#include "schedule/generators/v_min.h"
 #include "schedule/generators/wpipe.h"
 #include "schedule/generators/zb_h1.h"
 #include "schedule/generators/zb_h2.h"
@@ -54,7 +56,8 @@ const std::vector<GeneratorInfo>& Generators() {
       Pipedream2bwGenerator(),  WpipeGenerator(),
       LoopBfsGenerator(),       ZbH1Generator(),
       InterleavedZbGenerator(), ZbH2Generator(),
-      ZbvGenerator(),           DualPipeVGenerator()};
+      ZbvGenerator(),           VHalfGenerator(),
+      VMinGenerator(),          DualPipeVGenerator()};
   return *generators;
 }
 
