@@ -17,8 +17,6 @@ namespace {
 // halves of what makes the inputs' and the weights' gradients.
 constexpr uint8_t kForwardRan = 1;
 constexpr uint8_t kRecomputeRan = 2;
-constexpr uint8_t kInputRan = 3 << 2;
-constexpr uint8_t kWeightRan = 3 << 4;
 // Some of the backward was a B.
 constexpr uint8_t kFused = 1 << 6;
 
