@@ -7,7 +7,7 @@
 namespace penstock {
 
 // How long the action at `position` of the rank's list works, by `costs`; 0 for
-// communication, N and G, whose time is waiting. Without the host's overhead
+// communication, N and G, which do no work. Without the host's overhead
 // and a pair's gain. Requires: its stage has a cost. Pure.
 double ActionTime(const Schedule& schedule, const CostModel& costs, int rank,
                   int position);

@@ -6,7 +6,12 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "schedule/generators/registry.h"
+#include "schedule/ir/chain.h"
 #include "schedule/ir/unroll.h"
+#include "schedule/lowering/insert_communication.h"
+#include "schedule/lowering/insert_reductions.h"
+#include "schedule/lowering/insert_updates.h"
 #include "schedule/simulator/simulation_fixture.h"
 
 namespace penstock {
@@ -83,6 +88,33 @@ TEST(SimulateContinuousTest, PeriodsThatWaitAreAWarning) {
       ReportOf(schedule, UniformCosts(schedule, {.hop = 1}), 5);
   EXPECT_GT(report.period_bubble, 0);
   EXPECT_THAT(report.report.warnings, Contains(HasSubstr("stalls")));
+}
+
+// Work of 3 a microbatch on each rank: stage 0 is on two ranks and takes twice
+// as long. `extra_round` lets its weights be one round older.
+double TimeOfAMicrobatch(const std::string& extra_round) {
+  absl::StatusOr<Schedule> schedule = Generate(
+      "pipedream",
+      {.num_ranks = 4,
+       .num_stages = 3,
+       .num_microbatches = 2,
+       .parameters = {{"replicas", "2,1,1"}, {"extra_round", extra_round}}});
+  EXPECT_TRUE(schedule.ok()) << schedule.status();
+  schedule->edges = ChainEdges(3);
+  for (const auto lower :
+       {InsertReductions, InsertUpdates, InsertCommunication}) {
+    schedule = lower(*std::move(schedule));
+    EXPECT_TRUE(schedule.ok()) << schedule.status();
+    if (!schedule.ok()) return 0;
+  }
+  const CostModel costs = ScaledCosts(UniformCosts(*schedule, {}), {2, 1, 1});
+  return ReportOf(*schedule, costs, 20).period_time /
+         schedule->num_microbatches;
+}
+
+TEST(SimulateContinuousTest, ReplicasWaitForEachOtherUnlessWeightsMayBeOlder) {
+  EXPECT_NEAR(TimeOfAMicrobatch("no"), 4.5, 1e-9);
+  EXPECT_NEAR(TimeOfAMicrobatch("yes"), 3, 1e-9);
 }
 
 TEST(SimulateContinuousTest, FlushIsOneStep) {

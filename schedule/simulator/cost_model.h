@@ -23,7 +23,8 @@ struct StageCost {
   std::optional<double> backward;
   // R; unset: as `forward`.
   std::optional<double> recompute;
-  // U, and G once all holders of the stage have reached it.
+  // U; and how long a reduction takes from when every holder of the stage has
+  // run its G, beside what the ranks do next.
   double update = 0;
   double reduce = 0;
 
@@ -75,7 +76,7 @@ struct CostModel {
   // speed, and its output is sent when its own work ends; Y ends that much
   // earlier. 0 where nothing overlaps: X, then Y.
   double pair_gain = 0;
-  // Overrides the time of single actions (not of receives, N and G, which
+  // Overrides the time of single actions (not of communication, N and G, which
   // wait): index is rank, position; negative or missing: as above. A measured
   // run's own times say what the schedule costs without the waits.
   std::vector<std::vector<double>> action_times;

@@ -14,6 +14,7 @@
 #include "schedule/simulator/action_time.h"
 #include "schedule/simulator/check_costs.h"
 #include "schedule/simulator/mailbox.h"
+#include "schedule/simulator/reductions.h"
 
 namespace penstock {
 namespace {
@@ -62,7 +63,8 @@ class Simulator {
         costs_(costs),
         options_(options),
         mailbox_(std::move(mailbox)),
-        ranks_(schedule.num_ranks()) {
+        ranks_(schedule.num_ranks()),
+        reductions_(schedule) {
     gated_ = mailbox_.communicates() && costs.link.eager_bytes.has_value();
     for (const auto& [ends, link] : costs.links) {
       gated_ |= mailbox_.communicates() && link.eager_bytes.has_value();
@@ -130,12 +132,10 @@ class Simulator {
     const Action& action = HeadOf(rank);
     TimelineEvent& event = timeline_.ranks[rank][state.head];
     event.overhead = costs_.action_overhead;
-    if (action.op == Op::kAgreeNorm || action.op == Op::kReduceGradient) {
-      return BeginBarrier(rank, action, &event);
-    }
     Inputs inputs;
     CollectInputs(rank, action, &inputs);
     if (!inputs.known) return false;
+    if (action.op == Op::kAgreeNorm) return BeginNorm(rank, inputs, &event);
     const double ready = state.clock + event.overhead;
     const bool waited = inputs.arrival > ready;
     if (waited) {
@@ -169,59 +169,40 @@ class Simulator {
     return true;
   }
 
-  bool BeginBarrier(int rank, const Action& action, TimelineEvent* event) {
+  // N: the rank has come when what it waits for itself is there.
+  bool BeginNorm(int rank, const Inputs& inputs, TimelineEvent* event) {
     RankState& state = ranks_[rank];
-    const bool norm = action.op == Op::kAgreeNorm;
-    Barrier* barrier = nullptr;
-    int members = schedule_.num_ranks();
-    if (norm) {
-      if (static_cast<int>(norms_.size()) <= state.norms) norms_.emplace_back();
-      barrier = &norms_[state.norms];
-    } else {
-      const int stage = action.stage.value();
-      members = static_cast<int>(schedule_.placement[stage].size());
-      barrier = &reductions_[{stage, reduced_[{stage, rank}]}];
-    }
+    if (static_cast<int>(norms_.size()) <= state.norms) norms_.emplace_back();
+    Barrier& barrier = norms_[state.norms];
     if (!state.at_barrier) {
       state.at_barrier = true;
-      const double arrival = state.clock + event->overhead;
-      if (arrival >= barrier->time) {
-        barrier->time = arrival;
-        barrier->last = RankId(rank);
-        barrier->last_position = state.head;
+      const double arrival =
+          std::max(state.clock + event->overhead, inputs.arrival);
+      if (arrival >= barrier.time) {
+        barrier = {.arrived = barrier.arrived,
+                   .time = arrival,
+                   .last = RankId(rank),
+                   .last_position = state.head};
       }
-      if (++barrier->arrived == members) {
-        WakeMembers(rank, action);
+      if (++barrier.arrived == schedule_.num_ranks()) {
+        for (int other = 0; other < schedule_.num_ranks(); ++other) {
+          if (other != rank) agenda_.push({state.clock, other});
+        }
       }
     }
-    if (barrier->arrived < members) return false;
+    if (barrier.arrived < schedule_.num_ranks()) return false;
     event->start = state.clock;
-    event->end =
-        barrier->time +
-        (norm ? costs_.agree_norm : costs_.stages[action.stage.value()].reduce);
-    event->inputs_made = barrier->time;
-    if (barrier->last_position > 0) {
-      event->after_rank = barrier->last;
-      event->after_position = barrier->last_position - 1;
+    event->end = barrier.time + costs_.agree_norm;
+    event->inputs_made = barrier.time;
+    if (barrier.last_position > 0) {
+      event->after_rank = barrier.last;
+      event->after_position = barrier.last_position - 1;
     }
     return true;
   }
 
-  // At the time of the rank that arrived last; its own turn goes on anyway.
-  void WakeMembers(int rank, const Action& action) {
-    const double now = ranks_[rank].clock;
-    if (action.op == Op::kAgreeNorm) {
-      for (int other = 0; other < schedule_.num_ranks(); ++other) {
-        if (other != rank) agenda_.push({now, other});
-      }
-      return;
-    }
-    for (const RankId other : schedule_.placement[action.stage.value()]) {
-      if (other.value() != rank) agenda_.push({now, other.value()});
-    }
-  }
-
-  // The last of the messages that the action takes to arrive.
+  // The last of the messages that the action takes, and of the reductions that
+  // it waits for, to be there.
   void CollectInputs(int rank, const Action& action, Inputs* inputs) {
     mailbox_.ForInputs(rank, action, [&](Message& message) {
       if (!inputs->known) return;
@@ -240,6 +221,18 @@ class Simulator {
         inputs->from_position = message.from_position;
       }
     });
+    reductions_.ForWaits(rank, action, [&](Reduction& reduction) {
+      if (!inputs->known) return;
+      if (reduction.end_time < 0) {
+        reduction.waiters.push_back(rank);
+        inputs->known = false;
+      } else if (reduction.end_time > inputs->arrival) {
+        inputs->arrival = reduction.end_time;
+        inputs->made = reduction.start_time;
+        inputs->from = reduction.last;
+        inputs->from_position = reduction.last_position;
+      }
+    });
   }
 
   // Ends the action at the rank's head.
@@ -253,8 +246,11 @@ class Simulator {
       ++state.norms;
       state.at_barrier = false;
     } else if (action.op == Op::kReduceGradient) {
-      ++reduced_[{action.stage.value(), rank}];
-      state.at_barrier = false;
+      const double time = costs_.stages[action.stage.value()].reduce;
+      for (const int waiter :
+           reductions_.Start(rank, state.head, action, end, time)) {
+        agenda_.push({end, waiter});
+      }
     } else {
       mailbox_.ForOutputs(rank, action, [&](const Shipment& shipment) {
         Send(rank, end, shipment);
@@ -367,9 +363,7 @@ class Simulator {
   bool gated_ = false;
   std::vector<RankState> ranks_;
   std::vector<Barrier> norms_;
-  // By stage and occurrence; and how many of them a rank has been through.
-  absl::flat_hash_map<std::pair<int, int>, Barrier> reductions_;
-  absl::flat_hash_map<std::pair<int, int>, int> reduced_;
+  Reductions reductions_;
   absl::flat_hash_map<std::pair<int, int>, Link> links_;
   // When which rank can go on; equal times in the order of the ranks.
   std::priority_queue<std::pair<double, int>,

@@ -22,7 +22,8 @@ struct SimulateOptions {
 
 // Runs the lists as the stage servers would, by discrete events: every rank
 // runs its list in order; a send posts and never blocks; a receive blocks until
-// its message has arrived; N and G block until all who take part have come.
+// its message has arrived; N blocks until all ranks have come. G starts a
+// reduction and never blocks; U, N and a tied weight's SB wait for its end.
 //
 // Lists without communication (before lowering) run as if each action's sends
 // stood right after it and its receives right before it; edges to other ranks

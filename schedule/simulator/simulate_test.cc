@@ -219,8 +219,32 @@ TEST(SimulateTest, GradientReductionWaitsForEveryHolder) {
   costs.stages[0].update = 0.25;
   const Timeline timeline = Simulated(schedule, costs);
   EXPECT_NEAR(timeline.ranks[0][2].start, 3, kNear);
-  EXPECT_NEAR(timeline.ranks[0][2].end, 6.5, kNear);
+  EXPECT_NEAR(timeline.ranks[0][2].end, 3, kNear);
+  EXPECT_NEAR(timeline.ranks[0][3].start, 6.5, kNear);
   EXPECT_NEAR(timeline.ranks[0][3].end, 6.75, kNear);
+}
+
+TEST(SimulateTest, ReductionRunsBesideTheListUntilItsUpdate) {
+  const Schedule schedule = Parsed(
+      "penstock-schedule 1\nname g\nmicrobatches 3\nplacement r0+r1\n"
+      "r0: 0F0 0B0 0G@1 0F2 0B2 0U@1\nr1: 0F1 0B1 0G@1 0U@1\n");
+  CostModel costs = UniformCosts(schedule, {});
+  costs.stages[0].reduce = 2;
+  const Timeline timeline = Simulated(schedule, costs);
+  EXPECT_NEAR(timeline.ranks[0][5].start, 6, kNear);
+  EXPECT_NEAR(timeline.ranks[1][3].start, 5, kNear);
+}
+
+TEST(SimulateTest, NormWaitsForReductions) {
+  const Schedule schedule = Parsed(
+      "penstock-schedule 1\nname g\nmicrobatches 2\nplacement r0+r1\n"
+      "r0: 0F0 0B0 0G N 0U\nr1: 0F1 0B1 0G N 0U\n");
+  CostModel costs = UniformCosts(schedule, {});
+  costs.stages[0].reduce = 2;
+  costs.agree_norm = 0.5;
+  const Timeline timeline = Simulated(schedule, costs);
+  EXPECT_NEAR(timeline.ranks[0][3].end, 5.5, kNear);
+  EXPECT_NEAR(timeline.ranks[1][4].start, 5.5, kNear);
 }
 
 TEST(SimulateTest, TransfersAreToldWhenAskedFor) {

@@ -15,7 +15,8 @@ struct IdleSplit {
   double warm_up = 0;
   // In between: waiting for another rank to make what the next action takes.
   double dependency = 0;
-  // Waiting for what had been made and was on its way; N and G themselves.
+  // Waiting for what had been made and was on its way, for the end of a
+  // reduction, and N itself.
   double communication = 0;
   // What waiting cannot avoid because another rank has more work: the
   // difference to the rank with the most, taken out of `dependency`, then out

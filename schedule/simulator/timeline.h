@@ -12,7 +12,7 @@ namespace penstock {
 // one at the same rank and position.
 struct TimelineEvent {
   // From where the rank turned to the action to where it was done. A receive,
-  // N or G that waits has begun; a compute action begins when its inputs are
+  // N that waits has begun; a compute action begins when its inputs are
   // there. Negative: it has not run.
   double start = -1;
   double end = -1;
