@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "base/status_macros.h"
 #include "schedule/generators/outline.h"
 
 namespace penstock {

@@ -47,12 +47,4 @@ absl::StatusOr<Schedule> FillLists(
   return outline;
 }
 
-void DropMicrobatchesFrom(int num_microbatches, std::vector<Action>* actions) {
-  const auto first_dropped =
-      std::remove_if(actions->begin(), actions->end(), [&](const Action& a) {
-        return a.microbatch.value() >= num_microbatches;
-      });
-  actions->erase(first_dropped, actions->end());
-}
-
 }  // namespace penstock

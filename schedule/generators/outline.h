@@ -25,11 +25,6 @@ absl::StatusOr<Schedule> FillLists(
     absl::StatusOr<std::vector<Action>> (*list_of)(const GeneratorRequest&,
                                                    int rank));
 
-// Takes out what belongs to microbatches that the step does not have. A sound
-// order stays sound: nothing that remains needs what goes. So an order that is
-// published for a multiple of some number serves every other number too.
-void DropMicrobatchesFrom(int num_microbatches, std::vector<Action>* actions);
-
 }  // namespace penstock
 
 #endif  // PENSTOCK_SCHEDULE_GENERATORS_OUTLINE_H_

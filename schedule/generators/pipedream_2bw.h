@@ -10,9 +10,9 @@ namespace penstock {
 // Pipedream's order, one update after every m microbatches, and microbatch b
 // reads version max(0, floor(b / m) - 1) at every stage; two versions are kept.
 //
-// Sound iff m is at least the number of microbatches by which forwards run ahead
-// of backwards: p-1 with one replica each. Refuses others and names the nearest
-// m.
+// Sound iff m is at least the number of microbatches by which forwards run
+// ahead of backwards: p-1 with one replica each. Refuses others and names the
+// nearest m.
 GeneratorInfo Pipedream2bwGenerator();
 
 }  // namespace penstock

@@ -3,10 +3,15 @@
 #include <cstdint>
 #include <set>
 #include <string>
+#include <utility>
 
+#include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "schedule/ir/action.h"
 #include "schedule/ir/text_format.h"
+#include "schedule/lowering/insert_communication.h"
+#include "schedule/lowering/insert_reductions.h"
+#include "schedule/lowering/insert_updates.h"
 #include "schedule/verifier/verify.h"
 
 namespace penstock {
@@ -21,6 +26,21 @@ TEST(RandomSoundTest, VerifiesAsItIs) {
     ASSERT_TRUE(violations.empty())
         << seed << " " << Describe(schedule, violations[0]) << "\n"
         << PrintSchedule(schedule);
+  }
+}
+
+TEST(RandomSoundTest, VerifiesAsItIsRun) {
+  for (uint64_t seed = 0; seed < kSeeds; ++seed) {
+    absl::StatusOr<Schedule> lowered = InsertReductions(RandomSound(seed));
+    ASSERT_TRUE(lowered.ok()) << lowered.status();
+    lowered = InsertUpdates(*std::move(lowered));
+    ASSERT_TRUE(lowered.ok()) << lowered.status();
+    lowered = InsertCommunication(*std::move(lowered));
+    ASSERT_TRUE(lowered.ok()) << lowered.status();
+    const auto violations = Verify(*lowered, {.lowered = true});
+    ASSERT_TRUE(violations.empty())
+        << seed << " " << Describe(*lowered, violations[0]) << "\n"
+        << PrintSchedule(*lowered);
   }
 }
 
