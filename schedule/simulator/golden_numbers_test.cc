@@ -104,9 +104,9 @@ TEST_P(BubbleTableTest, EightRanksAndThirtyTwoMicrobatches) {
   for (int i = 0; i < 4; ++i) {
     const TimelineSummary summary =
         Uniform(row.generator, 8, 32, row.v, columns[i]);
-    // The table has one decimal.
+    // The table has one decimal, limits have two.
     if (row.at_most) {
-      EXPECT_LE(100 * summary.sync_bubble, row.percent[i] + 0.05)
+      EXPECT_LE(100 * summary.sync_bubble, row.percent[i] + 0.005)
           << row.generator << ", column " << i;
     } else {
       EXPECT_NEAR(100 * summary.sync_bubble, row.percent[i], 0.05)
@@ -133,7 +133,9 @@ INSTANTIATE_TEST_SUITE_P(
         BubbleCase{"zb_h2", 1, 15, 0, {6.8, 7.4, 6.6, 7.2}, false},
         BubbleCase{"interleaved_zb", 2, 8, 0, {3.5, 6.9, 5.0, 8.2}, false},
         BubbleCase{"zbv", 2, 8, 0, {3.5, 6.6, 4.4, 7.3}, false},
-        BubbleCase{"dual_pipe_v", 2, 8.5, 0, {3.5, 7.0, 5.5, 9.2}, false}),
+        BubbleCase{"dual_pipe_v", 2, 8.5, 0, {3.5, 7.0, 5.5, 9.2}, false},
+        BubbleCase{"v_half", 2, 5, 0, {8.13, 11.68, 11.23, 16.25}, true},
+        BubbleCase{"v_min", 2, 4, 0, {12.3, 25.2, 29.0, 37.2}, true}),
     [](const auto& info) { return std::string(info.param.generator); });
 
 // The bubble, at every p <= 16 and m <= 64 for which `holds`.
