@@ -37,6 +37,17 @@ void TextCursor::TakeBlanks() {
   while (!AtEnd() && IsBlank(text_[offset_])) ++offset_;
 }
 
+size_t TextCursor::CountWords(absl::string_view separators) const {
+  size_t count = 0;
+  bool inside = false;
+  for (const char c : text_.substr(offset_)) {
+    const bool separates = IsBlank(c) || absl::StrContains(separators, c);
+    if (!separates && !inside) ++count;
+    inside = !separates;
+  }
+  return count;
+}
+
 absl::Status TextCursor::Expect(absl::string_view token) {
   if (Take(token)) return absl::OkStatus();
   return Unexpected(absl::StrCat("\"", token, "\""));

@@ -21,6 +21,8 @@ class TextCursor {
   size_t offset() const { return offset_; }
   // Whether the next characters are `token`; takes them if so.
   bool Take(absl::string_view token);
+  // How many words are left, between blanks or characters of `separators`.
+  size_t CountWords(absl::string_view separators) const;
   // Takes blanks (space, tab, carriage return), if any.
   void TakeBlanks();
 

@@ -19,6 +19,8 @@ namespace {
 constexpr absl::string_view kMagic = "penstock-schedule";
 // Stages, edges and ranks of a file, so that rubbish stays small once read.
 constexpr size_t kMost = 1'000'000;
+// A list is made as long as its line says once this much of it has been read.
+constexpr size_t kLongList = 1000;
 
 struct PolicyName {
   WeightPolicy policy;
@@ -249,6 +251,7 @@ class ScheduleReader {
           PENSTOCK_RETURN_IF_ERROR(cursor_.Expect("r"));
           PENSTOCK_ASSIGN_OR_RETURN(const int64_t rank,
                                     cursor_.Number("a rank", kMaxNumber));
+          PENSTOCK_RETURN_IF_ERROR(ExpectRoom("ranks of a stage", ranks));
           ranks.push_back(RankId(static_cast<int>(rank)));
         } while (cursor_.Take("+"));
       }
@@ -311,6 +314,10 @@ class ScheduleReader {
             begin, "expected a blank, or F B I W R to end the pair");
       }
       actions.push_back(action);
+      if (actions.size() == kLongList) {
+        // Doubling would take up to three times the room.
+        actions.reserve(kLongList + cursor_.CountWords("&"));
+      }
       const size_t end = cursor_.offset();
       cursor_.TakeBlanks();
       joined = cursor_.offset() == end && !cursor_.AtEnd();

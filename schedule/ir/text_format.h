@@ -49,7 +49,8 @@ std::string PrintSchedule(const Schedule& schedule);
 // Reads a file: ParseSchedule(PrintSchedule(s)) == s, and printing what was
 // parsed gives the same text but for comments, blank lines and blanks.
 // Checks the grammar only; the verifier says whether the schedule is sound.
-// Time and memory are linear in `text`, which may be hostile.
+// Time and memory are linear in `text`, which may be hostile: an action takes
+// two characters or more of it and 32 bytes.
 //   INVALID_ARGUMENT  "line 7, column 12: expected ..., got ..."; also for
 //                     more than a million stages, edges or ranks.
 absl::StatusOr<Schedule> ParseSchedule(absl::string_view text);
