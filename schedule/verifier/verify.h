@@ -7,28 +7,36 @@
 #include "absl/status/status.h"
 #include "base/ids.h"
 #include "schedule/ir/schedule.h"
+#include "schedule/verifier/memory_bound.h"
 #include "schedule/verifier/violation.h"
 
 namespace penstock {
 
 struct VerifyOptions {
-  // Whether communication, N and U have been inserted: what a stage server runs
-  // is lowered, what a generator makes is not.
+  // Whether communication, G, N, U and versions have been inserted: what a
+  // stage server runs is lowered, what a generator makes is not.
   bool lowered = true;
+  // None unless given.
+  MemoryLimits memory;
 };
 
 // Everything that is wrong with the schedule, rule by rule: placement,
-// complete, order, comm_pairing, deadlock_free (each in a header of its own,
-// which says what it means). Empty: the schedule is sound, and every stage
-// server that runs its list ends it.
+// complete, order, comm_pairing, deadlock_free, weight_version, staleness,
+// accumulation_order, drained, update_complete, memory_bound (each in a header
+// of its own, which says what it means). Empty: the schedule is sound, and
+// every stage server that runs its list ends it.
+//
+// A continuous schedule is judged by two of its runs: one without a period and
+// one with so many that the last of them meet nothing that the first did not
+// (run.h).
 //
 // Never stops at the first violation, but tells at most a hundred of a rule.
 // Takes any value, however broken. Pure; linear in the actions.
 std::vector<Violation> Verify(const Schedule& schedule,
                               const VerifyOptions& options = {});
 
-// What one rank can tell from its own list, the others being empty: placement,
-// complete, order, and its own end of comm_pairing. For a lowered schedule.
+// What one rank can tell from its own list, the others being empty: all rules
+// but deadlock_free, and of comm_pairing its own end. For a lowered schedule.
 // A rank that the schedule does not have is a violation.
 std::vector<Violation> VerifyRank(const Schedule& schedule, RankId rank);
 

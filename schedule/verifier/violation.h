@@ -12,14 +12,16 @@ namespace penstock {
 
 // One way in which a schedule is unsound.
 struct Violation {
-  // "complete", "order", "placement", "comm_pairing", "deadlock_free".
+  // "complete", "order", ...; verify.h names them all.
   std::string rule;
   // -1: the schedule as a whole.
   RankId rank;
-  // Index in the rank's list; -1: the list as a whole, where what is wrong is
-  // that something is missing.
+  // Index in the rank's list (of a continuous schedule: prologue, `periods`
+  // times the period, epilogue, as one list); -1: the list as a whole, where
+  // what is wrong is that something is missing.
   int position = -1;
   std::string message;
+  int periods = 0;
 
   friend bool operator==(const Violation&, const Violation&) = default;
 };
