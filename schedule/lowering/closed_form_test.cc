@@ -111,27 +111,5 @@ TEST(ClosedFormTest, MicrobatchesInFlight) {
   }
 }
 
-TEST(MakeFlushScheduleTest, EveryGeneratorAndSizeVerifies) {
-  for (const GeneratorInfo& generator : Generators()) {
-    if (generator.update_policy != "flush") continue;
-    for (int p = 1; p <= 8; ++p) {
-      if (generator.name == "chimera" && p % 2 != 0) continue;
-      for (int m = 1; m <= 16; ++m) {
-        const absl::StatusOr<int> stages =
-            CountStages(generator.name, {p, 0, m});
-        ASSERT_TRUE(stages.ok()) << stages.status();
-        std::vector<Edge> edges = ChainEdges(*stages);
-        if (*stages > 1) {
-          edges.push_back(
-              {EdgeKind::kTiedWeight, "wte", StageId(0), StageId(*stages - 1)});
-        }
-        const absl::StatusOr<Schedule> schedule =
-            MakeFlushSchedule({generator.name, {}, p, 0, m, edges});
-        EXPECT_TRUE(schedule.ok()) << schedule.status();
-      }
-    }
-  }
-}
-
 }  // namespace
 }  // namespace penstock

@@ -12,7 +12,8 @@ constexpr RankId kWhole{-1};
 
 void CheckPlacementOfStages(const Subject& subject, RuleViolations& found) {
   const Schedule& schedule = subject.schedule();
-  if (schedule.num_microbatches < 1) {
+  // A run of a continuous schedule that repeats no period may have none.
+  if (schedule.num_microbatches < 1 && !schedule.is_continuous()) {
     found.Add(kWhole, -1,
               absl::StrCat(schedule.num_microbatches,
                            " microbatches, want at least 1"));

@@ -3,21 +3,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 
 namespace penstock {
 namespace {
-
-// The versions of one stage on one rank.
-struct StageVersions {
-  int64_t newest = 0;
-  // Those that something reads, with the place of the last reader; those that
-  // are over are dropped at the next update.
-  std::map<int64_t, size_t> last_read;
-};
 
 // One rank's list of a continuous schedule.
 class VersionCheck {
@@ -29,13 +20,6 @@ class VersionCheck {
         found_(found) {}
 
   void Run() {
-    for (size_t i = 0; i < actions_.size(); ++i) {
-      const Action& action = actions_[i];
-      if (IsCompute(action.op) && action.version &&
-          subject_.IsOwn(rank_, action)) {
-        stages_[action.stage].last_read[*action.version] = i;
-      }
-    }
     for (size_t i = 0; i < actions_.size() && !found_.full(); ++i) {
       if (!subject_.IsOwn(rank_, actions_[i])) continue;
       if (IsCompute(actions_[i].op)) {
@@ -62,11 +46,17 @@ class VersionCheck {
       return;
     }
     if (action.op != Op::kForward) CheckAgainstForward(i);
-    const int64_t newest = stages_[action.stage].newest;
-    if (subject_.lowered() && *action.version > newest) {
+    if (!subject_.lowered()) return;
+    const int64_t newest = NewestOf(action.stage);
+    const int64_t kept =
+        int64_t{subject_.schedule().versions[action.stage.value()].delay} + 1;
+    if (*action.version > newest) {
       Fail(i, absl::StrCat("reads a version that no update before it makes; "
                            "the newest there is ",
                            newest));
+    } else if (*action.version <= newest - kept) {
+      Fail(i, absl::StrCat("reads a version that is gone: the newest is ",
+                           newest, " and the stage keeps ", kept));
     }
   }
 
@@ -81,33 +71,23 @@ class VersionCheck {
 
   void CheckUpdate(size_t i) {
     const Action& action = actions_[i];
-    if (!action.version)
-      return Fail(i, "names no version; want the one it makes");
-    StageVersions& versions = stages_[action.stage];
-    versions.newest = *action.version;
-    auto& last_read = versions.last_read;
-    for (auto it = last_read.begin(); it != last_read.end();) {
-      it = it->second < i ? last_read.erase(it) : std::next(it);
+    if (action.version) {
+      newest_[action.stage] = *action.version;
+    } else {
+      Fail(i, "names no version; want the one that it makes");
     }
-    int64_t alive = 1;
-    for (auto it = last_read.begin();
-         it != last_read.end() && it->first < versions.newest; ++it) {
-      ++alive;
-    }
-    const int64_t kept =
-        int64_t{subject_.schedule().versions[action.stage.value()].delay} + 1;
-    if (alive > kept) {
-      Fail(i, absl::StrCat(
-                  "makes version ", versions.newest, " while ", alive - 1,
-                  " older ones are still read; want at most ", kept, " alive"));
-    }
+  }
+
+  int64_t NewestOf(StageId stage) const {
+    const auto it = newest_.find(stage);
+    return it == newest_.end() ? 0 : it->second;
   }
 
   const Subject& subject_;
   const RankId rank_;
   const std::vector<Action>& actions_;
   RuleViolations& found_;
-  std::map<StageId, StageVersions> stages_;
+  std::map<StageId, int64_t> newest_;
 };
 
 void CheckFlush(const Subject& subject, RankId rank, RuleViolations& found) {

@@ -9,12 +9,12 @@
 namespace penstock {
 
 // Rule "weight_version": R and the backward of a stage and microbatch name the
-// version that its F names; an action reads a version that an update before it
-// in the list made (or 0); and of no stage more versions are needed at once
-// than its rule's delay + 1: the newest, and those that something later in the
-// list reads. A lowered continuous schedule names every version; a flush, whose
-// stages have one, none but 0 (and 1 at U and G).
-// Adds what it finds to `all`.
+// version that its F names, and an action reads a version that is there: made
+// by an update before it in the list (or 0), and one of the newest delay + 1 of
+// its stage's rule, which is as many as the stage keeps: an update takes the
+// place of the oldest. A lowered continuous schedule names every version; a
+// flush, whose stages have one, none but 0 (and 1 at U and G). Adds what it
+// finds to `all`.
 void CheckWeightVersion(const Subject& subject, std::vector<Violation>* all);
 
 }  // namespace penstock

@@ -1,0 +1,111 @@
+// What holds for every schedule of the registry, at every small size.
+
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "schedule/generators/registry.h"
+#include "schedule/ir/chain.h"
+#include "schedule/lowering/insert_recompute.h"
+#include "schedule/lowering/lower.h"
+#include "schedule/verifier/verify.h"
+
+namespace penstock {
+namespace {
+
+using Parameters = std::map<std::string, std::string>;
+
+// Every combination of the generator's words.
+std::vector<Parameters> Choices(const GeneratorInfo& generator) {
+  std::vector<Parameters> choices = {{}};
+  for (const ParameterInfo& parameter : generator.parameters) {
+    std::vector<Parameters> longer;
+    for (const Parameters& choice : choices) {
+      for (const std::string& value : parameter.values) {
+        longer.push_back(choice);
+        longer.back()[parameter.name] = value;
+      }
+    }
+    if (!longer.empty()) choices = std::move(longer);
+  }
+  return choices;
+}
+
+// A chain, whose last stage also takes from the first and, where the schedule
+// can carry it, shares a weight with it.
+std::vector<Edge> EdgesOf(const Schedule& schedule) {
+  const int last = schedule.num_stages() - 1;
+  std::vector<Edge> edges = ChainEdges(schedule.num_stages());
+  if (last > 1) {
+    edges.push_back({EdgeKind::kActivation, "skip", StageId(0), StageId(last)});
+  }
+  if (last > 0 && !schedule.is_continuous()) {
+    edges.push_back({EdgeKind::kTiedWeight, "wte", StageId(0), StageId(last)});
+  }
+  return edges;
+}
+
+void ExpectSound(const Schedule& schedule, bool lowered) {
+  const std::vector<Violation> violations =
+      Verify(schedule, {.lowered = lowered});
+  ASSERT_TRUE(violations.empty()) << SoundOrError(schedule, violations);
+}
+
+void ExpectSoundAfterEveryPass(Schedule schedule) {
+  schedule.edges = EdgesOf(schedule);
+  ExpectSound(schedule, /*lowered=*/false);
+  const absl::StatusOr<Schedule> lowered = Lower(schedule);
+  ASSERT_TRUE(lowered.ok()) << lowered.status();
+  ExpectSound(*lowered, /*lowered=*/true);
+  const absl::StatusOr<Schedule> recomputed =
+      InsertRecompute(schedule, *ParseRecomputePolicy("always"));
+  if (!recomputed.ok()) return;  // the generator's own parameter did it
+  ExpectSound(*recomputed, /*lowered=*/false);
+  const absl::StatusOr<Schedule> both = Lower(*recomputed);
+  ASSERT_TRUE(both.ok()) << both.status();
+  ExpectSound(*both, /*lowered=*/true);
+}
+
+class EveryScheduleTest : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(EveryScheduleTest, VerifiesAfterEveryLoweringAtEverySize) {
+  const absl::StatusOr<const GeneratorInfo*> info = FindGenerator(GetParam());
+  ASSERT_TRUE(info.ok());
+  int made = 0;
+  for (const Parameters& parameters : Choices(**info)) {
+    for (int p = 1; p <= 8; ++p) {
+      for (int m = 1; m <= 16; ++m) {
+        absl::StatusOr<Schedule> schedule =
+            Generate(GetParam(), {p, 0, m, parameters});
+        if (!schedule.ok()) {
+          ASSERT_EQ(schedule.status().code(),
+                    absl::StatusCode::kInvalidArgument);
+          continue;
+        }
+        ++made;
+        ExpectSoundAfterEveryPass(*std::move(schedule));
+        if (HasFatalFailure()) {
+          FAIL() << GetParam() << " p " << p << " m " << m;
+        }
+      }
+    }
+  }
+  EXPECT_GE(made, 32);
+}
+
+std::vector<std::string> GeneratorNames() {
+  std::vector<std::string> names;
+  for (const GeneratorInfo& generator : Generators()) {
+    names.push_back(generator.name);
+  }
+  return names;
+}
+
+INSTANTIATE_TEST_SUITE_P(Generators, EveryScheduleTest,
+                         ::testing::ValuesIn(GeneratorNames()),
+                         [](const auto& info) { return info.param; });
+
+}  // namespace
+}  // namespace penstock
