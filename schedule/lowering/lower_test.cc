@@ -1,5 +1,6 @@
 #include "schedule/lowering/lower.h"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -7,16 +8,21 @@
 #include "absl/strings/str_join.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "schedule/generators/registry.h"
 #include "schedule/ir/chain.h"
 #include "schedule/ir/text_format.h"
 #include "schedule/lowering/insert_communication.h"
 #include "schedule/lowering/insert_reductions.h"
 #include "schedule/lowering/insert_updates.h"
+#include "schedule/verifier/verify.h"
 
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 // The lists of a schedule file with these header lines and ranks.
 Schedule Read(const std::string& rest) {
@@ -216,6 +222,197 @@ TEST(InsertUpdatesTest, StageOnARankThatDoesNotExistIsRefused) {
                   .status()
                   .message(),
               HasSubstr("stage 0 is placed on rank 3 of 1"));
+}
+
+TEST(InsertCommunicationTest, PairReceivesBeforeItsFirstAndSendsBetween) {
+  Schedule schedule = Read(
+      "microbatches 2\nplacement r0 r1\nedge activation h 0>1\n"
+      "r0: 0F0 0F1 0B0 0B1\nr1: 1F0 1B0 1F1 1B1\n");
+  schedule.ranks[1] = {Forward(StageId(1), MicrobatchId(0)),
+                       Forward(StageId(1), MicrobatchId(1)),
+                       Backward(StageId(1), MicrobatchId(0)),
+                       Backward(StageId(1), MicrobatchId(1))};
+  schedule.ranks[1][1].overlaps_next = true;
+  const absl::StatusOr<Schedule> lowered = InsertCommunication(schedule);
+  ASSERT_TRUE(lowered.ok()) << lowered.status();
+  std::vector<Op> ops;
+  for (const Action& action : lowered->ranks[1]) ops.push_back(action.op);
+  EXPECT_THAT(
+      ops, ElementsAre(Op::kReceiveForward, Op::kForward, Op::kReceiveForward,
+                       Op::kForward, Op::kBackward, Op::kSendBackward,
+                       Op::kBackward, Op::kSendBackward));
+  EXPECT_TRUE(lowered->ranks[1][3].overlaps_next);
+  schedule.ranks[1].resize(2);
+  EXPECT_THAT(InsertCommunication(schedule).status().message(),
+              HasSubstr("an overlapped pair is of two compute actions"));
+}
+
+TEST(InsertCommunicationTest, ForwardOfTwoSendsBothAndHalvesGoOneByOne) {
+  Schedule schedule = Read(
+      "microbatches 2\nplacement r0 r1\nedge activation h 0>1\n"
+      "r0: 0F0 0B0 0B1\nr1: 1F0 1F1 1B0 1B0 1B1\n");
+  schedule.ranks[0][0].num_microbatches = 2;
+  schedule.ranks[1][2].half = Half::kFirst;
+  schedule.ranks[1][3].half = Half::kSecond;
+  const absl::StatusOr<Schedule> lowered = InsertCommunication(schedule);
+  ASSERT_TRUE(lowered.ok()) << lowered.status();
+  EXPECT_EQ(ListOf(*lowered, 0),
+            "0F0+1 0SF0[h>r1] 0SF1[h>r1] 0RB0.0[h<r1] 0RB0.1[h<r1] 0B0 "
+            "0RB1[h<r1] 0B1");
+  EXPECT_EQ(ListOf(*lowered, 1),
+            "1RF0[h<r0] 1F0 1RF1[h<r0] 1F1 1B0.0 1SB0.0[h>r0] 1B0.1 "
+            "1SB0.1[h>r0] 1B1 1SB1[h>r0]");
+}
+
+// Both users of a weight on two ranks have its gradient once it is reduced.
+TEST(InsertCommunicationTest, TiedWeightOfReplicasGoesToWhoLacksIt) {
+  const std::string text =
+      "microbatches 2\nplacement r0 r1+r2\nedge activation h 0>1\n"
+      "edge tied_weight w 0>1\n"
+      "r0: 0F0 0F1 0B0 0B1\nr1: 1F0 1B0\nr2: 1F1 1B1\n";
+  const absl::StatusOr<Schedule> lowered = Lower(Read(text));
+  ASSERT_TRUE(lowered.ok()) << lowered.status();
+  EXPECT_THAT(ListOf(*lowered, 0),
+              HasSubstr("0B1 0RB*[w<r1] N 0U 0SF*[w>r1] 0SF*[w>r2]"));
+  EXPECT_THAT(ListOf(*lowered, 1),
+              HasSubstr("1B0 1G 1SB0[h>r0] 1SB*[w>r0] N 1U 1RF*[w<r0]"));
+  EXPECT_THAT(ListOf(*lowered, 2),
+              HasSubstr("1B1 1G 1SB1[h>r0] N 1U 1RF*[w<r0]"));
+  EXPECT_TRUE(Verify(*lowered).empty());
+}
+
+TEST(InsertRecomputeTest, StandsBeforeTheBackwardAndItsReceives) {
+  const Schedule schedule = Read(
+      "microbatches 2\nplacement r0 r1\nedge activation h 0>1\n"
+      "r0: 0F0 0F1 0B0 0B1\nr1: 1F0 1F1 1I0 1I1 1W0 1W1\n");
+  const auto lists = [&](const char* recompute) {
+    const absl::StatusOr<Schedule> lowered = Lower(schedule, recompute);
+    EXPECT_TRUE(lowered.ok()) << lowered.status();
+    return absl::StrCat(ListOf(*lowered, 0), "; ", ListOf(*lowered, 1));
+  };
+  EXPECT_EQ(lists("always"),
+            "0F0 0SF0[h>r1] 0F1 0SF1[h>r1] 0R0 0RB0[h<r1] 0B0 0R1 0RB1[h<r1] "
+            "0B1 N 0U; 1RF0[h<r0] 1F0 1RF1[h<r0] 1F1 1R0 1I0 1SB0[h>r0] 1R1 "
+            "1I1 1SB1[h>r0] 1W0 1W1 N 1U");
+  EXPECT_THAT(lists("except_last"),
+              AllOf(HasSubstr("0R0"), Not(HasSubstr("R1 "))));
+  EXPECT_THAT(lists("1"), AllOf(Not(HasSubstr("0R0 ")), HasSubstr("1R1 1I1")));
+  EXPECT_EQ(lists("never").find("R0 "), std::string::npos);
+}
+
+TEST(InsertRecomputeTest, BadPoliciesAreRefused) {
+  const Schedule schedule =
+      Read("microbatches 1\nplacement r0\nr0: 0F0 0R0 0B0\n");
+  EXPECT_TRUE(Lower(schedule, "never").ok());
+  EXPECT_THAT(Lower(schedule, "always").status().message(),
+              HasSubstr("recomputes already, on rank 0"));
+  EXPECT_THAT(Lower(schedule, "3").status().message(),
+              HasSubstr("recompute names stage 3 of 1"));
+  for (const char* text : {"", "sometimes", "1,,2", "-1", "1;2"}) {
+    EXPECT_THAT(Lower(schedule, text).status().message(),
+                HasSubstr("want never, except_last, always, or stages"));
+  }
+  const absl::StatusOr<Schedule> pipedream = Generate("pipedream", {2, 0, 2});
+  ASSERT_TRUE(pipedream.ok()) << pipedream.status();
+  EXPECT_THAT(Lower(*pipedream, "except_last").status().message(),
+              HasSubstr("without a last microbatch"));
+}
+
+TEST(MakeScheduleTest, UpdateComesRightAfterTheLastBackwardThatCounts) {
+  const absl::StatusOr<Schedule> schedule =
+      MakeSchedule({.generator = "pipedream_2bw",
+                    .num_ranks = 2,
+                    .num_microbatches = 2,
+                    .edges = ChainEdges(2)});
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  for (const Action& action : schedule->period[1]) {
+    EXPECT_EQ(action.version.has_value(),
+              IsCompute(action.op) || action.op == Op::kUpdate);
+  }
+  const std::vector<Action>& period = schedule->period[1];
+  const auto update =
+      std::find_if(period.begin(), period.end(),
+                   [](const Action& a) { return a.op == Op::kUpdate; });
+  ASSERT_NE(update, period.end());
+  EXPECT_EQ((update - 2)->op, Op::kBackward);
+  EXPECT_EQ((update - 1)->op, Op::kSendBackward);
+}
+
+// The replicas' update waits for both, so it stands before the first forward
+// that reads it and not before.
+TEST(MakeScheduleTest, UpdateOfReplicasComesWhenItIsRead) {
+  const absl::StatusOr<Schedule> schedule =
+      MakeSchedule({.generator = "pipedream",
+                    .parameters = {{"replicas", "2,1"}},
+                    .num_ranks = 3,
+                    .num_microbatches = 2,
+                    .edges = ChainEdges(2)});
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  const std::vector<Action>& period = schedule->period[0];
+  std::vector<Op> ops;
+  for (const Action& action : period) ops.push_back(action.op);
+  EXPECT_THAT(ops, ElementsAre(Op::kUpdate, Op::kForward, Op::kSendForward,
+                               Op::kReceiveBackward, Op::kBackward,
+                               Op::kReduceGradient));
+  EXPECT_EQ(*period[0].version, *period[1].version);
+  EXPECT_EQ(*period[5].version, *period[0].version + 1);
+}
+
+TEST(MakeScheduleTest, ScheduleThatDoesNotFitIsRefused) {
+  ScheduleRequest request{.generator = "gpipe",
+                          .num_ranks = 2,
+                          .num_microbatches = 4,
+                          .edges = ChainEdges(2)};
+  request.memory.in_flight = {3};
+  const absl::Status status = MakeSchedule(request).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kResourceExhausted);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("4 microbatches are in flight at 0F3, limit 3"));
+  request.generator = "one_f_one_b";
+  EXPECT_TRUE(MakeSchedule(request).ok());
+}
+
+TEST(MakeRankListTest, IsTheListOfTheWholeSchedule) {
+  for (const char* generator : {"gpipe", "one_f_one_b", "interleaved", "zbv"}) {
+    ScheduleRequest request{
+        .generator = generator, .num_ranks = 4, .num_microbatches = 8};
+    request.edges = ChainEdges(*CountStages(generator, {4, 0, 8}));
+    const absl::StatusOr<Schedule> whole = MakeSchedule(request);
+    ASSERT_TRUE(whole.ok()) << whole.status();
+    for (int rank = 0; rank < 4; ++rank) {
+      const absl::StatusOr<std::vector<Action>> list =
+          MakeRankList(request, RankId(rank));
+      ASSERT_TRUE(list.ok()) << list.status();
+      EXPECT_EQ(*list, whole->ranks[rank]);
+    }
+  }
+}
+
+TEST(MakeRankListTest, PlansOneOfThousandsOfRanks) {
+  const absl::StatusOr<std::vector<Action>> list =
+      MakeRankList({.generator = "one_f_one_b",
+                    .num_ranks = 4096,
+                    .num_microbatches = 8192,
+                    .edges = ChainEdges(4096)},
+                   RankId(2000));
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_EQ(list->size(), 6u * 8192 + 2);
+}
+
+TEST(MakeRankListTest, WhatOneRankCannotTellIsRefused) {
+  EXPECT_THAT(MakeRankList({.generator = "chimera",
+                            .num_ranks = 4,
+                            .num_microbatches = 4,
+                            .edges = ChainEdges(4)},
+                           RankId(0))
+                  .status()
+                  .message(),
+              HasSubstr("puts a stage on 2 ranks"));
+  EXPECT_FALSE(
+      MakeRankList(
+          {.generator = "gpipe", .num_ranks = 2, .num_microbatches = 1},
+          RankId(2))
+          .ok());
 }
 
 }  // namespace

@@ -18,8 +18,8 @@
 #include "schedule/generators/registry.h"
 #include "schedule/ir/chain.h"
 #include "schedule/ir/text_format.h"
+#include "schedule/ir/unroll.h"
 #include "schedule/lowering/lower.h"
-#include "schedule/verifier/run.h"
 #include "schedule/verifier/symbolic_step.h"
 #include "schedule/verifier/verify.h"
 
@@ -34,7 +34,9 @@ Symbols SymbolsOf(const Schedule& schedule) {
   if (!schedule.is_continuous()) return RunSymbolicStep(schedule);
   std::vector<uint64_t> all;
   for (const int periods : {0, 1, 3}) {
-    const Symbols symbols = RunSymbolicStep(RunOf(schedule, periods));
+    const absl::StatusOr<Schedule> run = Unroll(schedule, periods);
+    if (!run.ok()) return std::nullopt;
+    const Symbols symbols = RunSymbolicStep(*run);
     if (!symbols) return std::nullopt;
     all.insert(all.end(), symbols->begin(), symbols->end());
   }
@@ -71,13 +73,13 @@ class Mutants {
     if (violations.empty()) {
       ++harmless_;
       EXPECT_TRUE(same) << "accepted, but computes something else:\n"
-                        << PrintSchedule(RunOf(mutant, 1)) << "from:\n"
-                        << PrintSchedule(RunOf(sound_, 1));
+                        << PrintSchedule(mutant) << "from:\n"
+                        << PrintSchedule(sound_);
     } else {
       ++rejected_;
       EXPECT_FALSE(same) << "refused, though it computes the same:\n"
                          << Describe(mutant, violations[0])
-                         << PrintSchedule(RunOf(mutant, 1));
+                         << PrintSchedule(mutant);
     }
   }
 

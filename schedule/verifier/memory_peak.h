@@ -34,9 +34,10 @@ struct RankPeak {
 };
 
 // By rank. `sizes` by stage; those left out are 0. A continuous schedule is run
-// long enough to show its steady state (run.h), and positions are in that run.
-// Takes any schedule that the verifier calls sound; of an unsound one it counts
-// what is there. Pure; linear.
+// long enough to show its steady state (periods.h), and positions are in that
+// run. Takes any schedule that the verifier calls sound; of an unsound one it
+// counts what is there, and gives nothing if that cannot be unrolled. Pure;
+// linear.
 std::vector<RankPeak> PeakMemory(const Schedule& schedule,
                                  const std::vector<StageBytes>& sizes = {});
 

@@ -2,17 +2,20 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
 #include "schedule/ir/grid.h"
+#include "schedule/ir/unroll.h"
 #include "schedule/verifier/accumulation_order.h"
 #include "schedule/verifier/comm_pairing.h"
 #include "schedule/verifier/complete.h"
 #include "schedule/verifier/deadlock_free.h"
 #include "schedule/verifier/drained.h"
 #include "schedule/verifier/order.h"
+#include "schedule/verifier/periods.h"
 #include "schedule/verifier/placement.h"
-#include "schedule/verifier/run.h"
 #include "schedule/verifier/staleness.h"
 #include "schedule/verifier/subject.h"
 #include "schedule/verifier/update_complete.h"
@@ -35,7 +38,7 @@ std::string LineOf(const Violation& violation) {
   return absl::StrCat(line, violation.message);
 }
 
-// Why the schedule cannot be written out as a run; the rules need one.
+// Adds why the schedule, as a whole, cannot be judged by its runs.
 void CheckSections(const Schedule& schedule, std::vector<Violation>* all) {
   RuleViolations found("placement", all);
   const RankId whole(-1);
@@ -48,47 +51,55 @@ void CheckSections(const Schedule& schedule, std::vector<Violation>* all) {
                      "a flush has a period, an epilogue or version rules; want "
                      "one step alone");
   }
-  for (const RankLists* lists : {&schedule.period, &schedule.epilogue}) {
-    if (lists->size() == schedule.ranks.size()) continue;
+  if (schedule.num_microbatches < 1) {
     found.Add(whole, -1,
-              absl::StrCat(lists == &schedule.period ? "period" : "epilogue",
-                           " has lists of ", lists->size(), " ranks, want ",
-                           schedule.num_ranks()));
+              absl::StrCat(schedule.num_microbatches,
+                           " microbatches, want at least 1"));
   }
   if (schedule.versions.size() != schedule.placement.size()) {
     found.Add(whole, -1,
               absl::StrCat(schedule.versions.size(), " version rules, want ",
                            schedule.num_stages(), ", one for each stage"));
   }
-  if (schedule.num_microbatches < 1) {
-    found.Add(whole, -1,
-              absl::StrCat(schedule.num_microbatches,
-                           " microbatches, want at least 1"));
-    return;
-  }
   for (size_t s = 0; s < schedule.versions.size() && !found.full(); ++s) {
     const VersionRule& rule = schedule.versions[s];
-    if (rule.microbatches_per_update >= 1 && rule.delay >= 0 &&
-        schedule.num_microbatches % rule.microbatches_per_update == 0) {
-      continue;
-    }
+    if (rule.microbatches_per_update >= 1 && rule.delay >= 0) continue;
     found.Add(whole, -1,
               absl::StrCat("stage ", s, " has version rule ",
                            rule.microbatches_per_update, "/", rule.delay,
-                           ", want a divisor of the period's ",
-                           schedule.num_microbatches,
-                           " microbatches, and a delay of at least 0"));
-  }
-  if (found.full() || !FitsRun(schedule, PeriodsToVerify(schedule))) {
-    found.Add(whole, -1, "microbatches or versions are too large to count on");
+                           ", want at least 1/0"));
   }
 }
 
-// A run of a continuous schedule; a flush is its own, and need not be copied.
-std::optional<Schedule> WrittenOut(const Schedule& schedule, int periods) {
-  if (!schedule.is_continuous()) return std::nullopt;
-  return RunOf(schedule, periods);
+// The runs that stand for all: how often each repeats the period.
+std::vector<int> RunsToVerify(const Schedule& schedule) {
+  if (schedule.period.empty()) return {0};
+  return {0, PeriodsToVerify(schedule)};
 }
+
+// The schedule to look at: a run written out, where there is a period.
+class Run {
+ public:
+  Run(const Schedule& schedule, int periods) : schedule_(schedule) {
+    if (schedule.period.empty() && schedule.epilogue.empty()) return;
+    absl::StatusOr<Schedule> run = Unroll(schedule, periods);
+    if (run.ok()) {
+      written_out_ = *std::move(run);
+    } else {
+      status_ = run.status();
+    }
+  }
+
+  const absl::Status& status() const { return status_; }
+  const Schedule& operator*() const {
+    return written_out_ ? *written_out_ : schedule_;
+  }
+
+ private:
+  const Schedule& schedule_;
+  std::optional<Schedule> written_out_;
+  absl::Status status_;
+};
 
 // All rules but deadlock_free.
 void CheckLists(const Subject& subject, const VerifyOptions& options,
@@ -105,55 +116,52 @@ void CheckLists(const Subject& subject, const VerifyOptions& options,
   CheckMemoryBound(subject, options.memory, all);
 }
 
-// The runs that stand for all: how often each repeats the period.
-std::vector<int> RunsToVerify(const Schedule& schedule) {
-  if (!schedule.is_continuous()) return {0};
-  return {0, PeriodsToVerify(schedule)};
+// Judges the runs of the schedule: all lists, or those of `only` alone.
+std::vector<Violation> VerifyRuns(const Schedule& schedule,
+                                  std::optional<RankId> only,
+                                  const VerifyOptions& options) {
+  std::vector<Violation> violations;
+  CheckSections(schedule, &violations);
+  if (!violations.empty()) return violations;
+  for (const int periods : RunsToVerify(schedule)) {
+    const Run run(schedule, periods);
+    if (!run.status().ok()) {
+      return {
+          {"placement", RankId(-1), -1, std::string(run.status().message())}};
+    }
+    const Subject subject(*run, only, options.lowered);
+    CheckLists(subject, options, &violations);
+    if (!only) CheckDeadlockFree(subject, &violations);
+    for (Violation& violation : violations) violation.periods = periods;
+    if (!violations.empty()) break;
+  }
+  return violations;
 }
 
 }  // namespace
 
 std::vector<Violation> Verify(const Schedule& schedule,
                               const VerifyOptions& options) {
-  std::vector<Violation> violations;
-  CheckSections(schedule, &violations);
-  if (!violations.empty()) return violations;
-  for (const int periods : RunsToVerify(schedule)) {
-    const std::optional<Schedule> run = WrittenOut(schedule, periods);
-    const Subject subject(run ? *run : schedule, std::nullopt, options.lowered);
-    CheckLists(subject, options, &violations);
-    CheckDeadlockFree(subject, &violations);
-    for (Violation& violation : violations) violation.periods = periods;
-    if (!violations.empty()) return violations;
-  }
-  return violations;
+  return VerifyRuns(schedule, std::nullopt, options);
 }
 
 std::vector<Violation> VerifyRank(const Schedule& schedule, RankId rank) {
-  std::vector<Violation> violations;
   if (rank.value() < 0 || rank.value() >= schedule.num_ranks()) {
     return {{"placement", rank, -1,
              absl::StrCat("there is no rank ", rank.value(), " of ",
                           schedule.num_ranks())}};
   }
-  CheckSections(schedule, &violations);
-  if (!violations.empty()) return violations;
-  for (const int periods : RunsToVerify(schedule)) {
-    const std::optional<Schedule> run = WrittenOut(schedule, periods);
-    const Subject subject(run ? *run : schedule, rank, /*lowered=*/true);
-    CheckLists(subject, {}, &violations);
-    for (Violation& violation : violations) violation.periods = periods;
-    if (!violations.empty()) return violations;
-  }
-  return violations;
+  return VerifyRuns(schedule, rank, {});
 }
 
 std::string Describe(const Schedule& schedule, const Violation& violation) {
   std::string text = absl::StrCat(LineOf(violation), "\n");
   if (violation.rank.value() < 0 || violation.position < 0) return text;
-  const std::optional<Schedule> run = WrittenOut(schedule, violation.periods);
-  absl::StrAppend(&text, PrintMarkedGrid(run ? *run : schedule,
-                                         {violation.rank, violation.position}));
+  const Run run(schedule, violation.periods);
+  if (run.status().ok()) {
+    absl::StrAppend(
+        &text, PrintMarkedGrid(*run, {violation.rank, violation.position}));
+  }
   return text;
 }
 

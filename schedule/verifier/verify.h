@@ -28,7 +28,7 @@ struct VerifyOptions {
 //
 // A continuous schedule is judged by two of its runs: one without a period and
 // one with so many that the last of them meet nothing that the first did not
-// (run.h).
+// (periods.h).
 //
 // Never stops at the first violation, but tells at most a hundred of a rule.
 // Takes any value, however broken. Pure; linear in the actions.
