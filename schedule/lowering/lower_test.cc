@@ -275,9 +275,9 @@ TEST(InsertCommunicationTest, TiedWeightOfReplicasGoesToWhoLacksIt) {
   EXPECT_THAT(ListOf(*lowered, 0),
               HasSubstr("0B1 0RB*[w<r1] N 0U 0SF*[w>r1] 0SF*[w>r2]"));
   EXPECT_THAT(ListOf(*lowered, 1),
-              HasSubstr("1B0 1G 1SB0[h>r0] 1SB*[w>r0] N 1U 1RF*[w<r0]"));
+              HasSubstr("1B0 1SB0[h>r0] 1G 1SB*[w>r0] N 1U 1RF*[w<r0]"));
   EXPECT_THAT(ListOf(*lowered, 2),
-              HasSubstr("1B1 1G 1SB1[h>r0] N 1U 1RF*[w<r0]"));
+              HasSubstr("1B1 1SB1[h>r0] 1G N 1U 1RF*[w<r0]"));
   EXPECT_TRUE(Verify(*lowered).empty());
 }
 

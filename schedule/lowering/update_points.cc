@@ -71,6 +71,13 @@ absl::Status CheckRules(const Schedule& schedule) {
 
 std::vector<std::vector<UpdatePoint>> PointsOfFlush(const Schedule& schedule) {
   std::vector<std::vector<UpdatePoint>> points(schedule.num_ranks());
+  for (int stage = 0; stage < schedule.num_stages(); ++stage) {
+    for (const RankId rank : schedule.placement[stage]) {
+      const int end = static_cast<int>(schedule.ranks[rank.value()].size());
+      points[rank.value()].push_back(
+          {.position = end, .stage = StageId(stage)});
+    }
+  }
   for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
     const std::vector<Action>& actions = schedule.ranks[rank];
     std::map<StageId, int> last;
@@ -79,17 +86,9 @@ std::vector<std::vector<UpdatePoint>> PointsOfFlush(const Schedule& schedule) {
         last[actions[i].stage] = PlaceAfter(actions, i);
       }
     }
-    for (int stage = 0; stage < schedule.num_stages(); ++stage) {
-      const std::vector<RankId>& holders = schedule.placement[stage];
-      if (std::find(holders.begin(), holders.end(), RankId(rank)) ==
-          holders.end()) {
-        continue;
-      }
-      const auto found = last.find(StageId(stage));
-      points[rank].push_back({.position = found == last.end()
-                                              ? static_cast<int>(actions.size())
-                                              : found->second,
-                              .stage = StageId(stage)});
+    for (UpdatePoint& point : points[rank]) {
+      const auto found = last.find(point.stage);
+      if (found != last.end()) point.position = found->second;
     }
     std::stable_sort(points[rank].begin(), points[rank].end(),
                      [](const UpdatePoint& a, const UpdatePoint& b) {

@@ -175,9 +175,19 @@ class PairingCheck {
     return known || !subject_.AllListsThere();
   }
 
+  // Whether a list is there that may have an end of the edge.
+  bool MayBeThere(const Edge& edge) const {
+    if (subject_.AllListsThere()) return true;
+    return std::any_of(subject_.ranks().begin(), subject_.ranks().end(),
+                       [&](RankId rank) {
+                         return subject_.Holds(rank, edge.from) ||
+                                subject_.Holds(rank, edge.to);
+                       });
+  }
+
   void FindMissing(int index) {
-    if (!subject_.lowered()) return;
     const Edge& edge = subject_.schedule().edges[index];
+    if (!subject_.lowered() || !MayBeThere(edge)) return;
     // More microbatches than actions: a hundred of the first ones lack theirs.
     const int end = static_cast<int>(
         std::min<int64_t>(subject_.schedule().num_microbatches,
