@@ -50,6 +50,8 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddEvents(app, context);
   AddCancel(app, context);
   AddServers(app, context);
+  AddSchedule(app, context);
+  AddSimulate(app, context);
   AddData(app, context);
   AddLocal(app, context);
   AddCompletion(app, context);

@@ -18,6 +18,7 @@ enum class ExitCode {
   kNotFound = 3,
   kCancelled = 4,
   kTimeout = 5,
+  kUnsound = 6,
   kStreamLost = 20,
   kUnavailable = 69,
   kPermission = 77,

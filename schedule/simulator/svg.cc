@@ -58,6 +58,19 @@ std::string LabelOf(const Action& action) {
   return label;
 }
 
+// With the version that it is computed with, which the schedule's rule says
+// where the lists do not.
+Action WithVersion(const Schedule& schedule, Action action) {
+  const size_t stage = action.stage.value();
+  if (action.version.has_value() || stage >= schedule.versions.size()) {
+    return action;
+  }
+  const VersionRule& rule = schedule.versions[stage];
+  action.version = std::max(
+      0, action.microbatch.value() / rule.microbatches_per_update - rule.delay);
+  return action;
+}
+
 // A round step of time that gives about ten ticks.
 double TickStep(double makespan) {
   const double wanted = makespan / 10;
@@ -89,7 +102,8 @@ void Look(const RunView& run, Contents* contents) {
       if (!IsCompute(action.op)) continue;
       contents->ops.insert(action.op);
       contents->pairs |= action.overlaps_next;
-      contents->versions |= action.version.has_value();
+      contents->versions |=
+          WithVersion(*run.schedule, action).version.has_value();
       contents->microbatches =
           std::max(contents->microbatches, action.microbatch.value() + 1);
       const double took = events[i].end - events[i].start;
@@ -245,7 +259,7 @@ class Page {
       if (events[i].end < 0) continue;
       const Action& action = run.schedule->ranks[rank][i];
       if (IsCompute(action.op)) {
-        DrawBox(action, events[i],
+        DrawBox(WithVersion(*run.schedule, action), events[i],
                 BoxColour(options_.colour, shades, RankId(rank), action),
                 run.IsMarked(rank, i), y, out);
       } else if (action.op == Op::kUpdate) {

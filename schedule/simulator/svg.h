@@ -21,7 +21,7 @@ struct SvgOptions {
 // The runs as an SVG document in the manner of the papers' figures, one below
 // the other on one scale of time: a row a rank, from the first action to the
 // last; a box a compute action with its microbatch (and version, where the
-// schedule has them), a bar an update, idle time hatched. Above each its
+// schedule has several), a bar an update, idle time hatched. Above each its
 // makespan, bubbles and peak of microbatches in flight; a legend; a time axis.
 // Overlapped pairs have a common frame; marked actions a red one. Every box
 // has its action and times as a tooltip. Messages that were recorded are lines

@@ -80,6 +80,12 @@ TEST(TimelineSvgTest, ShowsVersionsAndUpdates) {
   EXPECT_THAT(svg, HasSubstr("<title>0U, 3 to 3</title>"));
 }
 
+TEST(TimelineSvgTest, TellsVersionsThatOnlyTheScheduleKnows) {
+  Schedule schedule = OverChain("gpipe", 1, 4);
+  schedule.versions = {{.microbatches_per_update = 1, .delay = 2}};
+  EXPECT_THAT(Picture(schedule), HasSubstr("<title>0F3@1, 3 to 4</title>"));
+}
+
 TEST(TimelineSvgTest, FramesOverlappedPairs) {
   Action first = Forward(StageId(0), MicrobatchId(1));
   first.overlaps_next = true;

@@ -1,0 +1,102 @@
+#include "client/schedules/schedule_source.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "base/file.h"
+#include "base/status_context.h"
+#include "base/status_macros.h"
+#include "schedule/generators/registry.h"
+#include "schedule/ir/chain.h"
+#include "schedule/ir/text_format.h"
+
+namespace penstock {
+namespace {
+
+// Of a file that the command line names, everything that is wrong is the
+// command line's fault, but for what the user may not read.
+absl::Status AsWrongArgument(const absl::Status& status) {
+  if (status.ok() || absl::IsPermissionDenied(status)) return status;
+  return absl::InvalidArgumentError(status.message());
+}
+
+}  // namespace
+
+bool LooksLikePath(absl::string_view source) {
+  return absl::StrContains(source, '/') || absl::StrContains(source, '.');
+}
+
+bool IsLowered(const Schedule& schedule) {
+  for (const RankLists* part :
+       {&schedule.ranks, &schedule.period, &schedule.epilogue}) {
+    for (const std::vector<Action>& actions : *part) {
+      for (const Action& action : actions) {
+        if (!IsCompute(action.op)) return true;
+      }
+    }
+  }
+  return false;
+}
+
+absl::StatusOr<Schedule> LoadScheduleFile(const std::string& path,
+                                          const std::string& working_folder) {
+  const absl::StatusOr<std::string> text = ReadFile(
+      absl::StartsWith(path, "/") ? path
+                                  : absl::StrCat(working_folder, "/", path));
+  if (!text.ok()) return AsWrongArgument(text.status());
+  absl::StatusOr<Schedule> schedule = ParseSchedule(*text);
+  if (!schedule.ok()) return WithContext(schedule.status(), path);
+  return schedule;
+}
+
+absl::StatusOr<SourcedSchedule> LoadSchedule(
+    const std::string& source, const GeneratorRequest& request,
+    const std::string& working_folder) {
+  SourcedSchedule sourced;
+  if (LooksLikePath(source)) {
+    PENSTOCK_ASSIGN_OR_RETURN(sourced.schedule,
+                              LoadScheduleFile(source, working_folder));
+    sourced.chain_assumed = sourced.schedule.edges.empty() &&
+                            sourced.schedule.num_stages() > 1 &&
+                            !IsLowered(sourced.schedule);
+  } else {
+    const absl::StatusOr<const GeneratorInfo*> generator =
+        FindGenerator(source);
+    if (!generator.ok()) {
+      return WithMessage(
+          generator.status(),
+          absl::StrCat(generator.status().message(),
+                       "; a file is named with its path, as ./", source));
+    }
+    PENSTOCK_ASSIGN_OR_RETURN(sourced.schedule, Generate(source, request));
+    sourced.chain_assumed = true;
+  }
+  if (sourced.chain_assumed) {
+    sourced.schedule.edges = ChainEdges(sourced.schedule.num_stages());
+  }
+  return sourced;
+}
+
+absl::StatusOr<std::map<std::string, std::string>> ParseParameters(
+    const std::vector<std::string>& pairs) {
+  std::map<std::string, std::string> parameters;
+  for (const std::string& pair : pairs) {
+    const std::pair<std::string, std::string> split =
+        absl::StrSplit(pair, absl::MaxSplits('=', 1));
+    if (split.first.empty() || !absl::StrContains(pair, '=')) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "--param wants name=value, as warmup=pb, got \"", pair, "\""));
+    }
+    if (!parameters.insert(split).second) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("--param gives ", split.first, " twice"));
+    }
+  }
+  return parameters;
+}
+
+}  // namespace penstock

@@ -1,0 +1,50 @@
+#ifndef PENSTOCK_CLIENT_SCHEDULES_SCHEDULE_SOURCE_H_
+#define PENSTOCK_CLIENT_SCHEDULES_SCHEDULE_SOURCE_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "schedule/generators/generator.h"
+#include "schedule/ir/schedule.h"
+
+namespace penstock {
+
+// A schedule that a person asked for, ready to be looked at: compute actions
+// and, of a file, whatever else it holds.
+struct SourcedSchedule {
+  Schedule schedule;
+  // Whether it says nothing about edges, so that its stages were taken for a
+  // chain, each feeding the next.
+  bool chain_assumed = false;
+};
+
+// The schedule `source`: a generator's name, to which `request` belongs, or a
+// schedule file, which says everything itself. A word with a '.' or a '/' is a
+// path, relative to `working_folder`.
+//   INVALID_ARGUMENT  from the generator or the parser (then with the file's
+//                     name before it); no such name or file, with a suggestion.
+absl::StatusOr<SourcedSchedule> LoadSchedule(const std::string& source,
+                                             const GeneratorRequest& request,
+                                             const std::string& working_folder);
+
+// Reads a schedule file. Errors as above.
+absl::StatusOr<Schedule> LoadScheduleFile(const std::string& path,
+                                          const std::string& working_folder);
+
+// Whether `source` is a path by its looks.
+bool LooksLikePath(absl::string_view source);
+
+// Whether it holds what lowering inserts: communication, G, N or U.
+bool IsLowered(const Schedule& schedule);
+
+// "name=value" pairs as a generator's parameters.
+//   INVALID_ARGUMENT  one without a '=' or a name, or one name twice.
+absl::StatusOr<std::map<std::string, std::string>> ParseParameters(
+    const std::vector<std::string>& pairs);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_CLIENT_SCHEDULES_SCHEDULE_SOURCE_H_
