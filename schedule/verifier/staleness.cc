@@ -78,6 +78,8 @@ class RuleCheck {
 
   void CheckGrouped() {
     const int64_t ranks = schedule_.num_ranks();
+    // Nothing to have a rule; other rules tell what is missing.
+    if (schedule_.versions.empty() || ranks == 0) return;
     if (schedule_.num_stages() % ranks != 0) {
       found_.Add(RankId(-1), -1,
                  absl::StrCat(schedule_.num_stages(), " stages on ", ranks,

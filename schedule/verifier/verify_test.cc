@@ -408,6 +408,17 @@ TEST(DescribeTest, MarksTheCellInTheGrid) {
 )");
 }
 
+TEST(VerifyTest, AGroupedScheduleOfNothingIsJudged) {
+  Schedule schedule;
+  schedule.policy = WeightPolicy::kGrouped;
+  schedule.num_microbatches = 1;
+  EXPECT_FALSE(Verify(schedule).empty());
+  schedule.ranks.resize(2);
+  schedule.period.resize(2);
+  schedule.epilogue.resize(2);
+  EXPECT_FALSE(Verify(schedule).empty());
+}
+
 TEST(SoundOrErrorTest, CarriesTheFirstViolations) {
   EXPECT_TRUE(SoundOrError(Read(kSound), {}).ok());
   const Schedule schedule = Read(With(kSound, {{"0F0 ", "0F1 "}}));
