@@ -59,24 +59,16 @@ absl::Status ModelBackend::OpenData() {
   bool reads = false;
   for (const RankStage& stage : plan_.stages) {
     has_loss_ = has_loss_ || stage.loss_position.has_value();
-    for (const StageLayer& layer : stage.layers) {
-      for (const InputSource& source : layer.inputs) {
-        reads = reads || source.kind == InputSource::Kind::kTokens ||
-                source.kind == InputSource::Kind::kLabels;
-      }
-    }
+    reads = reads || !stage.data_inputs.empty();
   }
   if (has_loss_) losses_.resize(plan_.schedule.num_microbatches);
   if (!reads) return absl::OkStatus();
-  TokenDataSpec spec;
-  spec.path = plan_.job.data().tokens();
-  spec.vocabulary = VocabularyOf(plan_.graph);
-  spec.sequence_length = plan_.job.data().sequence_length();
-  spec.batch_size = plan_.job.batch_size();
-  spec.microbatch_size = plan_.samples_per_microbatch();
-  spec.seed = plan_.job.seed();
-  PENSTOCK_ASSIGN_OR_RETURN(TokenData data, TokenData::Open(spec));
-  data_ = std::move(data);
+  DataRequest request;
+  request.token_path = plan_.job.data().tokens();
+  request.batch_size = plan_.job.batch_size();
+  request.seed = plan_.job.seed();
+  request.activation_type = bfloat16() ? at::kBFloat16 : at::kFloat;
+  PENSTOCK_ASSIGN_OR_RETURN(data_, DataSource::Open(plan_.graph, request));
   return absl::OkStatus();
 }
 
@@ -187,17 +179,10 @@ absl::Status ModelBackend::BeginStep(int64_t update) {
 absl::Status ModelBackend::Forward(StageId stage, MicrobatchId microbatch) {
   Part& part = parts_.at(stage);
   MicrobatchData data;
-  for (const StageLayer& layer : part.module->stage().layers) {
-    for (const InputSource& source : layer.inputs) {
-      if (source.kind == InputSource::Kind::kTokens && !data.tokens.defined()) {
-        PENSTOCK_ASSIGN_OR_RETURN(data.tokens,
-                                  data_->Tokens(update_, microbatch.value()));
-      } else if (source.kind == InputSource::Kind::kLabels &&
-                 !data.labels.defined()) {
-        PENSTOCK_ASSIGN_OR_RETURN(data.labels,
-                                  data_->Labels(update_, microbatch.value()));
-      }
-    }
+  for (const std::string& input : part.module->stage().data_inputs) {
+    PENSTOCK_ASSIGN_OR_RETURN(at::Tensor value,
+                              data_->Read(input, update_, microbatch.value()));
+    data.push_back(std::move(value));
   }
   const LayerContext context = {plan_.job.seed(), update_, microbatch.value(),
                                 /*training=*/true};

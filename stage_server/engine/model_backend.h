@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "models/data/token_data.h"
+#include "models/data/data_source.h"
 #include "stage_server/engine/activation_store.h"
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
@@ -30,7 +30,7 @@ namespace penstock {
 class ModelBackend : public StageBackend {
  public:
   // Draws weights and opens the data if a layer of the rank reads it.
-  //   as TokenData::Open, Layer::Make, Optimizer::Make; RESOURCE_EXHAUSTED.
+  //   as DataSource::Open, Layer::Make, Optimizer::Make; RESOURCE_EXHAUSTED.
   static absl::StatusOr<std::unique_ptr<ModelBackend>> Make(RankPlan plan,
                                                             Device& device);
 
@@ -100,7 +100,8 @@ class ModelBackend : public StageBackend {
   std::map<StageId, Part> parts_;
   // By index in plan_.tied_sites.
   std::vector<SiteTensors> sites_;
-  std::optional<TokenData> data_;
+  // Null where no layer of the rank reads the data.
+  std::unique_ptr<DataSource> data_;
   bool has_loss_ = false;
 
   int64_t update_ = 0;

@@ -141,8 +141,12 @@ absl::Status CheckEdgeTensor(const Context& context, EdgeId id) {
 absl::StatusOr<InputSource> SourceOf(const Context& context,
                                      const RankStage& stage,
                                      const std::string& input) {
-  if (input == "tokens") return InputSource{InputSource::Kind::kTokens, 0};
-  if (input == "labels") return InputSource{InputSource::Kind::kLabels, 0};
+  const auto read =
+      std::find(stage.data_inputs.begin(), stage.data_inputs.end(), input);
+  if (read != stage.data_inputs.end()) {
+    return InputSource{InputSource::Kind::kData,
+                       static_cast<int>(read - stage.data_inputs.begin())};
+  }
   for (size_t i = 0; i < stage.layers.size(); ++i) {
     if (context.plan.graph.layers[stage.layers[i].layer].name == input) {
       return InputSource{InputSource::Kind::kLayer, static_cast<int>(i)};
@@ -159,6 +163,13 @@ absl::StatusOr<InputSource> SourceOf(const Context& context,
                    stage.id.value(), " nor on an edge to it"));
 }
 
+void AddDataInput(const std::string& input, RankStage* stage) {
+  std::vector<std::string>& inputs = stage->data_inputs;
+  if (std::find(inputs.begin(), inputs.end(), input) == inputs.end()) {
+    inputs.push_back(input);
+  }
+}
+
 absl::Status AddLayers(const Context& context, RankStage* stage) {
   const Graph& graph = context.plan.graph;
   for (size_t i = 0; i < graph.layers.size(); ++i) {
@@ -168,6 +179,7 @@ absl::Status AddLayers(const Context& context, RankStage* stage) {
     layer.layer = static_cast<int>(i);
     PENSTOCK_ASSIGN_OR_RETURN(layer.parameters, ParametersOf(spec));
     for (const std::string& input : spec.inputs) {
+      if (graph.inputs.count(input) > 0) AddDataInput(input, stage);
       absl::StatusOr<InputSource> source = SourceOf(context, *stage, input);
       if (!source.ok()) {
         return WithContext(source.status(),

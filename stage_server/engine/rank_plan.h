@@ -20,12 +20,11 @@ namespace penstock {
 // Where a layer finds one of its inputs.
 struct InputSource {
   enum class Kind {
-    kTokens,
-    kLabels,
+    kData,   // index: of RankStage::data_inputs
     kLayer,  // index: position of an earlier layer in the same stage
     kEdge,   // index: of RankStage::in_edges
   };
-  Kind kind = Kind::kTokens;
+  Kind kind = Kind::kData;
   int index = 0;
 
   friend bool operator==(const InputSource&, const InputSource&) = default;
@@ -51,6 +50,9 @@ struct RankStage {
   StageId id;
   // In graph order.
   std::vector<StageLayer> layers;
+  // The graph's inputs that the stage reads from the data, by name, each once,
+  // in the order of their first use.
+  std::vector<std::string> data_inputs;
   // By edge index.
   std::vector<StageEdge> in_edges;
   std::vector<StageEdge> out_edges;

@@ -23,7 +23,8 @@ TEST(ResolveRankTest, NamesBecomeIndices) {
   ASSERT_TRUE(first.ok()) << first.status();
   ASSERT_EQ(first->stages.size(), 1u);
   const RankStage& body = first->stages[0];
-  EXPECT_THAT(body.layers[0].inputs, ElementsAre(InputSource{Kind::kTokens}));
+  EXPECT_THAT(body.layers[0].inputs, ElementsAre(InputSource{Kind::kData, 0}));
+  EXPECT_THAT(body.data_inputs, ElementsAre("tokens"));
   EXPECT_THAT(body.layers[3].inputs, ElementsAre(InputSource{Kind::kLayer, 2}));
   ASSERT_EQ(body.out_edges.size(), 1u);
   EXPECT_EQ(body.out_edges[0].layer_position, 3);
@@ -36,7 +37,8 @@ TEST(ResolveRankTest, NamesBecomeIndices) {
   EXPECT_EQ(head.id, StageId(1));
   EXPECT_THAT(head.layers[0].inputs, ElementsAre(InputSource{Kind::kEdge, 0}));
   EXPECT_THAT(head.layers[1].inputs, ElementsAre(InputSource{Kind::kLayer, 0},
-                                                 InputSource{Kind::kLabels}));
+                                                 InputSource{Kind::kData, 0}));
+  EXPECT_THAT(head.data_inputs, ElementsAre("labels"));
   EXPECT_EQ(head.loss_position, 1);
 }
 

@@ -53,11 +53,8 @@ absl::Status StageModule::RunLayers(const LayerContext& context,
     std::vector<at::Tensor> taken;
     for (const InputSource& source : stage_.layers[i].inputs) {
       switch (source.kind) {
-        case InputSource::Kind::kTokens:
-          taken.push_back(data.tokens);
-          break;
-        case InputSource::Kind::kLabels:
-          taken.push_back(data.labels);
+        case InputSource::Kind::kData:
+          taken.push_back(data[source.index]);
           break;
         case InputSource::Kind::kLayer:
           taken.push_back((*outputs)[source.index]);

@@ -24,12 +24,9 @@ struct LayerTensors {
   std::vector<at::Tensor> gradients;
 };
 
-// What one microbatch brings from the data; undefined where the stage does not
-// read it.
-struct MicrobatchData {
-  at::Tensor tokens;
-  at::Tensor labels;
-};
+// What one microbatch brings from the data: by index of
+// RankStage::data_inputs.
+using MicrobatchData = std::vector<at::Tensor>;
 
 // Runs the layers of one stage: F records the graph between the tensors that
 // came and those that leave, B differentiates it and forgets it. Microbatches

@@ -11,11 +11,12 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "base/sha256.h"
 #include "base/status_macros.h"
-#include "models/data/token_data.h"
+#include "models/data/data_source.h"
 #include "models/graph/layer_kinds.h"
 #include "models/layers/init.h"
 #include "models/layers/layer.h"
@@ -47,11 +48,14 @@ class Loop {
     request.microbatch_size = job.batch_size() / job.schedule().microbatches();
     request.sequence_length = job.data().sequence_length();
     PENSTOCK_ASSIGN_OR_RETURN(Graph graph, MakeModel(request));
-    PENSTOCK_ASSIGN_OR_RETURN(
-        TokenData data,
-        TokenData::Open({job.data().tokens(), VocabularyOf(graph),
-                         job.data().sequence_length(), job.batch_size(),
-                         request.microbatch_size, job.seed()}));
+    const DataRequest data_request = {
+        .token_path = job.data().tokens(),
+        .batch_size = job.batch_size(),
+        .seed = job.seed(),
+        .activation_type =
+            job.dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat};
+    PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<DataSource> data,
+                              DataSource::Open(graph, data_request));
     Loop loop(job, std::move(graph), std::move(data));
     PENSTOCK_RETURN_IF_ERROR(loop.MakeParameters());
     return loop;
@@ -92,7 +96,7 @@ class Loop {
   }
 
  private:
-  Loop(const Job& job, Graph graph, TokenData data)
+  Loop(const Job& job, Graph graph, std::unique_ptr<DataSource> data)
       : job_(job), graph_(std::move(graph)), data_(std::move(data)) {}
 
   absl::Status MakeParameters() {
@@ -135,8 +139,10 @@ class Loop {
 
   absl::StatusOr<at::Tensor> Forward(int64_t step, int64_t microbatch) {
     std::map<std::string, at::Tensor> values;
-    PENSTOCK_ASSIGN_OR_RETURN(values["tokens"], data_.Tokens(step, microbatch));
-    PENSTOCK_ASSIGN_OR_RETURN(values["labels"], data_.Labels(step, microbatch));
+    for (const auto& [input, shape] : graph_.inputs) {
+      PENSTOCK_ASSIGN_OR_RETURN(values[input],
+                                data_->Read(input, step, microbatch));
+    }
     at::Tensor output;
     for (size_t i = 0; i < layers_.size(); ++i) {
       std::vector<at::Tensor> weights, inputs;
@@ -259,7 +265,7 @@ class Loop {
 
   const Job job_;
   const Graph graph_;
-  TokenData data_;
+  std::unique_ptr<DataSource> data_;
   std::vector<Layer> layers_;
   // By layer.
   std::vector<std::vector<Parameter>> parameters_;
