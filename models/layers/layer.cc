@@ -102,12 +102,14 @@ absl::Status Layer::CheckTensors(absl::Span<const at::Tensor> parameters,
 
 absl::StatusOr<at::Tensor> Layer::Forward(
     absl::Span<const at::Tensor> parameters,
-    absl::Span<const at::Tensor> inputs, const LayerContext& context) const {
+    absl::Span<const at::Tensor> inputs, const LayerContext& context,
+    const LayerSinks& sinks) const {
   return CatchTorch(
       absl::StrCat("layer \"", spec_.name, "\""),
       [&]() -> absl::StatusOr<at::Tensor> {
         PENSTOCK_RETURN_IF_ERROR(CheckTensors(parameters, inputs));
-        return function_({spec_, parameters, inputs, context}).contiguous();
+        return function_({spec_, parameters, inputs, context, sinks})
+            .contiguous();
       });
 }
 

@@ -10,24 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "models/graph/graph.h"
+#include "models/layers/layer_call.h"
 
 namespace penstock {
-
-// What a forward pass is for. With the layer's name it keys all randomness, so
-// a re-run (recompute), another cut or a restart draws the same numbers.
-struct LayerContext {
-  uint64_t seed = 0;
-  // The optimizer step, counted from the job's first; any fixed origin.
-  int64_t step = 0;
-  // Index within the step, over the whole job.
-  int64_t microbatch = 0;
-  // Without it there is no dropout.
-  bool training = true;
-};
-
-// One kind's computation (models/layers/layer_functions.h).
-struct LayerCall;
-using LayerFunction = at::Tensor (*)(const LayerCall&);
 
 // The computation of one LayerSpec in libtorch. Holds no tensor: parameters
 // and activations are the caller's, so one Layer serves every weight version
@@ -52,6 +37,11 @@ class Layer {
   // The layer's output; autograd records it when it is on and something
   // requires a gradient. Makes no tensor require a gradient, changes none.
   //
+  // With a weight queue in `sinks` the recorded backward gives no gradient to
+  // the parameters of operators that can split it (split_ops.h), but puts it
+  // off into the queue. Others' parameters get theirs from autograd. The bits
+  // are those without a queue.
+  //
   // `parameters` in the order and shapes of ParametersOf, all float32 or all
   // bfloat16; `inputs` in the spec's order: activations of the parameters'
   // type, tokens and labels int64. The output is contiguous, of that type; a
@@ -64,7 +54,8 @@ class Layer {
   // All name the layer. No exception leaves it.
   absl::StatusOr<at::Tensor> Forward(absl::Span<const at::Tensor> parameters,
                                      absl::Span<const at::Tensor> inputs,
-                                     const LayerContext& context) const;
+                                     const LayerContext& context,
+                                     const LayerSinks& sinks = {}) const;
 
  private:
   Layer(LayerSpec spec, std::vector<ParameterSpec> parameters,

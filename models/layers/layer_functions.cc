@@ -2,19 +2,18 @@
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/cross_entropy_loss.h>
-#include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/gelu.h>
-#include <ATen/ops/layer_norm.h>
-#include <ATen/ops/linear.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/random.h"
+#include "models/layers/split_ops.h"
 #include "models/layers/stateless_fill.h"
 
 namespace penstock {
@@ -46,21 +45,14 @@ at::Tensor Dropout(const LayerCall& call, const at::Tensor& x) {
   return x.mul(keep).mul(1.0 / (1.0 - drop));
 }
 
-at::Tensor Norm(const at::Tensor& x, const at::Tensor& weight,
-                const at::Tensor& bias) {
-  return at::layer_norm(x, weight.sizes(), weight, bias, kNormEpsilon);
-}
-
 at::Tensor TokenEmbedding(const LayerCall& call) {
-  const at::Tensor& tokens = call.inputs[0];
-  const at::Tensor positions = call.parameters[1].slice(0, 0, tokens.size(1));
   return Dropout(call,
-                 at::embedding(call.parameters[0], tokens).add(positions));
+                 AddFirstRows(call, Embedding(call, call.inputs[0], 0), 1));
 }
 
 at::Tensor WindowEmbedding(const LayerCall& call) {
   const int64_t window = Count(call, "window");
-  const at::Tensor embedded = at::embedding(call.parameters[0], call.inputs[0]);
+  const at::Tensor embedded = Embedding(call, call.inputs[0], 0);
   // [b, window-1+s, h] -> [b, s, h, window] -> [b, s, window*h]
   const at::Tensor padded =
       at::constant_pad_nd(embedded, {0, 0, window - 1, 0});
@@ -69,11 +61,10 @@ at::Tensor WindowEmbedding(const LayerCall& call) {
 
 at::Tensor Attention(const LayerCall& call) {
   const at::Tensor& x = call.inputs[0];
-  const absl::Span<const at::Tensor> p = call.parameters;
   const int64_t heads = Count(call, "heads");
   // [b, s, 3h] -> three of [b, heads, s, h/heads]
   const std::vector<at::Tensor> qkv =
-      at::linear(Norm(x, p[0], p[1]), p[2], p[3])
+      Linear(call, LayerNorm(call, x, 0, 1, kNormEpsilon), 2, 3)
           .view({x.size(0), x.size(1), 3, heads, x.size(2) / heads})
           .permute({2, 0, 3, 1, 4})
           .unbind(0);
@@ -83,27 +74,26 @@ at::Tensor Attention(const LayerCall& call) {
                                        /*is_causal=*/true)
           .transpose(1, 2)
           .flatten(2);
-  return x.add(Dropout(call, at::linear(mixed, p[4], p[5])));
+  return x.add(Dropout(call, Linear(call, mixed, 4, 5)));
 }
 
 at::Tensor MlpBlock(const LayerCall& call) {
   const at::Tensor& x = call.inputs[0];
-  const absl::Span<const at::Tensor> p = call.parameters;
-  const at::Tensor inner =
-      at::gelu(at::linear(Norm(x, p[0], p[1]), p[2], p[3]), "tanh");
-  return x.add(Dropout(call, at::linear(inner, p[4], p[5])));
+  const at::Tensor inner = at::gelu(
+      Linear(call, LayerNorm(call, x, 0, 1, kNormEpsilon), 2, 3), "tanh");
+  return x.add(Dropout(call, Linear(call, inner, 4, 5)));
 }
 
-at::Tensor LayerNorm(const LayerCall& call) {
-  return Norm(call.inputs[0], call.parameters[0], call.parameters[1]);
+at::Tensor LayerNormLayer(const LayerCall& call) {
+  return LayerNorm(call, call.inputs[0], 0, 1, kNormEpsilon);
 }
 
 at::Tensor LmHead(const LayerCall& call) {
-  return at::linear(call.inputs[0], call.parameters[0]);
+  return Linear(call, call.inputs[0], 0, std::nullopt);
 }
 
-at::Tensor Linear(const LayerCall& call) {
-  return at::linear(call.inputs[0], call.parameters[0], call.parameters[1]);
+at::Tensor LinearLayer(const LayerCall& call) {
+  return Linear(call, call.inputs[0], 0, 1);
 }
 
 at::Tensor Relu(const LayerCall& call) { return at::relu(call.inputs[0]); }
@@ -124,9 +114,9 @@ constexpr FunctionRow kFunctions[] = {
     {"window_embedding", WindowEmbedding},
     {"attention", Attention},
     {"mlp_block", MlpBlock},
-    {"layer_norm", LayerNorm},
+    {"layer_norm", LayerNormLayer},
     {"lm_head", LmHead},
-    {"linear", Linear},
+    {"linear", LinearLayer},
     {"relu", Relu},
     {"cross_entropy", CrossEntropy},
 };
