@@ -149,6 +149,12 @@ absl::Status Interpreter::RunCompute(const Action& action) {
       return backend_->Forward(action.stage, action.microbatch);
     case Op::kBackward:
       return backend_->Backward(action.stage, action.microbatch);
+    case Op::kBackwardInput:
+      return backend_->BackwardInput(action.stage, action.microbatch);
+    case Op::kBackwardWeight:
+      return backend_->BackwardWeight(action.stage, action.microbatch);
+    case Op::kRecompute:
+      return backend_->Recompute(action.stage, action.microbatch);
     case Op::kUpdate:
       return backend_->Update(action.stage);
     default:

@@ -33,6 +33,18 @@ class RecordingBackend : public StageBackend {
     calls.push_back(absl::StrCat(stage.value(), "B", microbatch.value()));
     return absl::OkStatus();
   }
+  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override {
+    calls.push_back(absl::StrCat(stage.value(), "R", microbatch.value()));
+    return absl::OkStatus();
+  }
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch) override {
+    calls.push_back(absl::StrCat(stage.value(), "I", microbatch.value()));
+    return absl::OkStatus();
+  }
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch) override {
+    calls.push_back(absl::StrCat(stage.value(), "W", microbatch.value()));
+    return absl::OkStatus();
+  }
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
     return at::full({1}, static_cast<float>(send.microbatch.value()),
                     at::kFloat);
@@ -114,6 +126,13 @@ TEST_F(InterpreterTest, RunsTheListInItsOrderAndPostsReceivesAhead) {
   EXPECT_THAT(backends_[1].calls,
               ElementsAre("step 0", "buffer 0", "got 0", "buffer 1", "1F0",
                           "got 1", "1F1"));
+}
+
+TEST_F(InterpreterTest, EveryComputeOpReachesTheBackendOfAPairTheFirstFirst) {
+  RunBoth(TwoRanks("0F0 0R0 0B0 0F1&0I1 0W1 0U", ""));
+  EXPECT_TRUE(statuses_[0].ok()) << statuses_[0];
+  EXPECT_THAT(backends_[0].calls, ElementsAre("step 0", "0F0", "0R0", "0B0",
+                                              "0F1", "0I1", "0W1", "0U"));
 }
 
 TEST_F(InterpreterTest, NormIsSummedInLayerOrderAndGivenToAll) {

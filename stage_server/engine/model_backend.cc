@@ -186,8 +186,9 @@ absl::Status ModelBackend::Forward(StageId stage, MicrobatchId microbatch) {
   }
   const LayerContext context = {plan_.job.seed(), update_, microbatch.value(),
                                 /*training=*/true};
-  PENSTOCK_ASSIGN_OR_RETURN(const std::optional<float> loss,
-                            part.module->Forward(context, data, store_));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const std::optional<float> loss,
+      part.module->Forward(context, std::move(data), store_));
   if (!loss.has_value()) return absl::OkStatus();
   return RecordLoss(stage, microbatch, *loss);
 }
@@ -204,6 +205,20 @@ absl::Status ModelBackend::RecordLoss(StageId stage, MicrobatchId microbatch,
 
 absl::Status ModelBackend::Backward(StageId stage, MicrobatchId microbatch) {
   return parts_.at(stage).module->Backward(microbatch, store_);
+}
+
+absl::Status ModelBackend::Recompute(StageId stage, MicrobatchId microbatch) {
+  return parts_.at(stage).module->Recompute(microbatch);
+}
+
+absl::Status ModelBackend::BackwardInput(StageId stage,
+                                         MicrobatchId microbatch) {
+  return parts_.at(stage).module->BackwardInput(microbatch, store_);
+}
+
+absl::Status ModelBackend::BackwardWeight(StageId stage,
+                                          MicrobatchId microbatch) {
+  return parts_.at(stage).module->BackwardWeight(microbatch);
 }
 
 absl::StatusOr<int> ModelBackend::SiteOf(EdgeId edge) const {

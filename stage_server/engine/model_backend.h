@@ -36,7 +36,10 @@ class ModelBackend : public StageBackend {
 
   absl::Status BeginStep(int64_t update) override;
   absl::Status Forward(StageId stage, MicrobatchId microbatch) override;
+  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override;
   absl::Status Backward(StageId stage, MicrobatchId microbatch) override;
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch) override;
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch) override;
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override;
   absl::StatusOr<at::Tensor> Buffer(const Action& receive) override;
   absl::Status Incoming(const Action& receive, at::Tensor tensor) override;

@@ -224,6 +224,17 @@ absl::StatusOr<RankStage> ResolveStage(const Context& context, StageId id) {
   return stage;
 }
 
+// After the list was checked.
+void FindRecomputed(RankPlan* plan) {
+  for (RankStage& stage : plan->stages) {
+    for (const Action& action : plan->actions()) {
+      if (action.op != Op::kRecompute || action.stage != stage.id) continue;
+      stage.recomputed.resize(plan->schedule.num_microbatches);
+      stage.recomputed[action.microbatch.value()] = true;
+    }
+  }
+}
+
 // The n-th of equal edges is for the n-th use that the user's stage makes of
 // the parameter.
 absl::StatusOr<EdgeId> TiedEdge(const RankPlan& plan, const TiedSite& site,
@@ -299,6 +310,7 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
         static_cast<int>(i));
   }
   PENSTOCK_RETURN_IF_ERROR(CheckList(resolved));
+  FindRecomputed(&resolved);
   return resolved;
 }
 

@@ -38,7 +38,7 @@ struct StageLayer {
 };
 
 // An activation edge as one of its two stages sees it.
-struct StageEdge {
+struct EdgeEnd {
   EdgeId edge;
   // Of an outgoing edge: position, in the stage, of the layer that makes it.
   int layer_position = 0;
@@ -54,10 +54,16 @@ struct RankStage {
   // in the order of their first use.
   std::vector<std::string> data_inputs;
   // By edge index.
-  std::vector<StageEdge> in_edges;
-  std::vector<StageEdge> out_edges;
+  std::vector<EdgeEnd> in_edges;
+  std::vector<EdgeEnd> out_edges;
   // Position of the loss in `layers`.
   std::optional<int> loss_position;
+  // Index is the microbatch: whether its list recomputes it. Empty: none.
+  std::vector<bool> recomputed;
+
+  bool IsRecomputed(MicrobatchId microbatch) const {
+    return !recomputed.empty() && recomputed[microbatch.value()];
+  }
 };
 
 // A use of a parameter by a layer that does not own it.

@@ -145,40 +145,50 @@ TEST_P(BadListTest, IsRefusedWithItsPosition) {
 INSTANTIATE_TEST_SUITE_P(
     EachRule, BadListTest,
     ::testing::Values(
-        BadList{1, "1RF1[final_norm<r0] 1F1", "1F1",
-                "action 4 (1F1): the value of edge 0 is not there yet"},
+        BadList{1, "1RF1[final_norm<r0] 1F1", "1F1", "comm_pairing: r1"},
         BadList{1, "1RF0[final_norm<r0] 1F0",
                 "1RF0[final_norm<r0] 1F0 1RF0[final_norm<r0]",
-                "rank 1: something of edge 0 is left over"},
-        BadList{0, "0F1 ", "0F0 ", "action 2 (0F0): it is there twice"},
-        BadList{0, "0F1 ", "0F2 ", "the step has 2 microbatches"},
+                "comm_pairing: r1"},
+        BadList{0, "0F1 ", "0F0 ", "complete: r0 action 2"},
+        BadList{0, "0F1 ", "0F2 ", "placement: r0 action 2"},
         BadList{0, "0RB1[final_norm<r1] 0B1", "0RB1[final_norm<r1] 0B0",
-                "action 7 (0B0): it is there twice"},
-        BadList{0, "0F0 ", "0B0 0F0 ", "action 0 (0B0): it comes before its F"},
+                "complete: r0 action 7"},
+        BadList{0, "0F0 ", "0B0 0F0 ", "order: r0 action 0"},
         BadList{0, "0SF0[final_norm>r1]", "0SF0[final_norm>r0]",
-                "joins stage 0 on rank 0 to stage 1 on rank 1"},
-        BadList{0, "0RB*[embed.token.weight<r1] N", "N",
-                "the gradient of \"head.weight\" is not there yet"},
+                "placement: r0 action 1"},
+        BadList{0, "0RB*[embed.token.weight<r1] N", "N", "comm_pairing: r0"},
         BadList{1, "1SB1[final_norm>r0] 1SB*[embed.token.weight>r0]",
                 "1SB*[embed.token.weight>r0] 1SB1[final_norm>r0] N",
-                "it is there twice"},
-        BadList{0, "N 0U 0SF*", "0U N 0SF*", "it comes after a U"},
+                "complete: r1"},
+        BadList{0, "N 0U 0SF*", "0U N 0SF*", "order: r0"},
         BadList{0, "0U 0SF*[embed.token.weight>r1]",
-                "0SF*[embed.token.weight>r1] 0U",
-                "the weight is sent before its update"},
-        BadList{0, "0U", "0U 0U", "(0U): it is there twice"},
-        BadList{1, " 1U", "", "stage 1 is never updated"},
-        BadList{1, "1U", "0U", "the stage is not on rank 1"},
-        BadList{0, "0B1", "0I1", "this engine does not run the op"}));
+                "0SF*[embed.token.weight>r1] 0U", "order: r0"},
+        BadList{0, "0U", "0U 0U", "complete: r0"},
+        BadList{1, " 1U", "", "complete: r1"},
+        BadList{1, "1U", "0U", "placement: r1"},
+        BadList{0, " N ", " ", "complete: r0"},
+        BadList{0, "0B1", "0I1", "complete: r0"},
+        BadList{0, "0B1", "0W1 0I1", "order: r0 action 7"},
+        BadList{0, "0B0", "0B0 0R0", "order: r0"}));
 
-TEST(CheckListTest, ClippingNeedsTheNorm) {
-  Plan plan = TwoRankPlan("tokens.bin");
-  plan.mutable_job()->mutable_optimizer()->set_clip_norm(1);
-  EXPECT_TRUE(ResolveRank(plan, RankId(0)).ok());
-  const std::string text =
-      absl::StrReplaceAll(TwoRankScheduleText(), {{" N ", " "}});
-  EXPECT_THAT(Refusal(WithSchedule(plan, text), RankId(0)),
-              HasSubstr("clip_norm is set, but there is no N"));
+TEST(CheckListTest, TakesASplitBackwardAndRecompute) {
+  const std::string text = absl::StrReplaceAll(
+      TwoRankScheduleText(), {{"0B0 ", "0R0 0I0 "}, {"0B1 ", "0I1 0W0 0W1 "}});
+  const auto plan =
+      ResolveRank(WithSchedule(TwoRankPlan("tokens.bin"), text), RankId(0));
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_THAT(plan->stages[0].recomputed, ElementsAre(true, false));
+}
+
+TEST(CheckListTest, SaysWhatThisEngineDoesNotRun) {
+  const std::string halves = absl::StrReplaceAll(
+      TwoRankScheduleText(),
+      {{"0RB0[final_norm<r1] 0B0",
+        "0RB0.0[final_norm<r1] 0B0.0 0RB0.1[final_norm<r1] 0B0.1"}});
+  EXPECT_THAT(
+      Refusal(WithSchedule(TwoRankPlan("tokens.bin"), halves), RankId(0)),
+      HasSubstr("UNIMPLEMENTED: plan: rank 0, action 4 "
+                "(0RB0.0[final_norm<r1]): this engine does not run it"));
 }
 
 }  // namespace

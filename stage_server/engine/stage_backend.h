@@ -27,7 +27,13 @@ class StageBackend {
   virtual absl::Status BeginStep(int64_t update) = 0;
 
   virtual absl::Status Forward(StageId stage, MicrobatchId microbatch) = 0;
+  virtual absl::Status Recompute(StageId stage, MicrobatchId microbatch) = 0;
+  // `BackwardInput` and then `BackwardWeight`.
   virtual absl::Status Backward(StageId stage, MicrobatchId microbatch) = 0;
+  virtual absl::Status BackwardInput(StageId stage,
+                                     MicrobatchId microbatch) = 0;
+  virtual absl::Status BackwardWeight(StageId stage,
+                                      MicrobatchId microbatch) = 0;
 
   // What a send carries: contiguous; nobody writes to it before the step ends.
   virtual absl::StatusOr<at::Tensor> Outgoing(const Action& send) = 0;

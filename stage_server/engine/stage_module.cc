@@ -29,14 +29,17 @@ absl::StatusOr<StageModule> StageModule::Make(
     std::vector<LayerTensors> tensors) {
   StageModule module;
   module.stage_ = stage;
-  module.tensors_ = std::move(tensors);
+  for (LayerTensors& layer : tensors) {
+    module.weights_.push_back(std::move(layer.weights));
+    module.sums_.emplace_back(layer.gradients.begin(), layer.gradients.end());
+  }
   for (const StageLayer& layer : stage.layers) {
     PENSTOCK_ASSIGN_OR_RETURN(Layer made,
                               Layer::Make(plan.graph.layers[layer.layer]));
     module.layers_.push_back(std::move(made));
   }
   std::set<int> roots;
-  for (const StageEdge& edge : stage.out_edges) {
+  for (const EdgeEnd& edge : stage.out_edges) {
     roots.insert(edge.layer_position);
   }
   if (stage.loss_position.has_value()) roots.insert(*stage.loss_position);
@@ -45,71 +48,113 @@ absl::StatusOr<StageModule> StageModule::Make(
   return module;
 }
 
-absl::Status StageModule::RunLayers(const LayerContext& context,
-                                    const MicrobatchData& data,
-                                    const std::vector<at::Tensor>& inputs,
-                                    std::vector<at::Tensor>* outputs) const {
+void StageModule::BeginStep() {
+  for (std::vector<GradientSum>& layer : sums_) {
+    for (GradientSum& sum : layer) sum.BeginStep();
+  }
+}
+
+absl::StatusOr<StageModule::InFlight*> StageModule::Find(
+    MicrobatchId microbatch, Phase phase, const std::string& where) {
+  InFlight& flight = in_flight_[microbatch.value()];
+  if (flight.phase == phase) return &flight;
+  const char* why = "already in flight";
+  switch (flight.phase) {
+    case Phase::kAbsent:
+      why = "not in flight";
+      break;
+    case Phase::kForwarded:
+      why = "its R has not run";
+      break;
+    case Phase::kRecorded:
+      if (phase == Phase::kForwarded) why = "it is recorded";
+      if (phase == Phase::kHasInputGradient) why = "its I has not run";
+      break;
+    case Phase::kHasInputGradient:
+      if (phase != Phase::kAbsent) why = "its I has run";
+      break;
+  }
+  return absl::InternalError(absl::StrCat(where, ": ", why));
+}
+
+// With recording on, what the weights' gradients will be made of goes to the
+// flight's queue.
+absl::Status StageModule::RunLayers(InFlight& flight,
+                                    std::vector<at::Tensor>* outputs) {
+  if (at::GradMode::is_enabled()) {
+    flight.weight_queue = std::make_unique<WeightQueue>();
+  }
   for (size_t i = 0; i < layers_.size(); ++i) {
     std::vector<at::Tensor> taken;
     for (const InputSource& source : stage_.layers[i].inputs) {
       switch (source.kind) {
         case InputSource::Kind::kData:
-          taken.push_back(data[source.index]);
+          taken.push_back(flight.data[source.index]);
           break;
         case InputSource::Kind::kLayer:
           taken.push_back((*outputs)[source.index]);
           break;
         case InputSource::Kind::kEdge:
-          taken.push_back(inputs[source.index]);
+          taken.push_back(flight.inputs[source.index]);
           break;
       }
     }
     PENSTOCK_ASSIGN_OR_RETURN(
         at::Tensor output,
-        layers_[i].Forward(tensors_[i].weights, taken, context));
+        layers_[i].Forward(
+            weights_[i], taken, flight.context,
+            {flight.weight_queue.get(), absl::MakeSpan(sums_[i])}));
     outputs->push_back(std::move(output));
   }
+  if (!at::GradMode::is_enabled()) return absl::OkStatus();
+  flight.data.clear();
+  for (const int position : root_positions_) {
+    flight.roots.push_back((*outputs)[position]);
+  }
+  flight.phase = Phase::kRecorded;
   return absl::OkStatus();
 }
 
 absl::StatusOr<std::optional<float>> StageModule::Forward(
-    const LayerContext& context, const MicrobatchData& data,
-    ActivationStore& store) {
+    const LayerContext& context, MicrobatchData data, ActivationStore& store) {
   const MicrobatchId microbatch(static_cast<int>(context.microbatch));
   const std::string where = Where("F", stage_.id, context.microbatch);
-  std::optional<InFlight>& place = in_flight_[microbatch.value()];
-  if (place.has_value()) {
-    return absl::InternalError(absl::StrCat(where, ": already in flight"));
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(InFlight* const flight,
+                            Find(microbatch, Phase::kAbsent, where));
   return CatchTorch(where, [&]() -> absl::StatusOr<std::optional<float>> {
-    const at::AutoGradMode record(true);
-    InFlight flight;
-    for (const StageEdge& edge : stage_.in_edges) {
+    const at::AutoGradMode record(!stage_.IsRecomputed(microbatch));
+    flight->phase = Phase::kForwarded;
+    ++num_in_flight_;
+    flight->context = context;
+    flight->data = std::move(data);
+    for (const EdgeEnd& edge : stage_.in_edges) {
       PENSTOCK_ASSIGN_OR_RETURN(
           at::Tensor value,
           store.Take(Direction::kForward, edge.edge, microbatch));
       value = value.detach();
       if (value.is_floating_point()) value.requires_grad_();
-      flight.inputs.push_back(std::move(value));
+      flight->inputs.push_back(std::move(value));
     }
     std::vector<at::Tensor> outputs;
-    PENSTOCK_RETURN_IF_ERROR(
-        WithContext(RunLayers(context, data, flight.inputs, &outputs), where));
-    for (const StageEdge& edge : stage_.out_edges) {
+    PENSTOCK_RETURN_IF_ERROR(WithContext(RunLayers(*flight, &outputs), where));
+    for (const EdgeEnd& edge : stage_.out_edges) {
       PENSTOCK_RETURN_IF_ERROR(
           store.Put(Direction::kForward, edge.edge, microbatch,
                     outputs[edge.layer_position].detach()));
     }
-    for (const int position : root_positions_) {
-      flight.roots.push_back(outputs[position]);
-    }
-    std::optional<float> loss;
-    if (stage_.loss_position.has_value()) {
-      loss = outputs[*stage_.loss_position].item<float>();
-    }
-    place = std::move(flight);
-    ++num_in_flight_;
-    return loss;
+    if (!stage_.loss_position.has_value()) return std::nullopt;
+    return outputs[*stage_.loss_position].item<float>();
+  });
+}
+
+absl::Status StageModule::Recompute(MicrobatchId microbatch) {
+  const std::string where = Where("R", stage_.id, microbatch.value());
+  PENSTOCK_ASSIGN_OR_RETURN(InFlight* const flight,
+                            Find(microbatch, Phase::kForwarded, where));
+  return CatchTorch(where, [&]() -> absl::Status {
+    const at::AutoGradMode record(true);
+    std::vector<at::Tensor> outputs;
+    return WithContext(RunLayers(*flight, &outputs), where);
   });
 }
 
@@ -117,10 +162,10 @@ absl::StatusOr<std::optional<float>> StageModule::Forward(
 // user's first: the order in which autograd adds them in an uncut graph.
 absl::StatusOr<std::vector<at::Tensor>> StageModule::RootGradients(
     MicrobatchId microbatch, const InFlight& flight, ActivationStore& store) {
-  std::vector<StageEdge> edges = stage_.out_edges;
+  std::vector<EdgeEnd> edges = stage_.out_edges;
   std::stable_sort(
       edges.begin(), edges.end(),
-      [](const StageEdge& a, const StageEdge& b) { return a.other > b.other; });
+      [](const EdgeEnd& a, const EdgeEnd& b) { return a.other > b.other; });
   std::vector<at::Tensor> gradients;
   for (size_t i = 0; i < root_positions_.size(); ++i) {
     at::Tensor gradient;
@@ -128,7 +173,7 @@ absl::StatusOr<std::vector<at::Tensor>> StageModule::RootGradients(
       gradient = at::full({}, 1.0f / static_cast<float>(in_flight_.size()),
                           flight.roots[i].options());
     }
-    for (const StageEdge& edge : edges) {
+    for (const EdgeEnd& edge : edges) {
       if (edge.layer_position != root_positions_[i]) continue;
       PENSTOCK_ASSIGN_OR_RETURN(
           const at::Tensor part,
@@ -140,59 +185,67 @@ absl::StatusOr<std::vector<at::Tensor>> StageModule::RootGradients(
   return gradients;
 }
 
-void StageModule::Accumulate(absl::Span<const at::Tensor> gradients) {
-  size_t next = 0;
-  for (const LayerTensors& layer : tensors_) {
-    for (const at::Tensor& sum : layer.gradients) {
-      const at::Tensor& gradient = gradients[next++];
-      if (accumulating_) {
-        if (gradient.defined()) sum.add_(gradient);
-      } else if (gradient.defined()) {
-        sum.copy_(gradient);
-      } else {
-        sum.zero_();
-      }
+// Gradients that autograd gave to weights, of operators that do not split:
+// they go where the others are.
+void StageModule::PutOffWeights(InFlight& flight) {
+  for (size_t i = 0; i < weights_.size(); ++i) {
+    for (size_t k = 0; k < weights_[i].size(); ++k) {
+      at::Tensor& gradient = weights_[i][k].mutable_grad();
+      if (!gradient.defined()) continue;
+      flight.weight_queue->Push(
+          [sum = &sums_[i][k], gradient] { sum->Add(gradient); });
+      gradient.reset();
     }
   }
-  accumulating_ = true;
 }
 
-absl::Status StageModule::Backward(MicrobatchId microbatch,
-                                   ActivationStore& store) {
-  const std::string where = Where("B", stage_.id, microbatch.value());
-  std::optional<InFlight>& place = in_flight_[microbatch.value()];
-  if (!place.has_value()) {
-    return absl::InternalError(absl::StrCat(where, ": not in flight"));
-  }
-  const InFlight flight = *std::exchange(place, std::nullopt);
-  --num_in_flight_;
+absl::Status StageModule::BackwardInput(MicrobatchId microbatch,
+                                        ActivationStore& store) {
+  const std::string where = Where("I", stage_.id, microbatch.value());
+  PENSTOCK_ASSIGN_OR_RETURN(InFlight* const flight,
+                            Find(microbatch, Phase::kRecorded, where));
   return CatchTorch(where, [&]() -> absl::Status {
     PENSTOCK_ASSIGN_OR_RETURN(const std::vector<at::Tensor> seeds,
-                              RootGradients(microbatch, flight, store));
-    std::vector<at::Tensor> targets;
-    for (const LayerTensors& layer : tensors_) {
-      targets.insert(targets.end(), layer.weights.begin(), layer.weights.end());
-    }
-    const size_t num_weights = targets.size();
-    for (const at::Tensor& input : flight.inputs) {
-      if (input.requires_grad()) targets.push_back(input);
-    }
-    const std::vector<at::Tensor> gradients = torch::autograd::grad(
-        flight.roots, targets, seeds, /*retain_graph=*/false,
-        /*create_graph=*/false, /*allow_unused=*/true);
+                              RootGradients(microbatch, *flight, store));
+    // Not torch::autograd::grad by inputs: it would leave out the operators
+    // that lead to weights alone, like an embedding.
+    torch::autograd::backward(flight->roots, seeds);
+    flight->roots.clear();
+    PutOffWeights(*flight);
     const at::NoGradGuard no_grad;
-    Accumulate(absl::MakeSpan(gradients).first(num_weights));
-    size_t next = num_weights;
-    for (size_t i = 0; i < flight.inputs.size(); ++i) {
-      const at::Tensor& input = flight.inputs[i];
+    for (size_t i = 0; i < flight->inputs.size(); ++i) {
+      const at::Tensor& input = flight->inputs[i];
       if (!input.requires_grad()) continue;
-      const at::Tensor& gradient = gradients[next++];
+      const at::Tensor& gradient = input.grad();
       PENSTOCK_RETURN_IF_ERROR(store.Put(
           Direction::kBackward, stage_.in_edges[i].edge, microbatch,
           gradient.defined() ? gradient.contiguous() : at::zeros_like(input)));
     }
+    flight->inputs.clear();
+    flight->phase = Phase::kHasInputGradient;
     return absl::OkStatus();
   });
+}
+
+absl::Status StageModule::BackwardWeight(MicrobatchId microbatch) {
+  const std::string where = Where("W", stage_.id, microbatch.value());
+  PENSTOCK_ASSIGN_OR_RETURN(InFlight* const flight,
+                            Find(microbatch, Phase::kHasInputGradient, where));
+  return CatchTorch(where, [&] {
+    const at::NoGradGuard no_grad;
+    flight->weight_queue->Run();
+    for (std::vector<GradientSum>& layer : sums_) {
+      for (GradientSum& sum : layer) sum.Finish();
+    }
+    *flight = InFlight();
+    --num_in_flight_;
+  });
+}
+
+absl::Status StageModule::Backward(MicrobatchId microbatch,
+                                   ActivationStore& store) {
+  PENSTOCK_RETURN_IF_ERROR(BackwardInput(microbatch, store));
+  return BackwardWeight(microbatch);
 }
 
 }  // namespace penstock

@@ -4,13 +4,16 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/ids.h"
 #include "models/layers/layer.h"
+#include "models/layers/weight_queue.h"
 #include "stage_server/engine/activation_store.h"
 #include "stage_server/engine/rank_plan.h"
 
@@ -28,13 +31,20 @@ struct LayerTensors {
 // RankStage::data_inputs.
 using MicrobatchData = std::vector<at::Tensor>;
 
-// Runs the layers of one stage: F records the graph between the tensors that
-// came and those that leave, B differentiates it and forgets it. Microbatches
-// may be in flight in any number and order.
+// Runs the layers of one stage on its microbatches: F records the graph between
+// the tensors that came and those that leave; I differentiates it, sends the
+// gradients of the inputs on and forgets it, but for what the weights'
+// gradients are made of; W makes and adds these. B is I and then W. Of a
+// microbatch that is recomputed F keeps only the inputs, and R, before I, runs
+// the layers again and records. Microbatches may be in flight in any number and
+// order.
 //
-// Main gradients are sums in the order of the B: the first of a step writes,
+// Main gradients are sums in the order of the W: the first of a step writes,
 // the others add. The loss counts 1/m of each microbatch, so the sums are the
 // gradients of the mean. Used by one thread.
+//
+// All return INTERNAL when the microbatch is not where the op finds it in a
+// sound list.
 class StageModule {
  public:
   // `tensors`: one for each of the stage's layers.
@@ -45,50 +55,67 @@ class StageModule {
 
   const RankStage& stage() const { return stage_; }
 
-  // The next B writes the main gradients.
-  void BeginStep() { accumulating_ = false; }
+  // The next W writes the main gradients.
+  void BeginStep();
 
   // Takes the values on the incoming edges from `store`, puts those of the
   // outgoing edges there. The loss, where this stage computes it.
-  //   as Layer::Forward; INTERNAL when the microbatch is in flight already.
+  //   as Layer::Forward.
   absl::StatusOr<std::optional<float>> Forward(const LayerContext& context,
-                                               const MicrobatchData& data,
+                                               MicrobatchData data,
                                                ActivationStore& store);
 
-  // The same with gradients, the other way.
+  // R.
+  absl::Status Recompute(MicrobatchId microbatch);
+
+  // I: the same with gradients, the other way.
+  absl::Status BackwardInput(MicrobatchId microbatch, ActivationStore& store);
+
+  // W.
+  absl::Status BackwardWeight(MicrobatchId microbatch);
+
+  // B.
   absl::Status Backward(MicrobatchId microbatch, ActivationStore& store);
 
-  // Microbatches between their F and their B.
+  // Microbatches between their F and their W.
   int num_in_flight() const { return num_in_flight_; }
 
  private:
-  // What B needs of F.
+  enum class Phase { kAbsent, kForwarded, kRecorded, kHasInputGradient };
+
+  // What is kept of a microbatch.
   struct InFlight {
+    Phase phase = Phase::kAbsent;
+    // For R.
+    LayerContext context;
+    MicrobatchData data;
     // By incoming edge; leaves.
     std::vector<at::Tensor> inputs;
     // Roots of the graph: outgoing tensors, each once, and the loss.
     std::vector<at::Tensor> roots;
+    // On the heap, since the graph points to it.
+    std::unique_ptr<WeightQueue> weight_queue;
   };
 
   StageModule() = default;
 
-  absl::Status RunLayers(const LayerContext& context,
-                         const MicrobatchData& data,
-                         const std::vector<at::Tensor>& inputs,
-                         std::vector<at::Tensor>* outputs) const;
+  absl::StatusOr<InFlight*> Find(MicrobatchId microbatch, Phase phase,
+                                 const std::string& where);
+  absl::Status RunLayers(InFlight& flight, std::vector<at::Tensor>* outputs);
   absl::StatusOr<std::vector<at::Tensor>> RootGradients(MicrobatchId microbatch,
                                                         const InFlight& flight,
                                                         ActivationStore& store);
-  void Accumulate(absl::Span<const at::Tensor> gradients);
+  void PutOffWeights(InFlight& flight);
 
   RankStage stage_;
   std::vector<Layer> layers_;
-  std::vector<LayerTensors> tensors_;
+  // By layer and parameter.
+  std::vector<std::vector<at::Tensor>> weights_;
+  std::vector<std::vector<GradientSum>> sums_;
   // Positions of the layers whose outputs leave, ascending.
   std::vector<int> root_positions_;
-  std::vector<std::optional<InFlight>> in_flight_;
+  std::vector<InFlight> in_flight_;
   int num_in_flight_ = 0;
-  bool accumulating_ = false;
 };
 
 }  // namespace penstock

@@ -53,7 +53,15 @@ class StageModuleTest : public ::testing::Test {
     linear.gradients = {at::full({4, 4}, 99.0f, at::kFloat),
                         at::full({4}, 99.0f, at::kFloat)};
     gradients_ = linear.gradients;
+    linear_ = linear;
     module_ = StageModule::Make(ForkPlan(), ForkStage(), {{}, linear});
+  }
+
+  // The same stage, microbatch 0 of which is recomputed.
+  void Recomputed() {
+    RankStage stage = ForkStage();
+    stage.recomputed = {true, false};
+    module_ = StageModule::Make(ForkPlan(), stage, {{}, linear_});
   }
 
   absl::Status Forward(int microbatch, float x) {
@@ -63,21 +71,34 @@ class StageModuleTest : public ::testing::Test {
     return module_->Forward({.microbatch = microbatch}, {}, store_).status();
   }
 
-  // With gradients of ones for "a" and of `of_b` for "b".
-  absl::Status Backward(int microbatch, float of_b) {
+  // Ones for "a" and `of_b` for "b".
+  absl::Status PutGradients(int microbatch, float of_b) {
     for (const int edge : {1, 2, 3}) {
       const absl::Status put =
           store_.Put(Direction::kBackward, EdgeId(edge),
                      MicrobatchId(microbatch), Filled(edge == 3 ? of_b : 1));
       if (!put.ok()) return put;
     }
+    return absl::OkStatus();
+  }
+
+  absl::Status Backward(int microbatch, float of_b) {
+    const absl::Status put = PutGradients(microbatch, of_b);
+    if (!put.ok()) return put;
     return module_->Backward(MicrobatchId(microbatch), store_);
+  }
+
+  absl::Status BackwardInput(int microbatch, float of_b) {
+    const absl::Status put = PutGradients(microbatch, of_b);
+    if (!put.ok()) return put;
+    return module_->BackwardInput(MicrobatchId(microbatch), store_);
   }
 
   at::Tensor Taken(Direction direction, int edge, int microbatch) {
     return *store_.Take(direction, EdgeId(edge), MicrobatchId(microbatch));
   }
 
+  LayerTensors linear_;
   std::vector<at::Tensor> gradients_;
   absl::StatusOr<StageModule> module_ = absl::InternalError("not made");
   ActivationStore store_{/*num_edges=*/4, /*num_microbatches=*/2};
@@ -113,12 +134,55 @@ TEST_F(StageModuleTest, TheFirstBackwardOfAStepWritesAndTheOthersAdd) {
   }
 }
 
+TEST_F(StageModuleTest, TheSplitBackwardSendsTheGradientOnBeforeW) {
+  ASSERT_TRUE(Forward(0, 2.0f).ok());
+  ASSERT_TRUE(Forward(1, 3.0f).ok());
+  ASSERT_TRUE(BackwardInput(1, 10.0f).ok());
+  ASSERT_TRUE(BackwardInput(0, 1.0f).ok());
+  EXPECT_TRUE(at::equal(Taken(Direction::kBackward, 0, 0), Filled(6)));
+  EXPECT_TRUE(at::equal(Taken(Direction::kBackward, 0, 1), Filled(42)));
+  EXPECT_EQ(gradients_[1][0].item<float>(), 99.0f);
+  EXPECT_EQ(module_->num_in_flight(), 2);
+  ASSERT_TRUE(module_->BackwardWeight(MicrobatchId(0)).ok());
+  EXPECT_EQ(gradients_[1][0].item<float>(), 2.0f);
+  ASSERT_TRUE(module_->BackwardWeight(MicrobatchId(1)).ok());
+  EXPECT_EQ(gradients_[1][0].item<float>(), 22.0f);
+  EXPECT_EQ(module_->num_in_flight(), 0);
+}
+
+TEST_F(StageModuleTest, ARecomputedMicrobatchHasTheSameGradients) {
+  Recomputed();
+  ASSERT_TRUE(Forward(0, 2.0f).ok());
+  ASSERT_TRUE(Forward(1, 2.0f).ok());
+  EXPECT_TRUE(at::equal(Taken(Direction::kForward, 3, 0), Filled(8)));
+  ASSERT_TRUE(module_->Recompute(MicrobatchId(0)).ok());
+  ASSERT_TRUE(Backward(0, 1.0f).ok());
+  EXPECT_TRUE(at::equal(Taken(Direction::kBackward, 0, 0), Filled(6)));
+  EXPECT_EQ(gradients_[0][0][0].item<float>(), 4.0f);
+  ASSERT_TRUE(Backward(1, 1.0f).ok());
+  EXPECT_EQ(gradients_[0][0][0].item<float>(), 8.0f);
+}
+
 TEST_F(StageModuleTest, WhatComesAtTheWrongTimeIsRefused) {
-  EXPECT_THAT(std::string(Backward(0, 1.0f).message()),
-              HasSubstr("stage 1 B of microbatch 0: not in flight"));
+  const auto text = [](const absl::Status& status) {
+    return std::string(status.message());
+  };
+  EXPECT_THAT(text(Backward(0, 1.0f)),
+              HasSubstr("stage 1 I of microbatch 0: not in flight"));
+  EXPECT_THAT(text(module_->BackwardWeight(MicrobatchId(1))),
+              HasSubstr("stage 1 W of microbatch 1: not in flight"));
   ASSERT_TRUE(Forward(1, 1.0f).ok());
-  EXPECT_THAT(std::string(Forward(1, 1.0f).message()),
+  EXPECT_THAT(text(Forward(1, 1.0f)),
               HasSubstr("stage 1 F of microbatch 1: already in flight"));
+  EXPECT_THAT(text(module_->BackwardWeight(MicrobatchId(1))),
+              HasSubstr("stage 1 W of microbatch 1: its I has not run"));
+  EXPECT_THAT(text(module_->Recompute(MicrobatchId(1))),
+              HasSubstr("stage 1 R of microbatch 1: it is recorded"));
+  Recomputed();
+  store_ = ActivationStore(4, 2);
+  ASSERT_TRUE(Forward(0, 1.0f).ok());
+  EXPECT_THAT(text(Backward(0, 1.0f)),
+              HasSubstr("stage 1 I of microbatch 0: its R has not run"));
 }
 
 TEST_F(StageModuleTest, LibtorchsErrorsNameTheLayer) {

@@ -56,6 +56,15 @@ class EmulatedDeviceBackend : public StageBackend {
   absl::Status Backward(StageId stage, MicrobatchId microbatch) override {
     return Occupy(kBackwardNanos);
   }
+  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override {
+    return Occupy(kForwardNanos);
+  }
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch) override {
+    return Occupy(kBackwardNanos / 2);
+  }
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch) override {
+    return Occupy(kBackwardNanos / 2);
+  }
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
     return at::empty({kEdgeElements}, at::kFloat);
   }
