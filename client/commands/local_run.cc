@@ -191,7 +191,7 @@ ExitCode Run(CommandContext& context, const RunFlags& flags) {
   LocalClusterOptions options;
   options.binaries = *binaries;
   options.folder = *folder;
-  options.servers = std::max(flags.servers, job->partition().stages());
+  options.servers = std::max({1, flags.servers, job->partition().ranks()});
   absl::StatusOr<std::unique_ptr<LocalCluster>> cluster =
       LocalCluster::Start(options, context.interrupt());
   if (!cluster.ok()) return context.Fail(cluster.status());
@@ -223,7 +223,7 @@ void AddLocalRun(CLI::App& local, CommandContext& context) {
       ->type_name("N");
   command
       .add_option("--servers", flags->servers,
-                  "Stage servers to start; one per stage by default")
+                  "Stage servers to start; one per rank by default")
       ->check(Quiet(CLI::Range(1, 256)))
       ->type_name("N");
   command

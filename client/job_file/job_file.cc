@@ -19,6 +19,7 @@
 #include "base/suggest.h"
 #include "client/job_file/given_values.h"
 #include "client/job_file/key_table.h"
+#include "schedule/generators/registry.h"
 
 namespace penstock {
 namespace {
@@ -350,6 +351,26 @@ void CheckBatch(Assembler& assembler) {
                    batches));
 }
 
+// Of ranks and stages, where one is not given, what the schedule makes of the
+// other. A schedule that there is not is the coordinator's to refuse.
+void CountRanksOrStages(Assembler& assembler) {
+  const ScheduleSpec& schedule = assembler.job().schedule();
+  PartitionSpec& partition = *assembler.job().mutable_partition();
+  GeneratorRequest request;
+  request.num_microbatches = schedule.microbatches();
+  request.parameters = {schedule.parameters().begin(),
+                        schedule.parameters().end()};
+  if (!assembler.WasGiven("partition.ranks")) {
+    request.num_stages = partition.stages();
+    partition.set_ranks(CountRanks(schedule.name(), request).value_or(0));
+  } else if (!assembler.WasGiven("partition.stages") &&
+             partition.explicit_layers_size() == 0) {
+    request.num_ranks = partition.ranks();
+    partition.set_stages(
+        CountStages(schedule.name(), request).value_or(partition.ranks()));
+  }
+}
+
 void CheckPartition(Assembler& assembler) {
   PartitionSpec& partition = *assembler.job().mutable_partition();
   const int listed = partition.explicit_layers_size();
@@ -362,6 +383,7 @@ void CheckPartition(Assembler& assembler) {
                      " but partition.layers lists ", listed,
                      " stages; make them equal or leave one out"));
   }
+  CountRanksOrStages(assembler);
 }
 
 }  // namespace

@@ -90,6 +90,38 @@ TEST(JobFileTest, EveryDefaultIsInItsOwnRange) {
   }
 }
 
+// Stages and ranks of the shortest job with these settings.
+std::pair<int, int> StagesAndRanks(const std::vector<std::string>& sets) {
+  const absl::StatusOr<Job> job = Parse(kShortest, sets);
+  EXPECT_TRUE(job.ok()) << job.status();
+  if (!job.ok()) return {};
+  return {job->partition().stages(), job->partition().ranks()};
+}
+
+TEST(JobFileTest, OfStagesAndRanksOneFollowsFromTheOther) {
+  const std::string interleaved = "schedule.name=interleaved";
+  EXPECT_EQ(StagesAndRanks({}), std::pair(1, 1));
+  EXPECT_EQ(StagesAndRanks({"partition.stages=4"}), std::pair(4, 4));
+  EXPECT_EQ(StagesAndRanks({interleaved, "partition.stages=4"}),
+            std::pair(4, 2));
+  EXPECT_EQ(StagesAndRanks({interleaved, "partition.ranks=4"}),
+            std::pair(8, 4));
+  EXPECT_EQ(StagesAndRanks({interleaved, "partition.ranks=2",
+                            "schedule.parameters={chunks: 3}"}),
+            std::pair(6, 2));
+  EXPECT_EQ(
+      StagesAndRanks({interleaved, "partition.ranks=2", "partition.stages=8"}),
+      std::pair(8, 2));
+  EXPECT_EQ(StagesAndRanks({"schedule.name=zbv", "partition.layers=[[a], [b]]",
+                            "partition.ranks=1"}),
+            std::pair(2, 1));
+  // What does not fit is left to the coordinator, which knows why.
+  EXPECT_EQ(StagesAndRanks({"schedule.name=zbv", "partition.stages=3"}),
+            std::pair(3, 0));
+  EXPECT_EQ(StagesAndRanks({"schedule.name=zpv", "partition.ranks=3"}),
+            std::pair(3, 3));
+}
+
 TEST(JobFileTest, NestedKeysReachTheirFields) {
   const absl::StatusOr<Job> job = Parse(absl::StrCat(
       kShortest,

@@ -181,8 +181,8 @@ void AddPipelineKeys(std::vector<JobKey>& keys) {
   keys.push_back({.path = "schedule.name",
                   .default_value = "one_f_one_b",
                   .example = "gpipe",
-                  .doc = "The pipeline schedule's generator: `naive`, `gpipe` "
-                         "or `one_f_one_b`."});
+                  .doc = "The pipeline schedule's generator; one of `penstock "
+                         "schedule list` that flushes."});
   keys.push_back({.path = "schedule.microbatches",
                   .type = KeyType::kInteger,
                   .default_value = "4",
@@ -197,6 +197,14 @@ void AddPipelineKeys(std::vector<JobKey>& keys) {
                   .default_value = "{}",
                   .example = "{order: lifo}",
                   .doc = "Parameters of the generator, by name."});
+  keys.push_back({.path = "schedule.recompute",
+                  .default_value = "never",
+                  .example = "always",
+                  .doc =
+                      "Whose forwards run again right before their backward, "
+                      "which saves memory: `never`, `except_last` "
+                      "microbatch, `always`, or stages like `0,2`. The bits "
+                      "stay the same."});
   keys.push_back({.path = "partition.stages",
                   .type = KeyType::kInteger,
                   .default_value = "",
@@ -205,8 +213,20 @@ void AddPipelineKeys(std::vector<JobKey>& keys) {
                   .minimum = 1,
                   .below = 1 << 16,
                   .example = "2",
-                  .doc = "Stages that the model is cut into, one stage server "
-                         "each. `--stages` sets it."});
+                  .doc = "Stages that the model is cut into. `--stages` sets "
+                         "it. With `partition.ranks` alone, as many as the "
+                         "schedule wants for these."});
+  keys.push_back({.path = "partition.ranks",
+                  .type = KeyType::kInteger,
+                  .default_value = "",
+                  .default_words = "as many as the schedule puts the stages on",
+                  .unit = "ranks",
+                  .minimum = 1,
+                  .below = 1 << 16,
+                  .example = "2",
+                  .doc = "Stage servers; each runs stages / ranks stages. "
+                         "Schedules with one stage on a rank have as many "
+                         "ranks as stages."});
   keys.push_back(
       {.path = "partition.layers",
        .type = KeyType::kLayers,

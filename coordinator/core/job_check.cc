@@ -125,6 +125,8 @@ absl::Status CheckJob(const Job& job) {
       CheckMicrobatches(job.batch_size(), job.schedule().microbatches()));
   PENSTOCK_RETURN_IF_ERROR(
       AtLeast("partition.stages", 1, job.partition().stages()));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("partition.ranks", 0, job.partition().ranks()));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("threads", 0, job.threads()));
   if (!(job.step_timeout_seconds() > 0) ||
       !std::isfinite(job.step_timeout_seconds())) {

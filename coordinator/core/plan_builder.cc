@@ -13,6 +13,7 @@
 #include "coordinator/core/job_check.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
+#include "schedule/generators/registry.h"
 #include "schedule/ir/grid.h"
 #include "schedule/ir/schedule_proto.h"
 #include "schedule/ir/text_format.h"
@@ -208,16 +209,32 @@ void AddStages(const Cut& cut, Plan& plan) {
   }
 }
 
+absl::StatusOr<int> RanksOf(const Job& job) {
+  if (job.partition().ranks() > 0) return job.partition().ranks();
+  GeneratorRequest request;
+  request.num_stages = job.partition().stages();
+  request.num_microbatches = job.schedule().microbatches();
+  request.parameters = {job.schedule().parameters().begin(),
+                        job.schedule().parameters().end()};
+  absl::StatusOr<int> ranks = CountRanks(job.schedule().name(), request);
+  if (ranks.ok()) return ranks;
+  return WithContext(ranks.status(),
+                     "schedule for partition.stages without partition.ranks");
+}
+
 absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
                                     std::vector<Edge> edges) {
   FlushScheduleRequest request;
   request.generator = job.schedule().name();
   request.parameters = {job.schedule().parameters().begin(),
                         job.schedule().parameters().end()};
-  request.num_ranks = cut.num_stages;
+  PENSTOCK_ASSIGN_OR_RETURN(request.num_ranks, RanksOf(job));
   request.num_stages = cut.num_stages;
   request.num_microbatches = job.schedule().microbatches();
   request.edges = std::move(edges);
+  if (!job.schedule().recompute().empty()) {
+    request.recompute = job.schedule().recompute();
+  }
   // It verifies what it made.
   absl::StatusOr<Schedule> schedule = MakeFlushSchedule(request);
   if (!schedule.ok()) return WithContext(schedule.status(), "schedule");

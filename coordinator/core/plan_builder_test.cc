@@ -68,6 +68,41 @@ TEST(BuildPlanTest, ScheduleIsSoundAndItsHashIsOfItsText) {
   }
 }
 
+TEST(BuildPlanTest, RanksFollowFromTheSchedulesStagesOnEach) {
+  Job job = SmallJob();
+  job.mutable_partition()->set_stages(4);
+  EXPECT_EQ(Build(job).plan.schedule().ranks_size(), 4);
+  job.mutable_schedule()->set_name("interleaved");
+  EXPECT_EQ(Build(job).plan.schedule().ranks_size(), 2);
+  job.mutable_partition()->set_ranks(1);
+  const BuiltPlan one = Build(job);
+  EXPECT_EQ(one.plan.schedule().ranks_size(), 1);
+  EXPECT_EQ(one.plan.stages_size(), 4);
+}
+
+TEST(BuildPlanTest, StagesThatDoNotFitTheRanksAreRefused) {
+  Job job = SmallJob();
+  job.mutable_schedule()->set_name("zbv");
+  job.mutable_partition()->set_stages(3);
+  EXPECT_THAT(Refusal(job), HasSubstr("schedule zbv has 2 stages on one rank "
+                                      "and never 3"));
+  job.mutable_partition()->set_ranks(2);
+  EXPECT_THAT(Refusal(job), HasSubstr("got 3 stages on 2 ranks; the nearest "
+                                      "are 4 stages"));
+  job.mutable_partition()->set_ranks(-1);
+  EXPECT_THAT(Refusal(job), HasSubstr("partition.ranks must be at least 0"));
+}
+
+TEST(BuildPlanTest, RecomputeIsInTheLists) {
+  Job job = SmallJob();
+  EXPECT_THAT(Build(job).grid, Not(HasSubstr("0R0")));
+  job.mutable_schedule()->set_recompute("0");
+  EXPECT_THAT(Build(job).grid, HasSubstr("0R0"));
+  EXPECT_THAT(Build(job).grid, Not(HasSubstr("1R0")));
+  job.mutable_schedule()->set_recompute("sometimes");
+  EXPECT_THAT(Refusal(job), HasSubstr("sometimes"));
+}
+
 TEST(BuildPlanTest, EdgesCarryTheShapeOfOneMicrobatch) {
   Job job = SmallJob();
   SetTied(job, false);

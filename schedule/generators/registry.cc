@@ -79,6 +79,22 @@ absl::StatusOr<int> CountStages(absl::string_view name,
   return complete.num_stages;
 }
 
+absl::StatusOr<int> CountRanks(absl::string_view name,
+                               GeneratorRequest request) {
+  const int wanted = std::exchange(request.num_stages, 0);
+  for (int ranks = wanted; ranks >= 1; --ranks) {
+    request.num_ranks = ranks;
+    const absl::StatusOr<int> stages = CountStages(name, request);
+    if (stages.ok() && *stages == wanted) return ranks;
+  }
+  request.num_ranks = 1;
+  PENSTOCK_ASSIGN_OR_RETURN(const int of_one_rank, CountStages(name, request));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "schedule ", name, " has ", of_one_rank,
+      of_one_rank == 1 ? " stage" : " stages", " on one rank and never ",
+      wanted, "; want a multiple, or say how many ranks there are"));
+}
+
 absl::StatusOr<Schedule> Generate(absl::string_view name,
                                   const GeneratorRequest& request) {
   PENSTOCK_ASSIGN_OR_RETURN(const GeneratorInfo* generator,

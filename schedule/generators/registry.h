@@ -25,6 +25,13 @@ absl::StatusOr<const GeneratorInfo*> FindGenerator(absl::string_view name);
 absl::StatusOr<int> CountStages(absl::string_view name,
                                 const GeneratorRequest& request);
 
+// The inverse, for a request whose `num_ranks` is 0: how many ranks the
+// schedule of `request.num_stages` stages runs on, the most where there are
+// several.
+//   INVALID_ARGUMENT  as of `Generate`; no number of ranks has so many stages.
+absl::StatusOr<int> CountRanks(absl::string_view name,
+                               GeneratorRequest request);
+
 // The schedule called `name`: its placement and compute actions. Sound once
 // lowered, for every request that it accepts; fewer microbatches than ranks,
 // one microbatch and one rank are fine. Pure.

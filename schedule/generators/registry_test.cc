@@ -95,6 +95,21 @@ TEST(GenerateTest, GpipeRecomputesBeforeTheBackward) {
               ElementsAre("F0 F1 B1 R0 B0"));
 }
 
+TEST(CountRanksTest, IsTheInverseOfCountStages) {
+  EXPECT_EQ(*CountRanks("gpipe", {0, 4, 1}), 4);
+  EXPECT_EQ(*CountRanks("interleaved", {0, 8, 1}), 4);
+  EXPECT_EQ(*CountRanks("interleaved", {0, 12, 1, {{"chunks", "3"}}}), 4);
+  EXPECT_EQ(*CountRanks("zbv", {0, 2, 1}), 1);
+  EXPECT_EQ(*CountRanks("one_f_one_b", {0, 2, 1, {{"warmup", "2,1"}}}), 2);
+}
+
+TEST(CountRanksTest, SaysWhichNumbersOfStagesThereAre) {
+  EXPECT_THAT(std::string(CountRanks("zbv", {0, 5, 1}).status().message()),
+              HasSubstr("schedule zbv has 2 stages on one rank and never 5"));
+  EXPECT_THAT(std::string(CountRanks("zpv", {0, 4, 1}).status().message()),
+              HasSubstr("did you mean \"zbv\"?"));
+}
+
 TEST(CountStagesTest, RequestOrChunksOrDefaultDecide) {
   EXPECT_EQ(*CountStages("gpipe", {4, 0, 1}), 4);
   EXPECT_EQ(*CountStages("interleaved", {4, 0, 1}), 8);
