@@ -12,6 +12,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <utility>
 
 #include "base/sha256.h"
@@ -33,6 +34,8 @@ struct Parameter {
   at::Tensor master;
   // What the layers read: the master, or a bfloat16 copy made each step.
   at::Tensor weight;
+  // Of one step, by microbatch.
+  std::vector<at::Tensor> parts;
   at::Tensor gradient;
   std::vector<float> first_moment;
   std::vector<float> second_moment;
@@ -40,7 +43,8 @@ struct Parameter {
 
 class Loop {
  public:
-  static absl::StatusOr<Loop> Make(const Job& job) {
+  static absl::StatusOr<Loop> Make(const Job& job,
+                                   const SummationOrder& order) {
     ModelRequest request;
     request.preset = job.model().preset();
     request.overrides = {job.model().overrides().begin(),
@@ -56,7 +60,7 @@ class Loop {
             job.dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat};
     PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<DataSource> data,
                               DataSource::Open(graph, data_request));
-    Loop loop(job, std::move(graph), std::move(data));
+    Loop loop(job, order, std::move(graph), std::move(data));
     PENSTOCK_RETURN_IF_ERROR(loop.MakeParameters());
     return loop;
   }
@@ -69,8 +73,9 @@ class Loop {
       PENSTOCK_ASSIGN_OR_RETURN(const at::Tensor loss,
                                 Forward(step, microbatch));
       loss_sum += loss.item<float>();
-      Backward(loss, num_microbatches, /*is_first=*/microbatch == 0);
+      Backward(loss, num_microbatches);
     }
+    AddMicrobatches();
     AddTiedGradients();
     const double norm = GradientNorm();
     Update(step, norm);
@@ -96,8 +101,12 @@ class Loop {
   }
 
  private:
-  Loop(const Job& job, Graph graph, std::unique_ptr<DataSource> data)
-      : job_(job), graph_(std::move(graph)), data_(std::move(data)) {}
+  Loop(const Job& job, const SummationOrder& order, Graph graph,
+       std::unique_ptr<DataSource> data)
+      : job_(job),
+        order_(order),
+        graph_(std::move(graph)),
+        data_(std::move(data)) {}
 
   absl::Status MakeParameters() {
     std::map<std::string, at::Tensor> masters;
@@ -160,16 +169,30 @@ class Loop {
     return output;
   }
 
-  void Backward(const at::Tensor& loss, int num_microbatches, bool is_first) {
+  void Backward(const at::Tensor& loss, int num_microbatches) {
     const at::Tensor share =
         at::full({}, 1.0f / static_cast<float>(num_microbatches));
     torch::autograd::backward({loss}, {share});
     for (std::vector<Parameter>& layer : parameters_) {
       for (Parameter& parameter : layer) {
-        const at::Tensor gradient = parameter.weight.grad().to(at::kFloat);
-        parameter.gradient =
-            is_first ? gradient.clone() : parameter.gradient.add(gradient);
+        parameter.parts.push_back(parameter.weight.grad().to(at::kFloat));
         parameter.weight.mutable_grad().reset();
+      }
+    }
+  }
+
+  void AddMicrobatches() {
+    for (size_t layer = 0; layer < parameters_.size(); ++layer) {
+      for (Parameter& parameter : parameters_[layer]) {
+        std::vector<int> order(parameter.parts.size());
+        std::iota(order.begin(), order.end(), 0);
+        if (!order_.empty()) order = order_[layer];
+        parameter.gradient = parameter.parts[order[0]].clone();
+        for (size_t i = 1; i < order.size(); ++i) {
+          parameter.gradient =
+              parameter.gradient.add(parameter.parts[order[i]]);
+        }
+        parameter.parts.clear();
       }
     }
   }
@@ -264,6 +287,7 @@ class Loop {
   }
 
   const Job job_;
+  const SummationOrder order_;
   const Graph graph_;
   std::unique_ptr<DataSource> data_;
   std::vector<Layer> layers_;
@@ -273,10 +297,11 @@ class Loop {
 
 }  // namespace
 
-absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps) {
+absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps,
+                                              const SummationOrder& order) {
   return CatchTorch("single loop", [&]() -> absl::StatusOr<TrainingRecord> {
     at::set_num_threads(job.threads());
-    PENSTOCK_ASSIGN_OR_RETURN(Loop loop, Loop::Make(job));
+    PENSTOCK_ASSIGN_OR_RETURN(Loop loop, Loop::Make(job, order));
     TrainingRecord record;
     for (int step = 0; step < num_steps; ++step) {
       PENSTOCK_RETURN_IF_ERROR(loop.Step(step, &record));

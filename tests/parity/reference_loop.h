@@ -22,6 +22,10 @@ struct TrainingRecord {
                          const TrainingRecord&) = default;
 };
 
+// Index is the layer: the microbatches in the order in which its gradients are
+// added. Empty: ascending.
+using SummationOrder = std::vector<std::vector<int>>;
+
 // Trains `job` for `num_steps` steps in one process on one thread: a plain loop
 // over the model's layers, without schedule, stages, flat buffers or channels.
 // It shares the layers, the data and the learning rate with the engine, and
@@ -29,11 +33,14 @@ struct TrainingRecord {
 //
 // * a microbatch's loss counts 1/m; the step's loss is the mean of the
 //   microbatches', added in their order in double precision;
-// * a main gradient is a float32 sum in microbatch order; each use of a tied
-//   parameter has one, and they are added in layer order;
+// * a main gradient is a float32 sum in microbatch order, or that of `order`;
+//   each use of a tied parameter has one, and they are added in layer order;
 // * the norm adds, layer by layer in graph order, the squares of each parameter
 //   in eight interleaved sums in double precision.
-absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps);
+//
+// Autograd computes all gradients: the loop does not split the backward.
+absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps,
+                                              const SummationOrder& order = {});
 
 }  // namespace penstock
 

@@ -1,0 +1,132 @@
+// Every schedule that flushes and has each stage on one rank gives the bits of
+// a plain loop that sums gradients in the schedule's order.
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <ostream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proto/job.pb.h"
+#include "schedule/generators/registry.h"
+#include "tests/parity/parity_fixture.h"
+
+namespace penstock {
+namespace {
+
+struct FlushCase {
+  // Of the test; unique.
+  std::string name;
+  std::string schedule;
+  std::map<std::string, std::string> parameters;
+  int ranks = 2;
+  int microbatches = 4;
+  std::string recompute = "never";
+};
+
+std::ostream& operator<<(std::ostream& out, const FlushCase& test) {
+  return out << test.name;
+}
+
+Job JobOf(const FlushCase& test) {
+  Job job = TinyGpt("adamw");
+  // Ten layers, for up to eight stages.
+  (*job.mutable_model()->mutable_overrides())["layers"] = "3";
+  job.set_steps(5);
+  ScheduleSpec& schedule = *job.mutable_schedule();
+  schedule.set_name(test.schedule);
+  schedule.mutable_parameters()->insert(test.parameters.begin(),
+                                        test.parameters.end());
+  schedule.set_microbatches(test.microbatches);
+  schedule.set_recompute(test.recompute);
+  job.mutable_partition()->set_ranks(test.ranks);
+  return job;
+}
+
+class FlushScheduleTest : public ::testing::TestWithParam<FlushCase> {};
+
+TEST_P(FlushScheduleTest, HasTheBitsOfThePlainLoop) {
+  const FlushCase& test = GetParam();
+  const absl::StatusOr<int> stages =
+      CountStages(test.schedule, {.num_ranks = test.ranks,
+                                  .num_microbatches = test.microbatches,
+                                  .parameters = test.parameters});
+  ASSERT_TRUE(stages.ok()) << stages.status();
+  Job job = JobOf(test);
+  job.mutable_partition()->set_stages(*stages);
+  ExpectSameBits(TrainPipelined(job), ReferenceOfPlan(job));
+}
+
+// On 2 and 4 ranks, as many microbatches as the schedule needs at least.
+std::vector<FlushCase> Cases() {
+  std::vector<FlushCase> cases;
+  for (const int ranks : {2, 4}) {
+    const auto add = [&](FlushCase test) {
+      test.ranks = ranks;
+      if (ranks == 4) test.microbatches = 8;
+      test.name = absl::StrCat(test.name.empty() ? test.schedule : test.name,
+                               "_p", ranks);
+      cases.push_back(std::move(test));
+    };
+    add({.schedule = "naive"});
+    add({.schedule = "gpipe"});
+    add({.name = "gpipe_lifo",
+         .schedule = "gpipe",
+         .parameters = {{"order", "lifo"}}});
+    add({.name = "gpipe_recompute",
+         .schedule = "gpipe",
+         .parameters = {{"recompute", "except_last"}}});
+    add({.schedule = "one_f_one_b"});
+    add({.name = "one_f_one_b_pb",
+         .schedule = "one_f_one_b",
+         .parameters = {{"warmup", "pb"}}});
+    add({.name = "one_f_one_b_list",
+         .schedule = "one_f_one_b",
+         .parameters = {{"warmup", ranks == 2 ? "4,1" : "6,6,3,1"}}});
+    add({.schedule = "interleaved"});
+    add({.name = "interleaved_ragged",
+         .schedule = "interleaved",
+         .microbatches = 3});
+    add({.schedule = "gpipe_grouped"});
+    add({.schedule = "loop_bfs"});
+    add({.schedule = "zb_h1"});
+    add({.schedule = "zb_h2"});
+    add({.schedule = "interleaved_zb"});
+    add({.schedule = "zbv"});
+    add({.schedule = "v_half"});
+    add({.schedule = "v_min"});
+    add({.schedule = "dual_pipe_v"});
+    for (const std::string recompute : {"except_last", "always", "1"}) {
+      for (const std::string schedule :
+           {"one_f_one_b", "interleaved", "zb_h1", "zbv", "dual_pipe_v"}) {
+        add({.name = absl::StrCat(schedule, "_recompute_", recompute),
+             .schedule = schedule,
+             .recompute = recompute});
+      }
+    }
+  }
+  // Four stages a rank.
+  cases.push_back({.name = "interleaved_four_chunks",
+                   .schedule = "interleaved",
+                   .parameters = {{"chunks", "4"}},
+                   .ranks = 2,
+                   .microbatches = 4});
+  // More ranks than layers of the smaller cuts, and m of 1.
+  cases.push_back({.name = "zb_h2_p8",
+                   .schedule = "zb_h2",
+                   .ranks = 8,
+                   .microbatches = 24});
+  cases.push_back({.name = "one_f_one_b_m1",
+                   .schedule = "one_f_one_b",
+                   .ranks = 4,
+                   .microbatches = 1});
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, FlushScheduleTest, ::testing::ValuesIn(Cases()),
+                         [](const auto& info) { return info.param.name; });
+
+}  // namespace
+}  // namespace penstock
