@@ -127,11 +127,14 @@ TEST_F(ScheduleCliTest, VerifyMarksEachViolationInTheGridAndExitsWithSix) {
   text.replace(text.find("1F1 1B1"), 7, "1B1 1F1");
   Write("mine.txt", text);
   EXPECT_EQ(Run({"schedule", "verify", "mine.txt"}), 6);
-  EXPECT_THAT(out_.str(), AllOf(HasSubstr("order: "), HasSubstr(">1B1<"),
-                                HasSubstr("mine: unsound, ")));
+  EXPECT_THAT(out_.str(),
+              AllOf(HasSubstr("line 6, column 13: order: "), HasSubstr(">1B1<"),
+                    HasSubstr("mine: unsound, ")));
   EXPECT_EQ(Run({"schedule", "verify", "mine.txt", "-o", "json"}), 6);
   EXPECT_EQ(Json()["sound"], false);
   EXPECT_EQ(Json()["violations"][0]["rank"], 1);
+  EXPECT_THAT(std::string(Json()["violations"][0]["place"]),
+              StartsWith("line 6, column "));
 }
 
 TEST_F(ScheduleCliTest, AFileThatDoesNotParseIsTwoWithLineAndColumn) {

@@ -1,5 +1,6 @@
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -10,6 +11,7 @@
 #include "schedule/generators/registry.h"
 #include "schedule/ir/grid.h"
 #include "schedule/ir/text_format.h"
+#include "schedule/ir/text_places.h"
 #include "schedule/ir/unroll.h"
 #include "schedule/simulator/chrome_trace.h"
 #include "schedule/simulator/run_diff.h"
@@ -71,16 +73,14 @@ ExitCode ShowRun(CommandContext& context, const ShowFlags& flags) {
 }
 
 // The schedule, not yet written out if it is continuous.
-absl::StatusOr<Schedule> SourceOf(CommandContext& context,
-                                  const ShowFlags& flags,
-                                  const std::string& source) {
+absl::StatusOr<SourcedSchedule> SourceOf(CommandContext& context,
+                                         const ShowFlags& flags,
+                                         const std::string& source) {
   const absl::StatusOr<ComparisonRequest> request =
       RequestOf(flags.schedule, context.environment());
   if (!request.ok()) return request.status();
-  absl::StatusOr<SourcedSchedule> sourced = LoadSchedule(
-      source, request->generator, context.environment().working_folder);
-  if (!sourced.ok()) return sourced.status();
-  return std::move(sourced->schedule);
+  return LoadSchedule(source, request->generator,
+                      context.environment().working_folder);
 }
 
 ExitCode Show(CommandContext& context, const ShowFlags& flags) {
@@ -88,69 +88,74 @@ ExitCode Show(CommandContext& context, const ShowFlags& flags) {
   if (flags.output == "svg" || flags.output == "trace") {
     return ShowRun(context, flags);
   }
-  const absl::StatusOr<Schedule> schedule =
+  const absl::StatusOr<SourcedSchedule> sourced =
       SourceOf(context, flags, flags.source);
-  if (!schedule.ok()) return context.Fail(schedule.status());
+  if (!sourced.ok()) return context.Fail(sourced.status());
+  const Schedule& schedule = sourced->schedule;
   if (flags.output == "json") {
-    context.Print(OutputFormat::kJson, ScheduleToJson(*schedule), "");
+    context.Print(OutputFormat::kJson, ScheduleToJson(schedule), "");
     return ExitCode::kOk;
   }
-  const absl::StatusOr<Schedule> run =
-      Unroll(*schedule, flags.schedule.periods);
+  const absl::StatusOr<Schedule> run = Unroll(schedule, flags.schedule.periods);
   if (!run.ok()) return context.Fail(run.status());
   *context.environment().out << PrintGrid(*run) << std::flush;
   return ExitCode::kOk;
 }
 
-void PrintViolations(CommandContext& context, const Schedule& schedule,
+void PrintViolations(CommandContext& context, const SourcedSchedule& sourced,
                      const std::vector<Violation>& violations) {
   std::ostream& out = *context.environment().out;
+  const TextPlaces places(sourced.text);
   for (size_t i = 0; i < violations.size(); ++i) {
-    if (i < kShownWithGrid) {
-      out << Describe(schedule, violations[i]) << "\n";
-    } else {
-      out << violations[i].rule << ": " << violations[i].message << "\n";
-    }
+    if (!sourced.text.empty()) out << PlaceOf(violations[i], places) << ": ";
+    out << (i < kShownWithGrid ? Describe(sourced.schedule, violations[i])
+                               : Summarize(violations[i]))
+        << "\n";
   }
-  out << schedule.name << ": unsound, " << violations.size()
+  out << sourced.schedule.name << ": unsound, " << violations.size()
       << (violations.size() == 1 ? " violation\n" : " violations\n")
       << std::flush;
 }
 
+nlohmann::ordered_json ViolationsToJson(
+    const SourcedSchedule& sourced, const std::vector<Violation>& violations) {
+  const TextPlaces places(sourced.text);
+  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  for (const Violation& violation : violations) {
+    nlohmann::ordered_json json = ViolationToJson(violation);
+    if (!sourced.text.empty()) json["place"] = PlaceOf(violation, places);
+    list.push_back(std::move(json));
+  }
+  return list;
+}
+
 ExitCode VerifyFile(CommandContext& context, const ShowFlags& flags) {
   const Interrupt::Registration stop = EndOnInterrupt(context.environment());
-  absl::StatusOr<Schedule> loaded = SourceOf(context, flags, flags.source);
-  if (!loaded.ok()) return context.Fail(loaded.status());
-  const bool lowered = IsLowered(*loaded);
-  const absl::StatusOr<Schedule> schedule =
-      Unroll(*loaded, flags.schedule.periods);
-  if (!schedule.ok()) return context.Fail(schedule.status());
+  const absl::StatusOr<SourcedSchedule> sourced =
+      SourceOf(context, flags, flags.source);
+  if (!sourced.ok()) return context.Fail(sourced.status());
+  const Schedule& schedule = sourced->schedule;
+  const bool lowered = IsLowered(schedule);
   const std::vector<Violation> violations =
-      Verify(*schedule, {.lowered = lowered});
+      Verify(schedule, {.lowered = lowered});
   if (flags.output == "json") {
-    nlohmann::ordered_json list = nlohmann::ordered_json::array();
-    for (const Violation& violation : violations) {
-      list.push_back(ViolationToJson(violation));
-    }
     context.Print(OutputFormat::kJson,
-                  {{"schedule", loaded->name},
+                  {{"schedule", schedule.name},
                    {"sound", violations.empty()},
                    {"lowered", lowered},
-                   {"violations", std::move(list)}},
+                   {"violations", ViolationsToJson(*sourced, violations)}},
                   "");
   } else if (violations.empty()) {
     *context.environment().out
-        << loaded->name << ": sound, " << loaded->num_ranks() << " ranks, "
-        << loaded->num_stages() << " stages, " << loaded->num_microbatches
-        << " microbatches, "
+        << schedule.name << ": sound, " << schedule.num_ranks() << " ranks, "
+        << schedule.num_stages() << " stages, " << schedule.num_microbatches
+        << (schedule.period.empty() ? " microbatches, "
+                                    : " microbatches a period, ")
         << (lowered ? "with communication" : "before communication is added")
-        << (loaded->is_continuous()
-                ? absl::StrCat(", over ", flags.schedule.periods, " periods")
-                : "")
         << "\n"
         << std::flush;
   } else {
-    PrintViolations(context, *schedule, violations);
+    PrintViolations(context, *sourced, violations);
   }
   return violations.empty() ? ExitCode::kOk : ExitCode::kUnsound;
 }
@@ -178,13 +183,14 @@ ExitCode Diff(CommandContext& context, const ShowFlags& flags) {
 
 ExitCode Export(CommandContext& context, const ShowFlags& flags) {
   const Interrupt::Registration stop = EndOnInterrupt(context.environment());
-  const absl::StatusOr<Schedule> schedule =
+  const absl::StatusOr<SourcedSchedule> sourced =
       SourceOf(context, flags, flags.source);
-  if (!schedule.ok()) return context.Fail(schedule.status());
+  if (!sourced.ok()) return context.Fail(sourced.status());
+  const Schedule& schedule = sourced->schedule;
   if (flags.output == "json") {
-    context.Print(OutputFormat::kJson, ScheduleToJson(*schedule), "");
+    context.Print(OutputFormat::kJson, ScheduleToJson(schedule), "");
   } else {
-    *context.environment().out << PrintSchedule(*schedule) << std::flush;
+    *context.environment().out << PrintSchedule(schedule) << std::flush;
   }
   return ExitCode::kOk;
 }
@@ -228,7 +234,7 @@ void AddScheduleShow(CLI::App& group, CommandContext& context) {
       [&context, flags] { return Show(context, *flags); });
   AddSource(command, flags->source);
   AddGeneratorFlags(command, flags->schedule);
-  AddCostFlags(command, flags->schedule);
+  AddRunFlags(command, flags->schedule);
   AddColour(command, flags->colour);
   AddOutputWords(command, flags->output, {"text", "svg", "trace", "json"});
 }
@@ -257,7 +263,7 @@ void AddScheduleDiff(CLI::App& group, CommandContext& context) {
   AddSource(command, flags->source);
   AddSource(command, flags->other, "other");
   AddGeneratorFlags(command, flags->schedule);
-  AddCostFlags(command, flags->schedule);
+  AddRunFlags(command, flags->schedule);
   AddColour(command, flags->colour);
   AddOutputWords(command, flags->output, {"text", "svg", "trace"});
 }

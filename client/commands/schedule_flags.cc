@@ -47,14 +47,14 @@ void AddGeneratorFlags(CLI::App& command, ScheduleFlags& flags) {
       ->type_name("NAME=VALUE")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+}
+
+void AddRunFlags(CLI::App& command, ScheduleFlags& flags) {
   command
       .add_option("--periods", flags.periods,
                   "Periods of a continuous schedule's run (4)")
       ->check(Quiet(CLI::Range(1, 1'000'000)))
       ->type_name("N");
-}
-
-void AddCostFlags(CLI::App& command, ScheduleFlags& flags) {
   AddTime(command, "--forward", flags.times.forward,
           "Of a microbatch on one rank's part of the model (1)");
   AddTime(command, "--input-grad", flags.times.input_gradient,

@@ -27,7 +27,8 @@ struct ScheduleFlags {
 };
 
 void AddGeneratorFlags(CLI::App& command, ScheduleFlags& flags);
-void AddCostFlags(CLI::App& command, ScheduleFlags& flags);
+// How much of it is run, and the costs.
+void AddRunFlags(CLI::App& command, ScheduleFlags& flags);
 
 // `-o a|b|c`, the first by default; `output` holds the word.
 void AddOutputWords(CLI::App& command, std::string& output,

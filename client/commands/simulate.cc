@@ -101,7 +101,7 @@ void AddSimulate(CLI::App& app, CommandContext& context) {
       ->required()
       ->type_name("NAMES");
   AddGeneratorFlags(command, flags->schedule);
-  AddCostFlags(command, flags->schedule);
+  AddRunFlags(command, flags->schedule);
   command
       .add_option("--max-in-flight", flags->max_in_flight,
                   "Of auto: microbatches in flight on a rank")

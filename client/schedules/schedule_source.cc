@@ -42,24 +42,20 @@ bool IsLowered(const Schedule& schedule) {
   return false;
 }
 
-absl::StatusOr<Schedule> LoadScheduleFile(const std::string& path,
-                                          const std::string& working_folder) {
-  const absl::StatusOr<std::string> text = ReadFile(
-      absl::StartsWith(path, "/") ? path
-                                  : absl::StrCat(working_folder, "/", path));
-  if (!text.ok()) return AsWrongArgument(text.status());
-  absl::StatusOr<Schedule> schedule = ParseSchedule(*text);
-  if (!schedule.ok()) return WithContext(schedule.status(), path);
-  return schedule;
-}
-
 absl::StatusOr<SourcedSchedule> LoadSchedule(
     const std::string& source, const GeneratorRequest& request,
     const std::string& working_folder) {
   SourcedSchedule sourced;
   if (LooksLikePath(source)) {
-    PENSTOCK_ASSIGN_OR_RETURN(sourced.schedule,
-                              LoadScheduleFile(source, working_folder));
+    absl::StatusOr<std::string> text =
+        ReadFile(absl::StartsWith(source, "/")
+                     ? source
+                     : absl::StrCat(working_folder, "/", source));
+    if (!text.ok()) return AsWrongArgument(text.status());
+    absl::StatusOr<Schedule> schedule = ParseSchedule(*text);
+    if (!schedule.ok()) return WithContext(schedule.status(), source);
+    sourced.text = *std::move(text);
+    sourced.schedule = *std::move(schedule);
     sourced.chain_assumed = sourced.schedule.edges.empty() &&
                             sourced.schedule.num_stages() > 1 &&
                             !IsLowered(sourced.schedule);

@@ -19,6 +19,8 @@ struct SourcedSchedule {
   // Whether it says nothing about edges, so that its stages were taken for a
   // chain, each feeding the next.
   bool chain_assumed = false;
+  // Of a file, what stands in it; empty for a generator.
+  std::string text;
 };
 
 // The schedule `source`: a generator's name, to which `request` belongs, or a
@@ -29,10 +31,6 @@ struct SourcedSchedule {
 absl::StatusOr<SourcedSchedule> LoadSchedule(const std::string& source,
                                              const GeneratorRequest& request,
                                              const std::string& working_folder);
-
-// Reads a schedule file. Errors as above.
-absl::StatusOr<Schedule> LoadScheduleFile(const std::string& path,
-                                          const std::string& working_folder);
 
 // Whether `source` is a path by its looks.
 bool LooksLikePath(absl::string_view source);

@@ -34,6 +34,7 @@ Subject::Subject(const Schedule& schedule, std::optional<RankId> only,
       lowered_(lowered),
       num_actions_(CountActions(schedule)),
       only_rank_(schedule.num_stages()),
+      holders_(schedule.placement),
       takes_(schedule.num_stages()),
       makes_(schedule.num_stages()),
       cells_(schedule.num_stages(), schedule.num_microbatches, num_actions_) {
@@ -45,6 +46,7 @@ Subject::Subject(const Schedule& schedule, std::optional<RankId> only,
     if (holders.size() == 1 && Exists(holders[0])) {
       only_rank_[stage] = holders[0];
     }
+    std::sort(holders_[stage].begin(), holders_[stage].end());
   }
   FindEdges();
   for (const RankId rank : ranks_) FindForwards(rank);
@@ -118,8 +120,8 @@ bool Subject::Exists(StageId stage) const {
 
 bool Subject::Holds(RankId rank, StageId stage) const {
   if (!Exists(stage)) return false;
-  const std::vector<RankId>& holders = schedule_.placement[stage.value()];
-  return std::find(holders.begin(), holders.end(), rank) != holders.end();
+  const std::vector<RankId>& holders = holders_[stage.value()];
+  return std::binary_search(holders.begin(), holders.end(), rank);
 }
 
 bool Subject::IsShared(StageId stage) const {

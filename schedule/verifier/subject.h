@@ -112,6 +112,8 @@ class Subject {
   std::vector<RankId> ranks_;
   // Index is the stage: its rank, if it is on exactly one and that exists.
   std::vector<RankId> only_rank_;
+  // Index is the stage: its ranks, ascending.
+  std::vector<std::vector<RankId>> holders_;
   std::vector<std::vector<StageEdge>> takes_, makes_;
   CellTable<Cell> cells_;
 };

@@ -26,18 +26,6 @@ namespace {
 
 constexpr size_t kMostTold = 10;
 
-std::string LineOf(const Violation& violation) {
-  std::string line = absl::StrCat(violation.rule, ": ");
-  if (violation.rank.value() >= 0) {
-    absl::StrAppend(&line, "r", violation.rank.value());
-    if (violation.position >= 0) {
-      absl::StrAppend(&line, " action ", violation.position);
-    }
-    line.append(": ");
-  }
-  return absl::StrCat(line, violation.message);
-}
-
 // Adds why the schedule, as a whole, cannot be judged by its runs.
 void CheckSections(const Schedule& schedule, std::vector<Violation>* all) {
   RuleViolations found("placement", all);
@@ -154,8 +142,26 @@ std::vector<Violation> VerifyRank(const Schedule& schedule, RankId rank) {
   return VerifyRuns(schedule, rank, {});
 }
 
+std::string Summarize(const Violation& violation) {
+  std::string line = absl::StrCat(violation.rule, ": ");
+  if (violation.rank.value() >= 0) {
+    absl::StrAppend(&line, "r", violation.rank.value());
+    if (violation.position >= 0) {
+      absl::StrAppend(&line, " action ", violation.position);
+    }
+    line.append(": ");
+  }
+  return absl::StrCat(line, violation.message);
+}
+
+std::string PlaceOf(const Violation& violation, const TextPlaces& places) {
+  const TextPlace place =
+      places.Of(violation.rank, violation.position, violation.periods);
+  return absl::StrCat("line ", place.line, ", column ", place.column);
+}
+
 std::string Describe(const Schedule& schedule, const Violation& violation) {
-  std::string text = absl::StrCat(LineOf(violation), "\n");
+  std::string text = absl::StrCat(Summarize(violation), "\n");
   if (violation.rank.value() < 0 || violation.position < 0) return text;
   const Run run(schedule, violation.periods);
   if (run.status().ok()) {
@@ -173,7 +179,7 @@ absl::Status SoundOrError(const Schedule& schedule,
                    violations.size(), " violations. ");
   absl::StrAppend(&message, Describe(schedule, violations[0]));
   for (size_t i = 1; i < std::min(violations.size(), kMostTold); ++i) {
-    absl::StrAppend(&message, LineOf(violations[i]), "\n");
+    absl::StrAppend(&message, Summarize(violations[i]), "\n");
   }
   if (violations.size() > kMostTold) {
     absl::StrAppend(&message, "... and ", violations.size() - kMostTold,

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "base/ids.h"
 #include "schedule/ir/schedule.h"
+#include "schedule/ir/text_places.h"
 #include "schedule/verifier/memory_bound.h"
 #include "schedule/verifier/violation.h"
 
@@ -40,8 +41,16 @@ std::vector<Violation> Verify(const Schedule& schedule,
 // A rank that the schedule does not have is a violation.
 std::vector<Violation> VerifyRank(const Schedule& schedule, RankId rank);
 
-// One violation for a person: "order: r1 action 3: 1B0 has no 1F0 before it",
-// then, where it has a place, the grid with that cell marked.
+// One violation in one line: "order: r1 action 3: 1B0 has no 1F0 before it".
+std::string Summarize(const Violation& violation);
+
+// Where it is in the file that the schedule was read from: "line 7, column 12".
+// Of what is missing, the beginning of the list; of the schedule as a whole, of
+// the file.
+std::string PlaceOf(const Violation& violation, const TextPlaces& places);
+
+// One violation for a person: `Summarize`, then, where it has a place, the grid
+// with that cell marked.
 std::string Describe(const Schedule& schedule, const Violation& violation);
 
 // OK if there are no violations; else FAILED_PRECONDITION, which carries the
