@@ -202,14 +202,17 @@ class OrderCheck {
     }
   }
 
+  // What X makes leaves, and what Y takes arrives, while X runs.
+  static bool MayStandBetween(const Action& first, const Action& action) {
+    return IsReceive(action.op) ||
+           (IsSend(action.op) && action.stage == first.stage);
+  }
+
   void CheckPair(int i) {
     const Action& first = actions_[i];
     const int size = static_cast<int>(actions_.size());
     int next = i + 1;
-    while (next < size && IsSend(actions_[next].op) &&
-           actions_[next].stage == first.stage) {
-      ++next;
-    }
+    while (next < size && MayStandBetween(first, actions_[next])) ++next;
     if (next == size || !IsCompute(actions_[next].op)) {
       return Fail(i, next == size
                          ? "overlaps what follows, and nothing does"

@@ -12,8 +12,8 @@ namespace penstock {
 // between F and backward; a stage after the stages of the same rank that feed
 // it (and the reverse in backward), half by half where a backward is cut; a
 // send after what makes its tensor, a receive before what takes it. Of an
-// overlapped pair X&Y: only X's sends stand between the two, and Y takes
-// nothing that X makes.
+// overlapped pair X&Y: only X's sends and receives stand between the two, and
+// Y takes nothing that X makes.
 //
 // Of a flush: N after every backward, G and a tied weight's RB*; U after N; G
 // after its stage's last backward; SB* of a tied weight after its stage's last

@@ -151,15 +151,17 @@ class SymbolicRun {
     return answer;
   }
 
-  // Both of a pair begin at once: nothing but the first's sends may stand
-  // between, and the second may not take what the first makes.
+  // Both of a pair may run at once: nothing but the first's sends, and
+  // receives, may stand between, and the second may not take what the first
+  // makes.
   bool PairsCanOverlap(const std::vector<Action>& actions) const {
     for (size_t i = 0; i < actions.size(); ++i) {
       const Action& first = actions[i];
       if (!first.overlaps_next) continue;
       size_t next = i + 1;
-      while (next < actions.size() && IsSend(actions[next].op) &&
-             actions[next].stage == first.stage) {
+      while (next < actions.size() && (IsReceive(actions[next].op) ||
+                                       (IsSend(actions[next].op) &&
+                                        actions[next].stage == first.stage))) {
         ++next;
       }
       if (next == actions.size()) return false;

@@ -269,6 +269,44 @@ INSTANTIATE_TEST_SUITE_P(
                "deadlock_free r0@11: 0SF*[w>r1] never completes where a "
                "channel holds 0 messages"}));
 
+INSTANTIATE_TEST_SUITE_P(
+    Flush, BrokenTest,
+    ::testing::Values(
+        Broken{kOneRank,
+               {{"0W0 N", "N"}},
+               "drained r0@6: N stands with 1 in flight, first 0F0"},
+        Broken{kSound,
+               {{"1F0 1B0", "1F0@3 1B0"}},
+               "weight_version r1@1: 1F0@3: a flush leaves one version"},
+        Broken{kSound,
+               {{"0U", "0U@2"}},
+               "weight_version r0@10: 0U@2: a flush leaves one version"},
+        Broken{kSound,
+               {{"0RB0[h<r1] 0B0 0RB1[h<r1] 0B1",
+                 "0RB0[h<r1] 0RB1[h<r1] 0B1 0B0"}},
+               "accumulation_order r0@7: 0B0 comes after 0B1; the schedule "
+               "sums gradients in ascending order"},
+        Broken{kSound,
+               {{"microbatches 2", "microbatches 2\naccumulation descending"}},
+               "accumulation_order r0@7: 0B1 comes after 0B0"},
+        Broken{kSound,
+               {{"0F0 0SF0", "0F0& 0SF0"}, {"0SF1[h>r1] 0RB0", "0RB0"}},
+               "comm_pairing r0@-1: 0SF1[h>r1] is missing"},
+        Broken{kSound,
+               {{"0B1 ", "0B1& "}},
+               "order r0@7: 0B1& overlaps what follows, but N stands between"},
+        Broken{kOneRank,
+               {{"0F0 1F0", "0F0&1F0"}},
+               "order r0@1: 1F0 overlaps 0F0&, which it needs"},
+        Broken{kOneRank,
+               {{"1I0 0I0", "1I0&0I0&"}},
+               "is the second of a pair and overlaps a third"},
+        Broken{
+            kOneRank, {{"0W0", "0W0.0"}}, "complete r0@-1: 0W0.1 is missing"},
+        Broken{kOneRank,
+               {{"0W0", "0W0 0W0.1"}},
+               "complete r0@7: 0W0.1 is there twice"}));
+
 TEST(VerifyTest, CrossingWaitsOfComputeActionsAreADeadlockToo) {
   const Schedule schedule = Read(
       "penstock-schedule 1\nname x\nmicrobatches 1\nplacement r0 r1 r0 r1\n"
