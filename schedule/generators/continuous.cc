@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -28,6 +29,27 @@ int64_t FirstFreePeriod(const Schedule& outline) {
   return period;
 }
 
+// Whether some forward of the period reads, the first time round, a version
+// that no update makes, on a stage whose updates stand before the forwards that
+// read them. A period with that update cannot come first, one without it not
+// later.
+bool LacksAnUpdate(const Schedule& schedule) {
+  for (const std::vector<Action>& actions : schedule.period) {
+    for (const Action& action : actions) {
+      const int stage = action.stage.value();
+      if (action.op != Op::kForward || schedule.placement[stage].size() < 2) {
+        continue;
+      }
+      const VersionRule& rule = schedule.versions[stage];
+      if (action.microbatch.value() / rule.microbatches_per_update <=
+          rule.delay) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 // The place right after the list's first `backwards` backwards.
 size_t PlaceAfterBackwards(const std::vector<Action>& actions,
                            size_t backwards) {
@@ -51,11 +73,9 @@ absl::Status CheckUnrolls(const Schedule& schedule, int repetitions,
   return absl::OkStatus();
 }
 
-}  // namespace
-
-absl::StatusOr<Schedule> CutRun(Schedule outline, int periods_ahead,
-                                const RunWriter& run) {
-  const int64_t free = FirstFreePeriod(outline);
+// Cuts where `free` periods of backwards are done.
+absl::StatusOr<Schedule> CutAfter(int64_t free, Schedule outline,
+                                  int periods_ahead, const RunWriter& run) {
   const int64_t shortest = free + periods_ahead;
   const int64_t cells =
       int64_t{outline.num_stages()} * outline.num_microbatches;
@@ -97,6 +117,17 @@ absl::StatusOr<Schedule> CutRun(Schedule outline, int periods_ahead,
   PENSTOCK_RETURN_IF_ERROR(CheckUnrolls(outline, 1, once));
   PENSTOCK_RETURN_IF_ERROR(CheckUnrolls(outline, 2, run(periods + 2)));
   return outline;
+}
+
+}  // namespace
+
+absl::StatusOr<Schedule> CutRun(Schedule outline, int periods_ahead,
+                                const RunWriter& run) {
+  const int64_t free = FirstFreePeriod(outline);
+  PENSTOCK_ASSIGN_OR_RETURN(Schedule cut,
+                            CutAfter(free, outline, periods_ahead, run));
+  if (!LacksAnUpdate(cut)) return cut;
+  return CutAfter(free + 1, std::move(outline), periods_ahead, run);
 }
 
 }  // namespace penstock

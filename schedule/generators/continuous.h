@@ -19,7 +19,9 @@ using RunWriter = std::function<RankLists(int periods)>;
 // A rank's period holds the backwards of exactly one period of microbatches,
 // the same on every rank, and the forwards between them. Before it, the
 // prologue holds as many such periods as it takes for no version to be held at
-// 0 by the rule's max(0, ...), so that versions may be shifted along.
+// 0 by the rule's max(0, ...), so that versions may be shifted along; and for
+// stages on several ranks, whose updates stand before the forwards that read
+// them, as it takes for these to be updates and not the initial weights.
 // `periods_ahead` says by how many periods forwards run ahead of backwards at
 // most; prologue and epilogue together are the shortest run that has that many
 // more periods than the prologue's backwards.

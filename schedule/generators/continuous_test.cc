@@ -88,6 +88,21 @@ TEST(CutRunTest, NothingToFillIsAPeriodOnly) {
   EXPECT_THAT(TextOf(cut->epilogue), ElementsAre(""));
 }
 
+// A period whose forward reads the initial weights would have no update before
+// it, and later ones need one.
+TEST(CutRunTest, ReplicasPeriodsBeginWhenUpdatesAreRead) {
+  Schedule outline = Outline(1, {{1, 0}});
+  outline.placement[0] = {RankId(0), RankId(1)};
+  const absl::StatusOr<Schedule> cut = CutRun(outline, 0, [](int periods) {
+    RankLists lists = Toy(1, {0})(periods);
+    lists.emplace_back();
+    return lists;
+  });
+  ASSERT_TRUE(cut.ok()) << cut.status();
+  EXPECT_THAT(TextOf(cut->ranks), ElementsAre("F0 B0", ""));
+  EXPECT_THAT(TextOf(cut->period), ElementsAre("F1 B1", ""));
+}
+
 TEST(CutRunTest, TooShortAFillIsNoticed) {
   const absl::StatusOr<Schedule> cut =
       CutRun(Outline(1, {{1, 1}}), 0, Toy(1, {2}));

@@ -194,7 +194,9 @@ class ContinuousPoints {
   void CloseAll(Progress* progress) {
     const int end = static_cast<int>(schedule_.epilogue[rank_.value()].size());
     for (auto& [stage, of_stage] : *progress) {
-      const int64_t last = UpdateOf(stage, LastMicrobatchOf(stage));
+      const int microbatch = LastMicrobatchOf(stage);
+      if (microbatch < 0) continue;
+      const int64_t last = UpdateOf(stage, microbatch);
       while (of_stage.next_update <= last) {
         CloseNext({2, end, stage}, &of_stage);
       }

@@ -1,0 +1,104 @@
+// Continuous schedules as stage servers run them: lowered, verified, and timed
+// by the simulator.
+
+#include "schedule/simulator/continuous.h"
+
+#include <map>
+#include <string>
+
+#include "gtest/gtest.h"
+#include "schedule/ir/chain.h"
+#include "schedule/lowering/lower.h"
+#include "schedule/simulator/cost_model.h"
+
+namespace penstock {
+namespace {
+
+using Parameters = std::map<std::string, std::string>;
+
+absl::StatusOr<Schedule> Lowered(const std::string& generator, int ranks,
+                                 int stages, int microbatches,
+                                 const Parameters& parameters = {}) {
+  return MakeSchedule({.generator = generator,
+                       .parameters = parameters,
+                       .num_ranks = ranks,
+                       .num_stages = stages,
+                       .num_microbatches = microbatches,
+                       .edges = ChainEdges(stages)});
+}
+
+TEST(ContinuousTest, EveryGeneratorAndSizeVerifiesLowered) {
+  for (int p = 1; p <= 6; ++p) {
+    for (int m = 1; m <= 8; ++m) {
+      for (const char* name : {"pipedream", "pipedream_vertical"}) {
+        const absl::StatusOr<Schedule> s = Lowered(name, p, p, m);
+        EXPECT_TRUE(s.ok()) << p << " " << m << " " << s.status();
+      }
+      if (m < p - 1) continue;
+      const absl::StatusOr<Schedule> two = Lowered("pipedream_2bw", p, p, m);
+      EXPECT_TRUE(two.ok()) << p << " " << m << " " << two.status();
+      for (int v = 1; v <= 3; ++v) {
+        const absl::StatusOr<Schedule> s = Lowered("wpipe", p, v * p, m);
+        EXPECT_TRUE(s.ok()) << p << " " << v << " " << m << " " << s.status();
+      }
+    }
+  }
+}
+
+struct Replicas {
+  const char* text;
+  int ranks;
+  int stages;
+  int microbatches;
+};
+
+class ReplicasTest : public ::testing::TestWithParam<Replicas> {};
+
+TEST_P(ReplicasTest, VerifyLoweredWithAndWithoutTheExtraRound) {
+  const Replicas& replicas = GetParam();
+  for (const char* extra : {"no", "yes"}) {
+    const absl::StatusOr<Schedule> s = Lowered(
+        "pipedream", replicas.ranks, replicas.stages, replicas.microbatches,
+        {{"replicas", replicas.text}, {"extra_round", extra}});
+    EXPECT_TRUE(s.ok()) << extra << " " << s.status();
+  }
+  const absl::StatusOr<Schedule> s =
+      Lowered("pipedream_2bw", replicas.ranks, replicas.stages,
+              2 * replicas.microbatches, {{"replicas", replicas.text}});
+  EXPECT_TRUE(s.ok()) << s.status();
+}
+INSTANTIATE_TEST_SUITE_P(
+    Counts, ReplicasTest,
+    ::testing::Values(Replicas{"2,1,1", 4, 3, 2}, Replicas{"1,2,1", 4, 3, 2},
+                      Replicas{"1,1,2", 4, 3, 2}, Replicas{"3,2", 5, 2, 6},
+                      Replicas{"7,1", 8, 2, 7}, Replicas{"8,3,1", 12, 3, 24},
+                      Replicas{"9,2,1", 12, 3, 18},
+                      Replicas{"1,7,2", 10, 3, 14}, Replicas{"2", 2, 1, 2},
+                      Replicas{"2,2", 4, 2, 4}, Replicas{"1,3", 4, 2, 3}));
+
+// Balanced 2-1-1: stage 0 has twice the work of the others and two ranks.
+double UnitsPerMicrobatch(const Parameters& parameters) {
+  const absl::StatusOr<Schedule> s = Lowered("pipedream", 4, 3, 2, parameters);
+  EXPECT_TRUE(s.ok()) << s.status();
+  if (!s.ok()) return 0;
+  CostModel costs;
+  costs.stages.resize(3);
+  for (int stage = 0; stage < 3; ++stage) {
+    costs.stages[stage].forward = stage == 0 ? 2 : 1;
+    costs.stages[stage].backward = stage == 0 ? 4 : 2;
+  }
+  const absl::StatusOr<ContinuousReport> report =
+      SimulateContinuous(*s, costs, 40);
+  EXPECT_TRUE(report.ok()) << report.status();
+  return report.ok() ? report->period_time / s->num_microbatches : 0;
+}
+
+TEST(ContinuousTest, WaitingForReplicasCostsHalfAgainAndAnExtraRoundNothing) {
+  EXPECT_NEAR(UnitsPerMicrobatch({{"replicas", "2,1,1"}}), 4.5, 1e-9);
+  EXPECT_NEAR(
+      UnitsPerMicrobatch({{"replicas", "2,1,1"}, {"extra_round", "yes"}}), 3,
+      1e-9);
+}
+
+}  // namespace
+}  // namespace penstock
