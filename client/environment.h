@@ -20,8 +20,8 @@ struct Environment {
   std::ostream* err = nullptr;
   bool out_is_terminal = false;
   bool err_is_terminal = false;
-  // Width of the terminal in characters.
-  int columns = 80;
+  // Width of the terminal in characters, as it is now: people resize windows.
+  std::function<int()> columns = [] { return 80; };
   // Environment variables that the client reads: PENSTOCK_COORDINATOR, HOME,
   // XDG_CONFIG_HOME, XDG_STATE_HOME.
   std::map<std::string, std::string> variables;

@@ -74,7 +74,7 @@ int main(int argc, char** argv) {
   environment.err = &std::cerr;
   environment.out_is_terminal = isatty(STDOUT_FILENO) != 0;
   environment.err_is_terminal = isatty(STDERR_FILENO) != 0;
-  environment.columns = TerminalColumns();
+  environment.columns = TerminalColumns;
   for (const char* name :
        {"PENSTOCK_COORDINATOR", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"}) {
     const char* const value = getenv(name);

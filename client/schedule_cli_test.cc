@@ -152,6 +152,51 @@ TEST_F(ScheduleCliTest, WhatIsExportedVerifiesAndIsTheSame) {
   EXPECT_THAT(out_.str(), HasSubstr("r0: same order, same times\n"));
 }
 
+TEST_F(ScheduleCliTest, LoweredIsWhatStageServersRun) {
+  EXPECT_EQ(Run({"schedule", "show", "gpipe", "-p", "2", "-m", "1",
+                 "--recompute", "0", "--lowered", "-o", "json"}),
+            0);
+  EXPECT_EQ(Json()["lists"][0],
+            nlohmann::json({"0F0", "0SF0[h0>r1]", "0R0", "0RB0[h0<r1]", "0B0",
+                            "N", "0U"}));
+  EXPECT_EQ(Run({"schedule", "export", "zbv", "-p", "2", "--lowered"}), 0);
+  Write("zbv.txt", out_.str());
+  EXPECT_EQ(Run({"schedule", "verify", "./zbv.txt"}), 0) << out_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("with communication"));
+  EXPECT_EQ(Run({"schedule", "verify", "./zbv.txt", "--lowered"}), 2);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr("./zbv.txt: "),
+                                HasSubstr("has updates already, on rank 0")));
+}
+
+TEST_F(ScheduleCliTest, RecomputeAloneIsShownAndPaidFor) {
+  EXPECT_EQ(Run({"simulate", "-s", "gpipe", "-p", "2", "-m", "2", "-o", "json",
+                 "--recompute", "always"}),
+            0);
+  // Rank 0's first run-again is over while it waits for the gradient.
+  EXPECT_DOUBLE_EQ(Json()[0]["makespan"], 9 + 2);
+  EXPECT_EQ(Run({"simulate", "-s", "gpipe", "--recompute", "sometimes"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("sometimes"));
+}
+
+TEST_F(ScheduleCliTest, TheCriticalPathTellsWhatTheLengthHangsOn) {
+  const std::vector<std::string> arguments = {
+      "simulate", "-s", "gpipe", "-p", "2",
+      "-m",       "2",  "--hop", "1",  "--critical-path"};
+  EXPECT_EQ(Run(arguments), 0);
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("gpipe: critical path"),
+                                HasSubstr("messages  2 ")));
+  std::vector<std::string> json = arguments;
+  json.insert(json.end(), {"-o", "json"});
+  EXPECT_EQ(Run(json), 0);
+  const nlohmann::json path = Json()[0]["critical_path"];
+  EXPECT_EQ(path.front()["action"], "0F0");
+  EXPECT_EQ(path.back()["end"], Json()[0]["makespan"]);
+  std::vector<std::string> svg = arguments;
+  svg.insert(svg.end(), {"-o", "svg"});
+  EXPECT_EQ(Run(svg), 0);
+  EXPECT_THAT(out_.str(), HasSubstr(">critical path<"));
+}
+
 TEST_F(ScheduleCliTest, DiffExitsWithSixWhereTheyDiffer) {
   EXPECT_EQ(Run({"schedule", "diff", "gpipe", "one_f_one_b", "-p", "2"}), 6);
   EXPECT_THAT(out_.str(), HasSubstr("r0: same for 2 actions, then 0F2 against "

@@ -79,7 +79,7 @@ absl::StatusOr<SourcedSchedule> SourceOf(CommandContext& context,
   const absl::StatusOr<ComparisonRequest> request =
       RequestOf(flags.schedule, context.environment());
   if (!request.ok()) return request.status();
-  return LoadSchedule(source, request->generator,
+  return LoadSchedule(source, request->generator, request->lowering,
                       context.environment().working_folder);
 }
 
@@ -246,7 +246,8 @@ void AddScheduleVerify(CLI::App& group, CommandContext& context) {
                  "Prove a schedule sound, or show what is wrong with it",
                  {"penstock schedule verify ./mine.txt",
                   "penstock schedule verify ./mine.txt -o json",
-                  "penstock schedule verify zbv --ranks 8 --microbatches 16"},
+                  "penstock schedule verify zbv --ranks 8 --microbatches 16 "
+                  "--lowered"},
                  [&context, flags] { return VerifyFile(context, *flags); });
   AddSource(command, flags->source);
   AddGeneratorFlags(command, flags->schedule);
@@ -273,7 +274,7 @@ void AddScheduleExport(CLI::App& group, CommandContext& context) {
   CLI::App& command =
       AddCommand(group, context, "export", "Write a schedule as a file",
                  {"penstock schedule export one_f_one_b --ranks 4 > mine.txt",
-                  "penstock schedule export zbv --ranks 8 -o json"},
+                  "penstock schedule export zbv --ranks 8 --lowered -o json"},
                  [&context, flags] { return Export(context, *flags); });
   AddSource(command, flags->source);
   AddGeneratorFlags(command, flags->schedule);

@@ -47,6 +47,13 @@ void AddGeneratorFlags(CLI::App& command, ScheduleFlags& flags) {
       ->type_name("NAME=VALUE")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  command
+      .add_option("--recompute", flags.lowering.recompute,
+                  "Which forwards run again before their backward (never)")
+      ->type_name("never|except_last|always|STAGES");
+  command.add_flag("--lowered", flags.lowering.whole,
+                   "Add communication, reductions and updates, as stage "
+                   "servers run it");
 }
 
 void AddRunFlags(CLI::App& command, ScheduleFlags& flags) {
@@ -100,6 +107,7 @@ absl::StatusOr<ComparisonRequest> RequestOf(const ScheduleFlags& flags,
   request.generator.num_microbatches = flags.microbatches;
   PENSTOCK_ASSIGN_OR_RETURN(request.generator.parameters,
                             ParseParameters(flags.parameters));
+  request.lowering = flags.lowering;
   request.costs.times = flags.times;
   request.costs.action_overhead = flags.action_overhead;
   request.costs.pair_gain = flags.pair_gain;

@@ -18,6 +18,7 @@ struct ScheduleFlags {
   int stages = 0;
   int microbatches = 8;
   std::vector<std::string> parameters;
+  LoweringChoice lowering;
   int periods = 4;
 
   UniformTimes times;

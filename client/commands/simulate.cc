@@ -9,6 +9,7 @@
 #include "client/render/schedule_view.h"
 #include "schedule/generators/registry.h"
 #include "schedule/simulator/chrome_trace.h"
+#include "schedule/simulator/critical_path.h"
 #include "schedule/simulator/svg.h"
 
 namespace penstock {
@@ -21,6 +22,7 @@ struct SimulateFlags {
   std::string sources;
   double max_in_flight = 0;
   int64_t max_bytes = 0;
+  bool critical_path = false;
   std::string colour;
   std::string output;
 };
@@ -35,24 +37,39 @@ std::vector<std::string> SourcesOf(const std::string& text) {
   return names;
 }
 
+void MarkCriticalPaths(std::vector<RunView>& runs) {
+  for (RunView& run : runs) {
+    run.marked.resize(run.timeline->ranks.size());
+    for (const CriticalStep& step : CriticalPath(*run.timeline)) {
+      std::vector<bool>& marked = run.marked[step.rank.value()];
+      marked.resize(run.timeline->ranks[step.rank.value()].size());
+      marked[step.position] = true;
+    }
+  }
+}
+
 void PrintRuns(CommandContext& context, const SimulateFlags& flags,
                const std::vector<ComparedSchedule>& schedules,
                const std::string& time_unit) {
   std::ostream& out = *context.environment().out;
   if (flags.output == "json") {
-    context.Print(OutputFormat::kJson, ComparisonToJson(schedules), "");
+    context.Print(OutputFormat::kJson,
+                  ComparisonToJson(schedules, flags.critical_path), "");
   } else if (flags.output == "csv") {
     out << ComparisonCsv(schedules);
   } else if (flags.output == "svg") {
+    std::vector<RunView> runs = RunsOf(schedules);
+    if (flags.critical_path) MarkCriticalPaths(runs);
     out << TimelineSvg(
-        RunsOf(schedules),
-        {.colour = flags.colour == "microbatch" ? ColourBy::kMicrobatch
-                                                : ColourBy::kOp,
-         .time_unit = time_unit});
+        runs, {.colour = flags.colour == "microbatch" ? ColourBy::kMicrobatch
+                                                      : ColourBy::kOp,
+               .time_unit = time_unit,
+               .mark_meaning = "critical path"});
   } else if (flags.output == "trace") {
     out << ChromeTrace(RunsOf(schedules));
   } else {
     out << ComparisonText(schedules, time_unit);
+    if (flags.critical_path) out << CriticalPathText(schedules);
   }
   out << std::flush;
 }
@@ -92,6 +109,7 @@ void AddSimulate(CLI::App& app, CommandContext& context) {
        "penstock simulate --schedule auto --max-in-flight 4 -o json",
        "penstock simulate --schedule ./mine.txt --profile gpt.json -o svg > "
        "mine.svg",
+       "penstock simulate --schedule gpipe --hop 0.5 --critical-path",
        "penstock simulate --schedule zbv -o trace > zbv.json   (for Perfetto)"},
       [&context, flags] { return SimulateSchedules(context, *flags); });
   command
@@ -111,6 +129,9 @@ void AddSimulate(CLI::App& app, CommandContext& context) {
       .add_option("--max-bytes", flags->max_bytes, "Of auto: memory of a rank")
       ->check(Quiet(CLI::PositiveNumber))
       ->type_name("BYTES");
+  command.add_flag("--critical-path", flags->critical_path,
+                   "Also what the run's length hangs on: a table, steps in "
+                   "the json, marks in the svg");
   command
       .add_option("--colour", flags->colour,
                   "Of the svg: what colours tell apart (op)")

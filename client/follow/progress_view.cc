@@ -1,14 +1,13 @@
 #include "client/follow/progress_view.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace penstock {
 
-ProgressView::ProgressView(std::ostream* out, bool is_terminal, int columns)
-    : is_terminal_(is_terminal),
-      // A full last column would wrap on some terminals.
-      columns_(std::max(20, columns - 1)),
-      out_(out) {}
+ProgressView::ProgressView(std::ostream* out, bool is_terminal,
+                           std::function<int()> columns)
+    : is_terminal_(is_terminal), columns_(std::move(columns)), out_(out) {}
 
 ProgressView::~ProgressView() { Finish(); }
 
@@ -23,7 +22,8 @@ void ProgressView::ShowStep(const ProgressRecord& record) {
   snapshot_.record = record;
   snapshot_.eta_seconds = eta_.Update(record, snapshot_.steps);
   if (is_terminal_) {
-    live_ = LiveLine(snapshot_, columns_);
+    // A full last column would wrap on some terminals.
+    live_ = LiveLine(snapshot_, std::max(20, columns_() - 1));
     *out_ << "\r" << live_ << "\x1b[K" << std::flush;
   } else if (thinner_.Shows(record, snapshot_.steps)) {
     *out_ << PlainLine(snapshot_) << "\n" << std::flush;

@@ -2,6 +2,7 @@
 #define PENSTOCK_CLIENT_FOLLOW_PROGRESS_VIEW_H_
 
 #include <cstdint>
+#include <functional>
 #include <ostream>
 #include <string>
 
@@ -17,8 +18,10 @@ namespace penstock {
 // with notes scrolling above it; elsewhere plain lines. Thread-safe.
 class ProgressView {
  public:
-  // `out` outlives this. `columns` counts only on a terminal.
-  ProgressView(std::ostream* out, bool is_terminal, int columns);
+  // `out` outlives this. `columns`, asked for at every line, is the width of
+  // the terminal where there is one.
+  ProgressView(std::ostream* out, bool is_terminal,
+               std::function<int()> columns);
   // Leaves the last live line standing.
   ~ProgressView();
 
@@ -33,7 +36,7 @@ class ProgressView {
   void Erase() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   const bool is_terminal_;
-  const int columns_;
+  const std::function<int()> columns_;
   Mutex mutex_;
   std::ostream* const out_ ABSL_PT_GUARDED_BY(mutex_);
   ProgressSnapshot snapshot_ ABSL_GUARDED_BY(mutex_);

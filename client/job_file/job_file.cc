@@ -15,14 +15,19 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/file.h"
+#include "base/status_context.h"
 #include "base/status_macros.h"
 #include "base/suggest.h"
 #include "client/job_file/given_values.h"
 #include "client/job_file/key_table.h"
 #include "schedule/generators/registry.h"
+#include "schedule/ir/text_format.h"
 
 namespace penstock {
 namespace {
+
+// Job and plan go in messages of at most 4 MiB.
+constexpr size_t kMaxScheduleBytes = 1 << 20;
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
@@ -119,6 +124,10 @@ class Assembler {
 
   bool WasGiven(const std::string& path) const {
     return values_.by_path.contains(path);
+  }
+  bool WasOverridden(const std::string& path) const {
+    const auto given = values_.by_path.find(path);
+    return given != values_.by_path.end() && given->second.from_override;
   }
   // Where `path` was given, or the file as a whole.
   std::string Where(const std::string& path) const {
@@ -352,10 +361,18 @@ void CheckBatch(Assembler& assembler) {
 }
 
 // Of ranks and stages, where one is not given, what the schedule makes of the
-// other. A schedule that there is not is the coordinator's to refuse.
+// other; 0 for what a schedule file says, which is not read here. A schedule
+// that there is not is the coordinator's to refuse.
 void CountRanksOrStages(Assembler& assembler) {
   const ScheduleSpec& schedule = assembler.job().schedule();
   PartitionSpec& partition = *assembler.job().mutable_partition();
+  if (!schedule.file().empty()) {
+    if (!assembler.WasGiven("partition.stages") &&
+        partition.explicit_layers_size() == 0) {
+      partition.set_stages(0);
+    }
+    return;
+  }
   GeneratorRequest request;
   request.num_microbatches = schedule.microbatches();
   request.parameters = {schedule.parameters().begin(),
@@ -371,6 +388,27 @@ void CountRanksOrStages(Assembler& assembler) {
   }
 }
 
+// A schedule is named or is a file. Of an override and the file under it, the
+// override says which.
+void CheckSchedule(Assembler& assembler) {
+  ScheduleSpec& schedule = *assembler.job().mutable_schedule();
+  if (schedule.file().empty()) return;
+  const bool by_override = assembler.WasOverridden("schedule.file");
+  if (!by_override && assembler.WasOverridden("schedule.name")) {
+    schedule.clear_file();
+    return;
+  }
+  const bool both =
+      assembler.WasGiven("schedule.name") || !schedule.parameters().empty();
+  if (both && (!by_override || assembler.WasOverridden("schedule.name"))) {
+    assembler.Problem(assembler.Where("schedule.file"),
+                      "schedule.file says everything; leave schedule.name and "
+                      "schedule.parameters out");
+  }
+  schedule.clear_name();
+  schedule.clear_parameters();
+}
+
 void CheckPartition(Assembler& assembler) {
   PartitionSpec& partition = *assembler.job().mutable_partition();
   const int listed = partition.explicit_layers_size();
@@ -384,6 +422,31 @@ void CheckPartition(Assembler& assembler) {
                      " stages; make them equal or leave one out"));
   }
   CountRanksOrStages(assembler);
+}
+
+// Reads the schedule that the job names, for what the job leaves to it too.
+absl::Status AddScheduleFile(Job* job) {
+  const std::string& path = job->schedule().file();
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("schedule.file: ", text.status().message()));
+  }
+  if (text->size() > kMaxScheduleBytes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("schedule.file: ", path, " has ", text->size(),
+                     " bytes, want at most ", kMaxScheduleBytes));
+  }
+  const absl::StatusOr<Schedule> schedule = ParseSchedule(*text);
+  if (!schedule.ok()) {
+    return WithContext(schedule.status(),
+                       absl::StrCat("schedule.file: ", path));
+  }
+  PartitionSpec& partition = *job->mutable_partition();
+  if (partition.stages() == 0) partition.set_stages(schedule->num_stages());
+  if (partition.ranks() == 0) partition.set_ranks(schedule->num_ranks());
+  job->mutable_schedule()->set_text(*std::move(text));
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -415,6 +478,7 @@ absl::StatusOr<Job> ParseJobFile(absl::string_view text,
     FillName(source, assembler);
     CheckModel(presets, assembler);
     CheckBatch(assembler);
+    CheckSchedule(assembler);
     CheckPartition(assembler);
   }
   if (!assembler.problems().empty()) {
@@ -431,9 +495,14 @@ absl::StatusOr<Job> LoadJobFile(const std::string& path,
   PENSTOCK_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   const std::filesystem::path absolute =
       std::filesystem::path(Absolute(path, working_folder));
-  return ParseJobFile(text,
-                      {path, absolute.parent_path().string(), working_folder},
-                      overrides, presets);
+  PENSTOCK_ASSIGN_OR_RETURN(
+      Job job,
+      ParseJobFile(text,
+                   {path, absolute.parent_path().string(), working_folder},
+                   overrides, presets));
+  if (job.schedule().file().empty()) return job;
+  PENSTOCK_RETURN_IF_ERROR(AddScheduleFile(&job));
+  return job;
 }
 
 }  // namespace penstock

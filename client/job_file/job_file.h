@@ -45,7 +45,11 @@ absl::StatusOr<Job> ParseJobFile(absl::string_view text,
                                  const std::vector<JobOverride>& overrides,
                                  const std::vector<PresetInfo>& presets);
 
-// Reads `path` and parses it. NOT_FOUND when there is no such file.
+// Reads `path` and parses it, and reads the schedule file that it names, if
+// any.
+//   NOT_FOUND         there is no such job file.
+//   INVALID_ARGUMENT  as above; the schedule file cannot be read, or is larger
+//                     than a message allows.
 absl::StatusOr<Job> LoadJobFile(const std::string& path,
                                 const std::string& working_folder,
                                 const std::vector<JobOverride>& overrides,

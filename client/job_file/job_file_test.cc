@@ -81,6 +81,33 @@ TEST(JobFileTest, EveryKeysExampleParses) {
   }
 }
 
+TEST(JobFileTest, AScheduleFileReplacesTheGenerator) {
+  const absl::StatusOr<Job> job = Parse(kShortest, {"schedule.file=mine.txt"});
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->schedule().file(), "/home/me/mine.txt");
+  EXPECT_EQ(job->schedule().name(), "");
+  EXPECT_THAT(
+      Parse(kShortest, {"schedule.file=mine.txt", "schedule.name=gpipe"})
+          .status()
+          .message(),
+      HasSubstr("leave schedule.name and schedule.parameters out"));
+}
+
+TEST(JobFileTest, AnOverrideChoosesBetweenAScheduleAndAFileOfOne) {
+  const std::string named = absl::StrCat(
+      kShortest, "schedule:\n  name: gpipe\n  parameters: {order: lifo}\n");
+  const absl::StatusOr<Job> file = Parse(named, {"schedule.file=mine.txt"});
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_EQ(file->schedule().name(), "");
+  EXPECT_TRUE(file->schedule().parameters().empty());
+  const absl::StatusOr<Job> name =
+      Parse(absl::StrCat(kShortest, "schedule:\n  file: mine.txt\n"),
+            {"schedule.name=gpipe"});
+  ASSERT_TRUE(name.ok()) << name.status();
+  EXPECT_EQ(name->schedule().file(), "");
+  EXPECT_EQ(name->schedule().name(), "gpipe");
+}
+
 TEST(JobFileTest, EveryDefaultIsInItsOwnRange) {
   for (const JobKey& key : JobKeys()) {
     if (!key.default_value.has_value() || key.default_value->empty()) continue;

@@ -205,6 +205,18 @@ void AddPipelineKeys(std::vector<JobKey>& keys) {
                       "which saves memory: `never`, `except_last` "
                       "microbatch, `always`, or stages like `0,2`. The bits "
                       "stay the same."});
+  keys.push_back(
+      {.path = "schedule.file",
+       .type = KeyType::kPath,
+       .default_value = "",
+       .default_words = "none: `schedule.name` is made",
+       .example = "mine.txt",
+       .doc = "A schedule of your own instead, in the format of "
+              "[schedule_format.md](schedule_format.md), which flushes: "
+              "compute actions; the rest is added to them, and "
+              "edges are those of the model. Stages and ranks not "
+              "given are those of the file. See `penstock schedule "
+              "export` and `verify`."});
   keys.push_back({.path = "partition.stages",
                   .type = KeyType::kInteger,
                   .default_value = "",

@@ -1,6 +1,7 @@
 #include "client/render/schedule_view.h"
 
 #include <algorithm>
+#include <map>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -12,6 +13,7 @@
 #include "client/render/table.h"
 #include "schedule/generators/request.h"
 #include "schedule/ir/text_format.h"
+#include "schedule/simulator/critical_path.h"
 
 namespace penstock {
 namespace {
@@ -130,6 +132,50 @@ nlohmann::ordered_json IdleToJson(const IdleSplit& idle) {
           {"communication", idle.communication},
           {"imbalance", idle.imbalance},
           {"overhead", idle.overhead}};
+}
+
+nlohmann::ordered_json CriticalPathToJson(const ContinuousReport& run) {
+  nlohmann::ordered_json steps = nlohmann::ordered_json::array();
+  for (const CriticalStep& step : CriticalPath(run.report.timeline)) {
+    const int rank = step.rank.value();
+    const TimelineEvent& event = run.report.timeline.ranks[rank][step.position];
+    steps.push_back({{"rank", rank},
+                     {"action", ToString(run.run.ranks[rank][step.position],
+                                         run.run.edges)},
+                     {"start", event.start},
+                     {"end", event.end}});
+  }
+  return steps;
+}
+
+// What of a makespan is on the critical path.
+struct CriticalShares {
+  // Index is the rank.
+  std::vector<double> time;
+  std::vector<std::map<std::string, int>> ops;
+  double messages = 0;
+};
+
+CriticalShares SharesOf(const ContinuousReport& run) {
+  const Timeline& timeline = run.report.timeline;
+  CriticalShares shares;
+  shares.time.resize(timeline.ranks.size());
+  shares.ops.resize(timeline.ranks.size());
+  double end = 0;
+  for (const CriticalStep& step : CriticalPath(timeline)) {
+    const int rank = step.rank.value();
+    const TimelineEvent& event = timeline.ranks[rank][step.position];
+    const Action& action = run.run.ranks[rank][step.position];
+    if (IsReceive(action.op)) {
+      shares.messages += event.end - end;
+    } else {
+      shares.messages += std::max(0.0, event.start - end);
+      shares.time[rank] += event.end - std::max(event.start, end);
+      ++shares.ops[rank][std::string(ToString(action.op))];
+    }
+    end = event.end;
+  }
+  return shares;
 }
 
 nlohmann::ordered_json ToJson(const ComparedSchedule& compared) {
@@ -281,11 +327,42 @@ std::string ComparisonText(const std::vector<ComparedSchedule>& schedules,
   return remarks.empty() ? text : absl::StrCat(text, "\n", remarks);
 }
 
+std::string CriticalPathText(const std::vector<ComparedSchedule>& schedules) {
+  std::string text;
+  for (const ComparedSchedule& compared : schedules) {
+    if (!compared.run) continue;
+    const CriticalShares shares = SharesOf(*compared.run);
+    const double makespan = compared.run->report.summary.makespan;
+    const double total = makespan > 0 ? makespan : 1;
+    std::vector<std::vector<std::string>> rows;
+    for (size_t rank = 0; rank < shares.time.size(); ++rank) {
+      if (shares.ops[rank].empty()) continue;
+      const std::string ops = absl::StrJoin(
+          shares.ops[rank], ", ", [](std::string* out, const auto& op) {
+            absl::StrAppend(out, op.second, " ", op.first);
+          });
+      rows.push_back({absl::StrCat("r", rank), Number(shares.time[rank]),
+                      PercentText(shares.time[rank] / total), ops});
+    }
+    if (shares.messages > 0) {
+      rows.push_back({"messages", Number(shares.messages),
+                      PercentText(shares.messages / total), ""});
+    }
+    absl::StrAppend(
+        &text, "\n", compared.name, ": critical path\n",
+        RenderTable({"WHERE", "TIME", "OF MAKESPAN", "ACTIONS"}, rows));
+  }
+  return text;
+}
+
 nlohmann::ordered_json ComparisonToJson(
-    const std::vector<ComparedSchedule>& schedules) {
+    const std::vector<ComparedSchedule>& schedules, bool critical_path) {
   nlohmann::ordered_json json = nlohmann::ordered_json::array();
   for (const ComparedSchedule& compared : schedules) {
     json.push_back(ToJson(compared));
+    if (critical_path && compared.run) {
+      json.back()["critical_path"] = CriticalPathToJson(*compared.run);
+    }
   }
   return json;
 }

@@ -31,11 +31,15 @@ nlohmann::ordered_json ViolationToJson(const Violation& violation);
 std::string ComparisonText(const std::vector<ComparedSchedule>& schedules,
                            const std::string& time_unit);
 
+// Of each schedule, how much of its makespan the actions of a rank on the
+// critical path take, and messages on their way.
+std::string CriticalPathText(const std::vector<ComparedSchedule>& schedules);
+
 // An array of an object a schedule: `schedule`, `makespan`, `sync_bubble`,
 // `span_bubble`, `peak_in_flight` (per rank), `warnings` and more; of one that
-// could not be made `schedule` and `error`.
+// could not be made `schedule` and `error`. With `critical_path` its steps too.
 nlohmann::ordered_json ComparisonToJson(
-    const std::vector<ComparedSchedule>& schedules);
+    const std::vector<ComparedSchedule>& schedules, bool critical_path);
 
 // A header line, then a line a schedule; what could not be made has its reason
 // in the last column.

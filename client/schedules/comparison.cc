@@ -7,7 +7,6 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
-#include "client/schedules/schedule_source.h"
 #include "schedule/generators/registry.h"
 #include "schedule/generators/request.h"
 #include "schedule/ir/chain.h"
@@ -68,7 +67,7 @@ absl::StatusOr<Schedule> MakeAuto(const ComparisonRequest& request) {
   };
   wanted.cap = request.cap;
   PENSTOCK_ASSIGN_OR_RETURN(AutoChoice choice, AutoSchedule(wanted));
-  return std::move(choice.schedule);
+  return LowerAsChosen(std::move(choice.schedule), request.lowering);
 }
 
 absl::Status Run(const std::string& source, const ComparisonRequest& request,
@@ -80,8 +79,9 @@ absl::Status Run(const std::string& source, const ComparisonRequest& request,
   } else {
     GeneratorRequest generator = request.generator;
     generator.parameters = ParametersFor(source, request);
-    PENSTOCK_ASSIGN_OR_RETURN(
-        sourced, LoadSchedule(source, generator, request.working_folder));
+    PENSTOCK_ASSIGN_OR_RETURN(sourced,
+                              LoadSchedule(source, generator, request.lowering,
+                                           request.working_folder));
     if (LooksLikePath(source) && sourced.chain_assumed) {
       compared->notes.push_back(
           "the file has no edges: its stages are taken for a chain");

@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/schedules/costs.h"
+#include "client/schedules/schedule_source.h"
 #include "schedule/generators/generator.h"
 #include "schedule/ir/schedule.h"
 #include "schedule/planner/list_schedule.h"
@@ -26,6 +27,7 @@ struct ComparisonRequest {
   CostRequest costs;
   // Periods of a continuous schedule.
   int periods = 4;
+  LoweringChoice lowering;
   // Of "auto".
   MemoryCap cap;
   bool record_transfers = false;

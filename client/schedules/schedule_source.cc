@@ -13,6 +13,8 @@
 #include "schedule/generators/registry.h"
 #include "schedule/ir/chain.h"
 #include "schedule/ir/text_format.h"
+#include "schedule/lowering/insert_recompute.h"
+#include "schedule/lowering/lower.h"
 
 namespace penstock {
 namespace {
@@ -42,9 +44,17 @@ bool IsLowered(const Schedule& schedule) {
   return false;
 }
 
+absl::StatusOr<Schedule> LowerAsChosen(Schedule schedule,
+                                       const LoweringChoice& lowering) {
+  if (lowering.whole) return Lower(std::move(schedule), lowering.recompute);
+  PENSTOCK_ASSIGN_OR_RETURN(const RecomputePolicy policy,
+                            ParseRecomputePolicy(lowering.recompute));
+  return InsertRecompute(std::move(schedule), policy);
+}
+
 absl::StatusOr<SourcedSchedule> LoadSchedule(
     const std::string& source, const GeneratorRequest& request,
-    const std::string& working_folder) {
+    const LoweringChoice& lowering, const std::string& working_folder) {
   SourcedSchedule sourced;
   if (LooksLikePath(source)) {
     absl::StatusOr<std::string> text =
@@ -74,6 +84,11 @@ absl::StatusOr<SourcedSchedule> LoadSchedule(
   if (sourced.chain_assumed) {
     sourced.schedule.edges = ChainEdges(sourced.schedule.num_stages());
   }
+  const Schedule& as_written = sourced.schedule;
+  absl::StatusOr<Schedule> lowered = LowerAsChosen(as_written, lowering);
+  if (!lowered.ok()) return WithContext(lowered.status(), source);
+  if (*lowered != as_written) sourced.text.clear();
+  sourced.schedule = *std::move(lowered);
   return sourced;
 }
 

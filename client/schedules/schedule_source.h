@@ -19,17 +19,34 @@ struct SourcedSchedule {
   // Whether it says nothing about edges, so that its stages were taken for a
   // chain, each feeding the next.
   bool chain_assumed = false;
-  // Of a file, what stands in it; empty for a generator.
+  // Of a file, what stands in it; empty for a generator, and for a file whose
+  // schedule was lowered and has other places.
   std::string text;
 };
+
+// How much of the lowering a schedule is to go through.
+struct LoweringChoice {
+  // As in schedule/lowering/insert_recompute.h.
+  std::string recompute = "never";
+  // Reductions, updates, communication and versions too, as stage servers run
+  // it; else of all this only recompute.
+  bool whole = false;
+};
+
+//   INVALID_ARGUMENT  of a pass: a recompute policy that is none; what it would
+//                     insert is there already.
+absl::StatusOr<Schedule> LowerAsChosen(Schedule schedule,
+                                       const LoweringChoice& lowering);
 
 // The schedule `source`: a generator's name, to which `request` belongs, or a
 // schedule file, which says everything itself. A word with a '.' or a '/' is a
 // path, relative to `working_folder`.
-//   INVALID_ARGUMENT  from the generator or the parser (then with the file's
-//                     name before it); no such name or file, with a suggestion.
+//   INVALID_ARGUMENT  from the generator, the parser or the lowering (of a
+//                     file, with its name before it); no such name or file,
+//                     with a suggestion.
 absl::StatusOr<SourcedSchedule> LoadSchedule(const std::string& source,
                                              const GeneratorRequest& request,
+                                             const LoweringChoice& lowering,
                                              const std::string& working_folder);
 
 // Whether `source` is a path by its looks.

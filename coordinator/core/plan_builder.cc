@@ -10,6 +10,7 @@
 #include "base/sha256.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "coordinator/core/given_schedule.h"
 #include "coordinator/core/job_check.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
@@ -26,6 +27,10 @@ namespace {
 // Receives posted early hide the latency of a message behind compute; each
 // costs one tensor of memory.
 constexpr int kReceiveLookahead = 2;
+
+// What one message to a client or a server holds, with room for the rest of it.
+constexpr size_t kMaxPlanBytes = 3 << 20;
+constexpr size_t kMaxGridBytes = 512 << 10;
 
 // The model cut into stages.
 struct Cut {
@@ -224,6 +229,9 @@ absl::StatusOr<int> RanksOf(const Job& job) {
 
 absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
                                     std::vector<Edge> edges) {
+  if (!job.schedule().text().empty()) {
+    return GivenSchedule(job, cut.num_stages, std::move(edges));
+  }
   FlushScheduleRequest request;
   request.generator = job.schedule().name();
   request.parameters = {job.schedule().parameters().begin(),
@@ -239,6 +247,23 @@ absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
   absl::StatusOr<Schedule> schedule = MakeFlushSchedule(request);
   if (!schedule.ok()) return WithContext(schedule.status(), "schedule");
   return schedule;
+}
+
+absl::Status CheckSize(const Plan& plan) {
+  const size_t bytes = plan.ByteSizeLong();
+  if (bytes <= kMaxPlanBytes) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "schedule: the plan has ", bytes, " bytes, want at most ", kMaxPlanBytes,
+      ", which is what a message holds; use fewer than ",
+      plan.job().schedule().microbatches(), " microbatches or fewer stages"));
+}
+
+// Whole lines, as many as a message holds.
+std::string CutGrid(std::string grid) {
+  if (grid.size() <= kMaxGridBytes) return grid;
+  grid.resize(grid.rfind('\n', kMaxGridBytes) + 1);
+  return absl::StrCat(grid,
+                      "(cut here; `penstock schedule show` prints it all)\n");
 }
 
 }  // namespace
@@ -257,7 +282,8 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
                             ScheduleOf(job, cut, std::move(edges)));
   *built.plan.mutable_schedule() = ToProto(schedule);
   built.plan.set_schedule_hash(Sha256HexOf(PrintSchedule(schedule)));
-  built.grid = PrintGrid(schedule);
+  PENSTOCK_RETURN_IF_ERROR(CheckSize(built.plan));
+  built.grid = CutGrid(PrintGrid(schedule));
   for (size_t i = 0; i < cut.parameter_counts.size(); ++i) {
     if (cut.parameter_counts[i] > 0) {
       built.parameter_layers.push_back(static_cast<int>(i));

@@ -1,10 +1,13 @@
 #include "coordinator/core/plan_builder.h"
 
+#include <utility>
+
 #include "absl/strings/str_split.h"
 #include "base/sha256.h"
 #include "coordinator/core/job_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "schedule/generators/registry.h"
 #include "schedule/ir/schedule_proto.h"
 #include "schedule/ir/text_format.h"
 #include "schedule/verifier/verify.h"
@@ -12,6 +15,7 @@
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -211,6 +215,88 @@ TEST(BuildPlanTest, UnknownModelAndScheduleAreRefusedWithASuggestion) {
   job = SmallJob();
   job.mutable_schedule()->set_name("gpip");
   EXPECT_THAT(Refusal(job), HasSubstr("did you mean \"gpipe\"?"));
+}
+
+// A job with a schedule of its own: one_f_one_b, changed.
+Job JobWithFile(void (*change)(Schedule&)) {
+  Job job = SmallJob();
+  Schedule schedule =
+      Generate("one_f_one_b",
+               {.num_ranks = 2, .num_stages = 2, .num_microbatches = 4})
+          .value();
+  change(schedule);
+  job.mutable_schedule()->clear_name();
+  job.mutable_schedule()->set_file("mine.txt");
+  job.mutable_schedule()->set_text(PrintSchedule(schedule));
+  return job;
+}
+
+TEST(BuildPlanTest, AScheduleOfOnesOwnGivesThePlanOfTheBuiltInOne) {
+  const BuiltPlan built = Build(SmallJob());
+  const BuiltPlan own = Build(JobWithFile([](Schedule&) {}));
+  EXPECT_EQ(own.plan.schedule().SerializeAsString(),
+            built.plan.schedule().SerializeAsString());
+  EXPECT_EQ(own.plan.schedule_hash(), built.plan.schedule_hash());
+  EXPECT_EQ(own.grid, built.grid);
+}
+
+TEST(BuildPlanTest, AScheduleOfOnesOwnMayHaveAnOrderThatNoGeneratorMakes) {
+  const BuiltPlan own = Build(JobWithFile([](Schedule& schedule) {
+    schedule.accumulation = AccumulationOrder::kAsListed;
+    std::swap(schedule.ranks[0][0], schedule.ranks[0][1]);
+    std::swap(schedule.ranks[0][2], schedule.ranks[0][4]);
+    std::swap(schedule.ranks[1][0], schedule.ranks[1][2]);
+    std::swap(schedule.ranks[1][1], schedule.ranks[1][3]);
+  }));
+  EXPECT_THAT(own.grid, HasSubstr("   0  0F1   .\n"));
+}
+
+TEST(BuildPlanTest, AnUnsoundScheduleOfOnesOwnIsShownWithItsMistake) {
+  EXPECT_THAT(Refusal(JobWithFile([](Schedule& schedule) {
+                std::swap(schedule.ranks[1][0], schedule.ranks[1][1]);
+              })),
+              AllOf(HasSubstr("schedule.file: "), HasSubstr(">1B0<")));
+}
+
+TEST(BuildPlanTest, CommunicationInAScheduleOfOnesOwnIsNamed) {
+  EXPECT_THAT(Refusal(JobWithFile([](Schedule& schedule) {
+                schedule.ranks[1].push_back({.op = Op::kAgreeNorm});
+              })),
+              HasSubstr("r1 action 8: N is not a compute action"));
+}
+
+TEST(BuildPlanTest, AScheduleOfOnesOwnHasToFitTheJob) {
+  EXPECT_THAT(Refusal(JobWithFile(
+                  [](Schedule& schedule) { schedule.num_microbatches = 5; })),
+              HasSubstr("has 5 microbatches, and schedule.microbatches says "
+                        "4; make them equal"));
+  Job job = JobWithFile([](Schedule&) {});
+  job.mutable_partition()->set_stages(3);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("has 2 stages, and partition.stages says 3"));
+  job.mutable_partition()->set_stages(2);
+  job.mutable_partition()->set_ranks(1);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("has 2 ranks, and partition.ranks says 1"));
+  job.mutable_schedule()->set_text("penstock-schedule 2\n");
+  EXPECT_THAT(Refusal(job), HasSubstr("schedule.file: line 1, column "));
+}
+
+TEST(BuildPlanTest, APlanThatNoMessageHoldsIsRefused) {
+  Job job = SmallJob();
+  job.mutable_schedule()->set_microbatches(50'000);
+  job.set_batch_size(50'000);
+  EXPECT_THAT(Refusal(job), AllOf(HasSubstr("schedule: the plan has "),
+                                  HasSubstr("fewer than 50000 microbatches")));
+}
+
+TEST(BuildPlanTest, OfALongGridTheBeginningIsThere) {
+  Job job = SmallJob();
+  job.mutable_schedule()->set_microbatches(15'000);
+  job.set_batch_size(15'000);
+  const BuiltPlan built = Build(job);
+  EXPECT_LT(built.grid.size(), size_t{1} << 20);
+  EXPECT_THAT(built.grid, HasSubstr("(cut here; "));
 }
 
 TEST(BuildPlanTest, UnknownOverrideIsRefused) {

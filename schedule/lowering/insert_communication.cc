@@ -191,27 +191,25 @@ class ListLowering {
     return absl::OkStatus();
   }
 
+  absl::Status CheckPair(size_t first) const {
+    if (first + 1 < actions_.size() && IsCompute(actions_[first + 1].op) &&
+        !actions_[first + 1].overlaps_next) {
+      return absl::OkStatus();
+    }
+    return absl::InvalidArgumentError(
+        absl::StrCat("rank ", rank_.value(), ", action ", first,
+                     ": an overlapped pair is of two compute actions, one "
+                     "after the other"));
+  }
+
   absl::Status AppendWithNeighbours(size_t position) {
     const Action& action = actions_[position];
     if (!IsCompute(action.op)) {
       out_.push_back(action);
       return absl::OkStatus();
     }
-    const bool second = position > 0 && actions_[position - 1].overlaps_next;
-    if (!second) {
-      PENSTOCK_RETURN_IF_ERROR(AppendMessages(/*sends=*/false, action));
-    }
-    if (action.overlaps_next) {
-      if (position + 1 == actions_.size() ||
-          !IsCompute(actions_[position + 1].op) || second) {
-        return absl::InvalidArgumentError(absl::StrCat(
-            "rank ", rank_.value(), ", action ", position,
-            ": an overlapped pair is of two compute actions, one after the "
-            "other"));
-      }
-      PENSTOCK_RETURN_IF_ERROR(
-          AppendMessages(/*sends=*/false, actions_[position + 1]));
-    }
+    if (action.overlaps_next) PENSTOCK_RETURN_IF_ERROR(CheckPair(position));
+    PENSTOCK_RETURN_IF_ERROR(AppendMessages(/*sends=*/false, action));
     out_.push_back(action);
     PENSTOCK_RETURN_IF_ERROR(AppendMessages(/*sends=*/true, action));
     for (const auto& [last, end] : last_backward_) {

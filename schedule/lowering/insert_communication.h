@@ -15,8 +15,9 @@ namespace penstock {
 // RF right before the F that takes it; SB right after the backward (B or I) of
 // the taker, RB right before that of the maker. Several edges at one action go
 // in the order of their index; an F of two microbatches moves both; a gradient
-// goes in halves if either end's backward is cut in halves. Of a pair X&Y all
-// receives stand before X, X's sends between the two.
+// goes in halves if either end's backward is cut in halves. Of a pair X&Y
+// X's sends and then Y's receives stand between the two, so that X waits for
+// nothing that only Y takes (docs/decisions/006).
 //
 // Tied weight, once a step: SB* right after the user's last backward (before
 // RB*, where the user is on several ranks and its gradient is reduced first),

@@ -224,25 +224,15 @@ TEST(InsertUpdatesTest, StageOnARankThatDoesNotExistIsRefused) {
               HasSubstr("stage 0 is placed on rank 3 of 1"));
 }
 
-TEST(InsertCommunicationTest, PairReceivesBeforeItsFirstAndSendsBetween) {
+TEST(InsertCommunicationTest, OfAPairOnlyTheSecondWaitsForWhatItTakes) {
   Schedule schedule = Read(
       "microbatches 2\nplacement r0 r1\nedge activation h 0>1\n"
-      "r0: 0F0 0F1 0B0 0B1\nr1: 1F0 1B0 1F1 1B1\n");
-  schedule.ranks[1] = {Forward(StageId(1), MicrobatchId(0)),
-                       Forward(StageId(1), MicrobatchId(1)),
-                       Backward(StageId(1), MicrobatchId(0)),
-                       Backward(StageId(1), MicrobatchId(1))};
-  schedule.ranks[1][1].overlaps_next = true;
+      "r0: 0F0 0F1&0B0 0B1\nr1: 1F0 1B0 1F1 1B1\n");
   const absl::StatusOr<Schedule> lowered = InsertCommunication(schedule);
   ASSERT_TRUE(lowered.ok()) << lowered.status();
-  std::vector<Op> ops;
-  for (const Action& action : lowered->ranks[1]) ops.push_back(action.op);
-  EXPECT_THAT(
-      ops, ElementsAre(Op::kReceiveForward, Op::kForward, Op::kReceiveForward,
-                       Op::kForward, Op::kBackward, Op::kSendBackward,
-                       Op::kBackward, Op::kSendBackward));
-  EXPECT_TRUE(lowered->ranks[1][3].overlaps_next);
-  schedule.ranks[1].resize(2);
+  EXPECT_EQ(ListOf(*lowered, 0),
+            "0F0 0SF0[h>r1] 0F1& 0SF1[h>r1] 0RB0[h<r1] 0B0 0RB1[h<r1] 0B1");
+  schedule.ranks[0].resize(2);
   EXPECT_THAT(InsertCommunication(schedule).status().message(),
               HasSubstr("an overlapped pair is of two compute actions"));
 }

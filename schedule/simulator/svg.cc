@@ -208,7 +208,9 @@ class Page {
     }
     if (contents_.updates) LegendEntry({"#262626"}, "none", "update", &x, &out);
     if (contents_.pairs) LegendEntry({"none"}, "#000000", "overlap", &x, &out);
-    if (contents_.marks) LegendEntry({"none"}, "#e00000", "differs", &x, &out);
+    if (contents_.marks) {
+      LegendEntry({"none"}, "#e00000", options_.mark_meaning, &x, &out);
+    }
     LegendEntry({"url(#idle)"}, "#d5d5d5", "idle", &x, &out);
     return out;
   }

@@ -13,6 +13,8 @@ struct SvgOptions {
   ColourBy colour = ColourBy::kOp;
   // What the times are in: "s", or empty for the unit of the cost model.
   std::string time_unit;
+  // What the red frame of marked actions says, in the legend.
+  std::string mark_meaning = "differs";
   // Of the plot, in pixels: a long run is drawn smaller, its boxes without
   // numbers where these would not be readable.
   double max_width = 1500;

@@ -116,8 +116,9 @@ INSTANTIATE_TEST_SUITE_P(
                {{"1F0@0", "1F0"}},
                "weight_version r1@1: 1F0 names no version"},
         Broken{kStraight,
-               {{" 0U@1", ""}},
-               "reads a version that no update before it makes; the newest "
+               {{"0F1@0", "0F1@1"}},
+               "weight_version r0@2: 0F1@1 reads a version that no update "
+               "before it makes; the newest "
                "there is 0"},
         Broken{kStraight,
                {{" 0U@1", " 0U"}},

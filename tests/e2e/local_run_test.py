@@ -85,6 +85,37 @@ class LocalRunTest(unittest.TestCase):
         self.assertEqual(pids_of_session(process.pid), [])
         self.assert_nothing_is_stale()
 
+    def test_a_schedule_of_ones_own_trains_to_the_same_bits(self):
+        job = self.cluster.write_job("job", 3)
+
+        def run(*arguments):
+            done = subprocess.run(
+                [binary("penstock"), "local", "run", job, "--stages", "2",
+                 "-o", "json", "--run-dir",
+                 tempfile.mkdtemp(dir=self.folder), *arguments],
+                capture_output=True, text=True, timeout=DEADLINE_SECONDS)
+            return done.returncode, done.stdout, done.stderr
+
+        # One forward more ahead than 1F1B has; gradients in the same order.
+        mine = os.path.join(self.folder, "mine.txt")
+        text = ("penstock-schedule 1\nname mine\nmicrobatches 4\n"
+                "placement r0 r1\nr0: 0F0 0F1 0F2 0B0 0F3 0B1 0B2 0B3\n"
+                "r1: 1F0 1B0 1F1 1B1 1F2 1B2 1F3 1B3\n")
+        with open(mine, "w", encoding="utf-8") as f:
+            f.write(text)
+        code, own, err = run("--set", "schedule.file=" + mine)
+        self.assertEqual(code, 0, err)
+        _, built_in, _ = run()
+        self.assertEqual(json.loads(own)["weights_digest"],
+                         json.loads(built_in)["weights_digest"])
+
+        with open(mine, "w", encoding="utf-8") as f:
+            f.write(text.replace("1F0 1B0", "1B0 1F0"))
+        code, _, err = run("--set", "schedule.file=" + mine)
+        self.assertEqual(code, 2, err)
+        self.assertIn("schedule.file: ", err)
+        self.assertIn(">1B0<", err)
+
     def test_ctrl_c_in_any_phase_leaves_nothing(self):
         def ctrl_c(process):  # what a terminal does
             os.killpg(process.pid, signal.SIGINT)
