@@ -131,7 +131,8 @@ absl::Status Interpreter::RunCells(int64_t step) {
     trace_.Add(
         {step, static_cast<int>(i), cell_start_nanos_, MonotonicNanos()});
   }
-  return FinishSends();
+  PENSTOCK_RETURN_IF_ERROR(FinishSends());
+  return backend_->EndStep();
 }
 
 absl::Status Interpreter::Run(int64_t step, Cell& cell) {
@@ -146,13 +147,19 @@ absl::Status Interpreter::Run(int64_t step, Cell& cell) {
 absl::Status Interpreter::RunCompute(const Action& action) {
   switch (action.op) {
     case Op::kForward:
-      return backend_->Forward(action.stage, action.microbatch);
+      for (int i = 0; i < action.num_microbatches; ++i) {
+        PENSTOCK_RETURN_IF_ERROR(backend_->Forward(
+            action.stage, MicrobatchId(action.microbatch.value() + i)));
+      }
+      return absl::OkStatus();
     case Op::kBackward:
-      return backend_->Backward(action.stage, action.microbatch);
+      return backend_->Backward(action.stage, action.microbatch, action.half);
     case Op::kBackwardInput:
-      return backend_->BackwardInput(action.stage, action.microbatch);
+      return backend_->BackwardInput(action.stage, action.microbatch,
+                                     action.half);
     case Op::kBackwardWeight:
-      return backend_->BackwardWeight(action.stage, action.microbatch);
+      return backend_->BackwardWeight(action.stage, action.microbatch,
+                                      action.half);
     case Op::kRecompute:
       return backend_->Recompute(action.stage, action.microbatch);
     case Op::kUpdate:

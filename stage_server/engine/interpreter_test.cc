@@ -18,6 +18,11 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+const char* HalfText(Half half) {
+  if (half == Half::kWhole) return "";
+  return half == Half::kFirst ? ".0" : ".1";
+}
+
 // Writes down what it is asked; the tensors that it sends hold the microbatch.
 class RecordingBackend : public StageBackend {
  public:
@@ -29,20 +34,26 @@ class RecordingBackend : public StageBackend {
     calls.push_back(absl::StrCat(stage.value(), "F", microbatch.value()));
     return forward_status;
   }
-  absl::Status Backward(StageId stage, MicrobatchId microbatch) override {
-    calls.push_back(absl::StrCat(stage.value(), "B", microbatch.value()));
+  absl::Status Backward(StageId stage, MicrobatchId microbatch,
+                        Half half) override {
+    calls.push_back(
+        absl::StrCat(stage.value(), "B", microbatch.value(), HalfText(half)));
     return absl::OkStatus();
   }
   absl::Status Recompute(StageId stage, MicrobatchId microbatch) override {
     calls.push_back(absl::StrCat(stage.value(), "R", microbatch.value()));
     return absl::OkStatus();
   }
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch) override {
-    calls.push_back(absl::StrCat(stage.value(), "I", microbatch.value()));
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
+                             Half half) override {
+    calls.push_back(
+        absl::StrCat(stage.value(), "I", microbatch.value(), HalfText(half)));
     return absl::OkStatus();
   }
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch) override {
-    calls.push_back(absl::StrCat(stage.value(), "W", microbatch.value()));
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
+                              Half half) override {
+    calls.push_back(
+        absl::StrCat(stage.value(), "W", microbatch.value(), HalfText(half)));
     return absl::OkStatus();
   }
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
@@ -69,10 +80,13 @@ class RecordingBackend : public StageBackend {
     return absl::OkStatus();
   }
 
+  absl::Status EndStep() override { return end_status; }
+
   std::vector<std::string> calls;
   std::vector<LayerSquares> parts;
   GlobalNorm norm;
   absl::Status forward_status;
+  absl::Status end_status;
 };
 
 constexpr char kHeader[] = R"(penstock-schedule 1
@@ -129,10 +143,20 @@ TEST_F(InterpreterTest, RunsTheListInItsOrderAndPostsReceivesAhead) {
 }
 
 TEST_F(InterpreterTest, EveryComputeOpReachesTheBackendOfAPairTheFirstFirst) {
-  RunBoth(TwoRanks("0F0 0R0 0B0 0F1&0I1 0W1 0U", ""));
+  RunBoth(TwoRanks("0F0 0R0 0B0 0F1&0I1 0W1 0U", "1F0+1 1B0.0 1I0.1 1W0.1"));
   EXPECT_TRUE(statuses_[0].ok()) << statuses_[0];
   EXPECT_THAT(backends_[0].calls, ElementsAre("step 0", "0F0", "0R0", "0B0",
                                               "0F1", "0I1", "0W1", "0U"));
+  EXPECT_TRUE(statuses_[1].ok()) << statuses_[1];
+  EXPECT_THAT(backends_[1].calls,
+              ElementsAre("step 0", "1F0", "1F1", "1B0.0", "1I0.1", "1W0.1"));
+}
+
+TEST_F(InterpreterTest, WhatTheListLeftUndoneFailsTheStep) {
+  backends_[0].end_status = absl::InternalError("0W0 is missing");
+  RunBoth(TwoRanks("0F0", "1F0"));
+  EXPECT_EQ(statuses_[0], backends_[0].end_status);
+  EXPECT_TRUE(statuses_[1].ok()) << statuses_[1];
 }
 
 TEST_F(InterpreterTest, NormIsSummedInLayerOrderAndGivenToAll) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "base/status_context.h"
 #include "schedule/ir/text_format.h"
 #include "schedule/verifier/verify.h"
 #include "stage_server/engine/rank_plan.h"
@@ -11,9 +12,16 @@
 namespace penstock {
 namespace {
 
-bool Runs(const Action& action) {
-  return action.op != Op::kReduceGradient && action.half == Half::kWhole &&
-         action.num_microbatches == 1;
+absl::Status CheckCanRun(const RankPlan& plan, const Action& action) {
+  if (action.op == Op::kReduceGradient) {
+    return absl::UnimplementedError("this engine does not run it");
+  }
+  if (action.half == Half::kWhole || plan.pieces_per_microbatch == 2) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "it is of half a microbatch; want pieces_per_microbatch 2, got ",
+      plan.pieces_per_microbatch));
 }
 
 }  // namespace
@@ -33,10 +41,11 @@ absl::Status CheckList(const RankPlan& plan) {
   }
   const std::vector<Action>& actions = plan.actions();
   for (size_t i = 0; i < actions.size(); ++i) {
-    if (Runs(actions[i])) continue;
-    return absl::UnimplementedError(absl::StrCat(
-        where, ", action ", i, " (", ToString(actions[i], plan.schedule.edges),
-        "): this engine does not run it"));
+    const absl::Status status = CheckCanRun(plan, actions[i]);
+    if (status.ok()) continue;
+    return WithContext(
+        status, absl::StrCat(where, ", action ", i, " (",
+                             ToString(actions[i], plan.schedule.edges), ")"));
   }
   return absl::OkStatus();
 }

@@ -12,10 +12,9 @@ struct RankPlan;
 // has verified the whole schedule.
 //
 //   INVALID_ARGUMENT  not sound; carries the violations, which name rule, rank,
-//                     position and action.
-//   UNIMPLEMENTED     a schedule that does not flush, or an action that this
-//                     engine does not run: G, halves of a microbatch, an F of
-//                     two.
+//                     position and action; or it has halves of microbatches,
+//                     and the plan does not cut them.
+//   UNIMPLEMENTED     a schedule that does not flush, or a G.
 absl::Status CheckList(const RankPlan& plan);
 
 }  // namespace penstock

@@ -1,6 +1,7 @@
 #include "stage_server/engine/model_backend.h"
 
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -61,7 +62,7 @@ absl::Status ModelBackend::OpenData() {
     has_loss_ = has_loss_ || stage.loss_position.has_value();
     reads = reads || !stage.data_inputs.empty();
   }
-  if (has_loss_) losses_.resize(plan_.schedule.num_microbatches);
+  if (has_loss_) losses_.resize(plan_.num_pieces());
   if (!reads) return absl::OkStatus();
   DataRequest request;
   request.token_path = plan_.job.data().tokens();
@@ -172,53 +173,128 @@ absl::Status ModelBackend::BeginStep(int64_t update) {
                                 plan_.job.steps(), update);
   norm_.reset();
   sites_added_ = false;
-  for (auto& [id, part] : parts_) part.module->BeginStep();
+  for (SiteTensors& site : sites_) {
+    site.gradient_came = false;
+    site.weight_came = false;
+  }
+  for (auto& [id, part] : parts_) {
+    part.updated = false;
+    part.module->BeginStep();
+  }
   return absl::OkStatus();
 }
 
+absl::Status ModelBackend::EndStep() {
+  for (const auto& [id, part] : parts_) {
+    if (part.updated && part.module->num_in_flight() == 0) continue;
+    return absl::InternalError(absl::StrCat(
+        "stage ", id.value(), " was not updated, or has ",
+        part.module->num_in_flight(), " microbatches still in flight"));
+  }
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    const TiedSite& site = plan_.tied_sites[i];
+    if (!site.edge.has_value() || !sites_[i].weight.defined() ||
+        sites_[i].weight_came) {
+      continue;
+    }
+    return absl::InternalError(absl::StrCat(
+        "\"", site.user_parameter, "\" did not get its owner's new value"));
+  }
+  if (store_.num_held() == 0) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat(store_.num_held(), " tensors were not used"));
+}
+
+std::vector<MicrobatchId> ModelBackend::PiecesOf(MicrobatchId microbatch,
+                                                 Half half) const {
+  const int count = plan_.pieces_per_microbatch;
+  std::vector<MicrobatchId> pieces;
+  for (int i = 0; i < count; ++i) {
+    if (half == Half::kFirst && i != 0) continue;
+    if (half == Half::kSecond && i != 1) continue;
+    pieces.push_back(MicrobatchId(microbatch.value() * count + i));
+  }
+  return pieces;
+}
+
 absl::Status ModelBackend::Forward(StageId stage, MicrobatchId microbatch) {
+  for (const MicrobatchId piece : PiecesOf(microbatch, Half::kWhole)) {
+    PENSTOCK_RETURN_IF_ERROR(ForwardPiece(stage, piece));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBackend::ForwardPiece(StageId stage, MicrobatchId piece) {
   Part& part = parts_.at(stage);
+  if (part.updated) {
+    return absl::InternalError(absl::StrCat("stage ", stage.value(),
+                                            " has been updated in this step"));
+  }
   MicrobatchData data;
   for (const std::string& input : part.module->stage().data_inputs) {
     PENSTOCK_ASSIGN_OR_RETURN(at::Tensor value,
-                              data_->Read(input, update_, microbatch.value()));
+                              data_->Read(input, update_, piece.value()));
     data.push_back(std::move(value));
   }
-  const LayerContext context = {plan_.job.seed(), update_, microbatch.value(),
+  const LayerContext context = {plan_.job.seed(), update_, piece.value(),
                                 /*training=*/true};
   PENSTOCK_ASSIGN_OR_RETURN(
       const std::optional<float> loss,
       part.module->Forward(context, std::move(data), store_));
   if (!loss.has_value()) return absl::OkStatus();
-  return RecordLoss(stage, microbatch, *loss);
+  return RecordLoss(stage, piece, *loss);
 }
 
-absl::Status ModelBackend::RecordLoss(StageId stage, MicrobatchId microbatch,
+absl::Status ModelBackend::RecordLoss(StageId stage, MicrobatchId piece,
                                       float loss) {
-  losses_[microbatch.value()] = loss;
+  losses_[piece.value()] = loss;
   if (std::isfinite(loss)) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "step ", update_ + 1, ", stage ", stage.value(), ", microbatch ",
-      microbatch.value(), ": the loss is ", loss,
+      piece.value() / plan_.pieces_per_microbatch, ": the loss is ", loss,
       "; a smaller learning rate, a warm-up or clip_norm may help"));
 }
 
-absl::Status ModelBackend::Backward(StageId stage, MicrobatchId microbatch) {
-  return parts_.at(stage).module->Backward(microbatch, store_);
-}
-
 absl::Status ModelBackend::Recompute(StageId stage, MicrobatchId microbatch) {
-  return parts_.at(stage).module->Recompute(microbatch);
+  for (const MicrobatchId piece : PiecesOf(microbatch, Half::kWhole)) {
+    PENSTOCK_RETURN_IF_ERROR(parts_.at(stage).module->Recompute(piece));
+  }
+  return absl::OkStatus();
 }
 
-absl::Status ModelBackend::BackwardInput(StageId stage,
-                                         MicrobatchId microbatch) {
-  return parts_.at(stage).module->BackwardInput(microbatch, store_);
+absl::Status ModelBackend::Backward(StageId stage, MicrobatchId microbatch,
+                                    Half half) {
+  for (const MicrobatchId piece : PiecesOf(microbatch, half)) {
+    PENSTOCK_RETURN_IF_ERROR(parts_.at(stage).module->Backward(piece, store_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBackend::BackwardInput(StageId stage, MicrobatchId microbatch,
+                                         Half half) {
+  for (const MicrobatchId piece : PiecesOf(microbatch, half)) {
+    PENSTOCK_RETURN_IF_ERROR(
+        parts_.at(stage).module->BackwardInput(piece, store_));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status ModelBackend::BackwardWeight(StageId stage,
-                                          MicrobatchId microbatch) {
-  return parts_.at(stage).module->BackwardWeight(microbatch);
+                                          MicrobatchId microbatch, Half half) {
+  for (const MicrobatchId piece : PiecesOf(microbatch, half)) {
+    PENSTOCK_RETURN_IF_ERROR(parts_.at(stage).module->BackwardWeight(piece));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBackend::CheckGradientIsWhole(StageId stage) const {
+  const auto part = parts_.find(stage);
+  if (part == parts_.end() || part->second.module->HasWholeGradient()) {
+    return absl::OkStatus();
+  }
+  return absl::InternalError(
+      absl::StrCat("stage ", stage.value(),
+                   " has not yet the gradient of all its microbatches"));
 }
 
 absl::StatusOr<int> ModelBackend::SiteOf(EdgeId edge) const {
@@ -230,14 +306,30 @@ absl::StatusOr<int> ModelBackend::SiteOf(EdgeId edge) const {
 }
 
 absl::StatusOr<at::Tensor> ModelBackend::Outgoing(const Action& send) {
-  const Direction direction = DirectionOf(send.op);
   const Edge& edge = plan_.schedule.edges[send.edge.value()];
-  if (edge.kind == EdgeKind::kActivation) {
-    return store_.Take(direction, send.edge, send.microbatch);
+  if (edge.kind == EdgeKind::kTiedWeight) return OutgoingTied(send);
+  std::vector<at::Tensor> pieces;
+  for (const MicrobatchId piece : PiecesOf(send.microbatch, send.half)) {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        at::Tensor tensor, store_.Take(DirectionOf(send.op), send.edge, piece));
+    pieces.push_back(std::move(tensor));
   }
+  if (pieces.size() == 1) return std::move(pieces[0]);
+  return CatchTorch("joining a microbatch", [&] {
+    const at::NoGradGuard no_grad;
+    return at::cat(pieces);
+  });
+}
+
+absl::StatusOr<at::Tensor> ModelBackend::OutgoingTied(const Action& send) {
   PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(send.edge));
-  return direction == Direction::kForward ? sites_[site].owner_master
-                                          : sites_[site].gradient;
+  if (DirectionOf(send.op) == Direction::kBackward) {
+    PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(send.stage));
+    return sites_[site].gradient;
+  }
+  if (parts_.at(send.stage).updated) return sites_[site].owner_master;
+  return absl::InternalError(absl::StrCat(
+      "stage ", send.stage.value(), " has not been updated in this step"));
 }
 
 absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
@@ -246,12 +338,11 @@ absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
       "memory for a receive", [&]() -> absl::StatusOr<at::Tensor> {
         if (edge.kind == EdgeKind::kActivation) {
           const TensorSpec& spec = plan_.edge_tensors[receive.edge.value()];
-          return at::empty(
-              at::IntArrayRef(spec.shape().data(),
-                              static_cast<size_t>(spec.shape_size())),
-              at::TensorOptions()
-                  .dtype(ScalarTypeOf(spec.dtype()))
-                  .device(device_.torch_device()));
+          std::vector<int64_t> shape(spec.shape().begin(), spec.shape().end());
+          if (receive.half != Half::kWhole) shape[0] /= 2;
+          return at::empty(shape, at::TensorOptions()
+                                      .dtype(ScalarTypeOf(spec.dtype()))
+                                      .device(device_.torch_device()));
         }
         PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(receive.edge));
         // Masters and main gradients alike are float32.
@@ -264,23 +355,54 @@ absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
 
 absl::Status ModelBackend::Incoming(const Action& receive, at::Tensor tensor) {
   const Edge& edge = plan_.schedule.edges[receive.edge.value()];
-  if (edge.kind == EdgeKind::kActivation) {
-    return store_.Put(DirectionOf(receive.op), receive.edge, receive.microbatch,
-                      std::move(tensor));
+  if (edge.kind == EdgeKind::kTiedWeight) {
+    return IncomingTied(receive, std::move(tensor));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(receive.edge));
-  if (DirectionOf(receive.op) == Direction::kBackward) {
-    sites_[site].gradient = std::move(tensor);
+  const std::vector<MicrobatchId> pieces =
+      PiecesOf(receive.microbatch, receive.half);
+  const auto count = static_cast<int64_t>(pieces.size());
+  for (int64_t i = 0; i < count; ++i) {
+    const int64_t size = tensor.size(0) / count;
+    // A copy, so that each begins where layers want it (Layer).
+    at::Tensor piece =
+        count == 1 ? tensor : tensor.narrow(0, i * size, size).clone();
+    PENSTOCK_RETURN_IF_ERROR(store_.Put(DirectionOf(receive.op), receive.edge,
+                                        pieces[i], std::move(piece)));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ModelBackend::IncomingTied(const Action& receive,
+                                        at::Tensor tensor) {
+  PENSTOCK_ASSIGN_OR_RETURN(const int index, SiteOf(receive.edge));
+  SiteTensors& site = sites_[index];
+  const bool is_weight = DirectionOf(receive.op) == Direction::kForward;
+  if (std::exchange(is_weight ? site.weight_came : site.gradient_came, true) ||
+      (!is_weight && sites_added_)) {
+    return absl::InternalError("it came twice, or too late");
+  }
+  if (!is_weight) {
+    site.gradient = std::move(tensor);
     return absl::OkStatus();
   }
+  PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(receive.stage));
   return CatchTorch("taking a tied weight", [&] {
     const at::NoGradGuard no_grad;
-    sites_[site].weight.copy_(tensor);
+    site.weight.copy_(tensor);
   });
 }
 
 absl::Status ModelBackend::AddSites() {
   if (std::exchange(sites_added_, true)) return absl::OkStatus();
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    const TiedSite& site = plan_.tied_sites[i];
+    if (!sites_[i].owner_gradient.defined()) continue;
+    if (site.edge.has_value() && !sites_[i].gradient_came) {
+      return absl::InternalError(absl::StrCat(
+          "the gradient of \"", site.user_parameter, "\" has not come"));
+    }
+    PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(site.user_stage));
+  }
   return CatchTorch("adding tied gradients", [&] {
     const at::NoGradGuard no_grad;
     for (const SiteTensors& site : sites_) {
@@ -292,6 +414,10 @@ absl::Status ModelBackend::AddSites() {
 }
 
 absl::StatusOr<std::vector<LayerSquares>> ModelBackend::NormParts() {
+  if (sites_added_) return absl::InternalError("N has run in this step");
+  for (const auto& [id, part] : parts_) {
+    PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(id));
+  }
   PENSTOCK_RETURN_IF_ERROR(AddSites());
   return CatchTorch("the gradient norm", [&] {
     std::vector<LayerSquares> result;
@@ -323,13 +449,12 @@ absl::Status ModelBackend::SetNorm(const GlobalNorm& norm) {
 }
 
 absl::Status ModelBackend::Update(StageId stage) {
-  PENSTOCK_RETURN_IF_ERROR(AddSites());
   Part& part = parts_.at(stage);
-  if (part.module->num_in_flight() > 0) {
+  if (!norm_.has_value() || std::exchange(part.updated, true)) {
     return absl::InternalError(absl::StrCat(
-        "stage ", stage.value(), " has ", part.module->num_in_flight(),
-        " microbatches in flight, whose graphs read the weights to be "
-        "updated"));
+        "stage ", stage.value(),
+        norm_.has_value() ? " has been updated" : ": N has not run",
+        " in this step"));
   }
   return CatchTorch(absl::StrCat("update of stage ", stage.value()), [&] {
     UpdateArguments arguments;

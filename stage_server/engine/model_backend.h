@@ -37,17 +37,21 @@ class ModelBackend : public StageBackend {
   absl::Status BeginStep(int64_t update) override;
   absl::Status Forward(StageId stage, MicrobatchId microbatch) override;
   absl::Status Recompute(StageId stage, MicrobatchId microbatch) override;
-  absl::Status Backward(StageId stage, MicrobatchId microbatch) override;
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch) override;
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch) override;
+  absl::Status Backward(StageId stage, MicrobatchId microbatch,
+                        Half half) override;
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
+                             Half half) override;
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
+                              Half half) override;
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override;
   absl::StatusOr<at::Tensor> Buffer(const Action& receive) override;
   absl::Status Incoming(const Action& receive, at::Tensor tensor) override;
   absl::StatusOr<std::vector<LayerSquares>> NormParts() override;
   absl::Status SetNorm(const GlobalNorm& norm) override;
   absl::Status Update(StageId stage) override;
+  absl::Status EndStep() override;
 
-  // Of the step just run: mean over the microbatches, added in their order;
+  // Of the step just run: mean over the pieces, added in their order;
   // only where the loss is computed.
   std::optional<double> MeanLoss() const;
   std::optional<double> gradient_norm() const { return norm_; }
@@ -65,6 +69,8 @@ class ModelBackend : public StageBackend {
     // `buffers`, and how many it owns.
     std::vector<std::pair<int, int>> owned;
     std::optional<StageModule> module;
+    // In this step.
+    bool updated = false;
   };
   // Where a tied use's gradient is, and its owner's.
   struct SiteTensors {
@@ -76,6 +82,9 @@ class ModelBackend : public StageBackend {
     at::Tensor owner_gradient;
     at::Tensor owner_master;
     at::Tensor owner_weight;
+    // Over the edge, in this step.
+    bool gradient_came = false;
+    bool weight_came = false;
   };
 
   ModelBackend(RankPlan plan, Device& device, Optimizer optimizer)
@@ -83,7 +92,7 @@ class ModelBackend : public StageBackend {
         device_(device),
         optimizer_(std::move(optimizer)),
         store_(static_cast<int>(plan_.schedule.edges.size()),
-               plan_.schedule.num_microbatches) {}
+               plan_.num_pieces()) {}
 
   absl::Status MakeBuffers();
   absl::Status MakeSites();
@@ -93,8 +102,14 @@ class ModelBackend : public StageBackend {
       const std::string& parameter) const;
   bool bfloat16() const { return plan_.job.dtype() == "bfloat16"; }
   absl::StatusOr<int> SiteOf(EdgeId edge) const;
+  // The pieces of a microbatch, or of half of one.
+  std::vector<MicrobatchId> PiecesOf(MicrobatchId microbatch, Half half) const;
+  absl::Status CheckGradientIsWhole(StageId stage) const;
   absl::Status AddSites();
-  absl::Status RecordLoss(StageId stage, MicrobatchId microbatch, float loss);
+  absl::StatusOr<at::Tensor> OutgoingTied(const Action& send);
+  absl::Status IncomingTied(const Action& receive, at::Tensor tensor);
+  absl::Status ForwardPiece(StageId stage, MicrobatchId piece);
+  absl::Status RecordLoss(StageId stage, MicrobatchId piece, float loss);
 
   const RankPlan plan_;
   Device& device_;
@@ -109,7 +124,7 @@ class ModelBackend : public StageBackend {
 
   int64_t update_ = 0;
   double learning_rate_ = 0;
-  // By microbatch.
+  // By piece.
   std::vector<float> losses_;
   std::optional<double> norm_;
   bool sites_added_ = false;

@@ -19,18 +19,22 @@ namespace {
 // The stage of each layer of the graph; index is the layer.
 using StageOfLayer = std::vector<StageId>;
 
-absl::StatusOr<Graph> GraphOf(const Job& job, int num_microbatches) {
-  if (num_microbatches < 1 || job.batch_size() < 1 ||
-      job.batch_size() % num_microbatches != 0) {
+absl::StatusOr<Graph> GraphOf(const Job& job, int num_microbatches,
+                              int pieces_per_microbatch) {
+  const int64_t num_pieces = int64_t{num_microbatches} * pieces_per_microbatch;
+  if (num_microbatches < 1 || pieces_per_microbatch < 1 ||
+      pieces_per_microbatch > 2 || job.batch_size() < 1 ||
+      job.batch_size() % num_pieces != 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         "plan: a batch of ", job.batch_size(), " in ", num_microbatches,
-        " microbatches, want a multiple of at least one"));
+        " microbatches of ", pieces_per_microbatch,
+        " pieces, want a multiple of at least one"));
   }
   ModelRequest request;
   request.preset = job.model().preset();
   request.overrides = {job.model().overrides().begin(),
                        job.model().overrides().end()};
-  request.microbatch_size = job.batch_size() / num_microbatches;
+  request.microbatch_size = job.batch_size() / num_pieces;
   request.sequence_length = job.data().sequence_length();
   return MakeModel(request);
 }
@@ -125,7 +129,10 @@ absl::Status CheckEdgeTensor(const Context& context, EdgeId id) {
   if (found == context.shapes.end()) {
     return absl::InvalidArgumentError(absl::StrCat(where, "no layer makes it"));
   }
-  const TensorShape& want = found->second;
+  TensorShape want = found->second;
+  if (!want.shape.empty()) {
+    want.shape[0] *= context.plan.pieces_per_microbatch;
+  }
   const DType activation =
       context.plan.job.dtype() == "bfloat16" ? DTYPE_BFLOAT16 : DTYPE_FLOAT32;
   const DType dtype =
@@ -229,8 +236,10 @@ void FindRecomputed(RankPlan* plan) {
   for (RankStage& stage : plan->stages) {
     for (const Action& action : plan->actions()) {
       if (action.op != Op::kRecompute || action.stage != stage.id) continue;
-      stage.recomputed.resize(plan->schedule.num_microbatches);
-      stage.recomputed[action.microbatch.value()] = true;
+      stage.recomputed.resize(plan->num_pieces());
+      const int pieces = plan->pieces_per_microbatch;
+      std::fill_n(stage.recomputed.begin() + action.microbatch.value() * pieces,
+                  pieces, true);
     }
   }
 }
@@ -288,8 +297,10 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
   PENSTOCK_RETURN_IF_ERROR(CheckShape(plan, resolved.schedule, rank));
   resolved.edge_tensors = {plan.edge_tensors().begin(),
                            plan.edge_tensors().end()};
+  resolved.pieces_per_microbatch = std::max(1, plan.pieces_per_microbatch());
   PENSTOCK_ASSIGN_OR_RETURN(
-      resolved.graph, GraphOf(plan.job(), resolved.schedule.num_microbatches));
+      resolved.graph, GraphOf(plan.job(), resolved.schedule.num_microbatches,
+                              resolved.pieces_per_microbatch));
   PENSTOCK_ASSIGN_OR_RETURN(const StageOfLayer stage_of,
                             StagesOfLayers(plan, resolved.graph));
   PENSTOCK_ASSIGN_OR_RETURN(const auto shapes, InferShapes(resolved.graph));

@@ -58,11 +58,11 @@ struct RankStage {
   std::vector<EdgeEnd> out_edges;
   // Position of the loss in `layers`.
   std::optional<int> loss_position;
-  // Index is the microbatch: whether its list recomputes it. Empty: none.
+  // Index is the piece: whether the list recomputes it. Empty: none.
   std::vector<bool> recomputed;
 
-  bool IsRecomputed(MicrobatchId microbatch) const {
-    return !recomputed.empty() && recomputed[microbatch.value()];
+  bool IsRecomputed(MicrobatchId piece) const {
+    return !recomputed.empty() && recomputed[piece.value()];
   }
 };
 
@@ -82,9 +82,15 @@ struct TiedSite {
 struct RankPlan {
   RankId rank;
   Job job;
+  // Made for one piece of a microbatch.
   Graph graph;
+  // Each microbatch is computed in so many pieces, one after the other: 2 where
+  // the schedule has halves, so that each can be differentiated alone. Bits are
+  // those of a job with `num_pieces()` microbatches.
+  int pieces_per_microbatch = 1;
   // With only this rank's list; the others' are empty.
   Schedule schedule;
+  // Of whole microbatches.
   std::vector<TensorSpec> edge_tensors;
   // This rank's, ascending.
   std::vector<RankStage> stages;
@@ -100,7 +106,9 @@ struct RankPlan {
   RankId RankOf(StageId stage) const {
     return schedule.placement[stage.value()][0];
   }
-  int64_t samples_per_microbatch() const { return graph.microbatch_size; }
+  int num_pieces() const {
+    return schedule.num_microbatches * pieces_per_microbatch;
+  }
 };
 
 // Pure: no file is read.

@@ -180,15 +180,24 @@ TEST(CheckListTest, TakesASplitBackwardAndRecompute) {
   EXPECT_THAT(plan->stages[0].recomputed, ElementsAre(true, false));
 }
 
-TEST(CheckListTest, SaysWhatThisEngineDoesNotRun) {
+TEST(CheckListTest, HalvesNeedAPlanThatCutsMicrobatches) {
   const std::string halves = absl::StrReplaceAll(
       TwoRankScheduleText(),
       {{"0RB0[final_norm<r1] 0B0",
         "0RB0.0[final_norm<r1] 0B0.0 0RB0.1[final_norm<r1] 0B0.1"}});
-  EXPECT_THAT(
-      Refusal(WithSchedule(TwoRankPlan("tokens.bin"), halves), RankId(0)),
-      HasSubstr("UNIMPLEMENTED: plan: rank 0, action 4 "
-                "(0RB0.0[final_norm<r1]): this engine does not run it"));
+  Plan plan = WithSchedule(TwoRankPlan("tokens.bin"), halves);
+  EXPECT_THAT(Refusal(plan, RankId(0)),
+              HasSubstr("plan: rank 0, action 4 (0RB0.0[final_norm<r1]): it is "
+                        "of half a microbatch; want pieces_per_microbatch 2"));
+  plan.set_pieces_per_microbatch(2);
+  EXPECT_THAT(Refusal(plan, RankId(0)),
+              HasSubstr("a batch of 2 in 2 microbatches of 2 pieces"));
+  plan.mutable_job()->set_batch_size(4);
+  plan.mutable_edge_tensors(0)->set_shape(0, 2);
+  const auto resolved = ResolveRank(plan, RankId(0));
+  ASSERT_TRUE(resolved.ok()) << resolved.status();
+  EXPECT_EQ(resolved->graph.microbatch_size, 1);
+  EXPECT_EQ(resolved->num_pieces(), 4);
 }
 
 }  // namespace

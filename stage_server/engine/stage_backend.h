@@ -18,7 +18,8 @@ namespace penstock {
 // a send takes, to take what a receive brought. The interpreter knows nothing
 // of layers or optimizers, a backend nothing of channels and order.
 //
-// Used by the executor thread alone. After an error it is of no more use.
+// Used by the executor thread alone. After an error it is of no more use. A
+// call that a sound list would not make at that place returns INTERNAL.
 class StageBackend {
  public:
   virtual ~StageBackend() = default;
@@ -28,14 +29,16 @@ class StageBackend {
 
   virtual absl::Status Forward(StageId stage, MicrobatchId microbatch) = 0;
   virtual absl::Status Recompute(StageId stage, MicrobatchId microbatch) = 0;
-  // `BackwardInput` and then `BackwardWeight`.
-  virtual absl::Status Backward(StageId stage, MicrobatchId microbatch) = 0;
-  virtual absl::Status BackwardInput(StageId stage,
-                                     MicrobatchId microbatch) = 0;
-  virtual absl::Status BackwardWeight(StageId stage,
-                                      MicrobatchId microbatch) = 0;
+  // `BackwardInput` and then `BackwardWeight`, of each half.
+  virtual absl::Status Backward(StageId stage, MicrobatchId microbatch,
+                                Half half) = 0;
+  virtual absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
+                                     Half half) = 0;
+  virtual absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
+                                      Half half) = 0;
 
-  // What a send carries: contiguous; nobody writes to it before the step ends.
+  // What a send carries, of its half: contiguous; nobody writes to it before
+  // the step ends.
   virtual absl::StatusOr<at::Tensor> Outgoing(const Action& send) = 0;
 
   // New memory for what a receive brings: contiguous. May be asked for long
@@ -52,6 +55,10 @@ class StageBackend {
   virtual absl::Status SetNorm(const GlobalNorm& norm) = 0;
 
   virtual absl::Status Update(StageId stage) = 0;
+
+  // After the last action of a step.
+  //   INTERNAL  the list left something undone.
+  virtual absl::Status EndStep() = 0;
 };
 
 }  // namespace penstock

@@ -44,11 +44,16 @@ absl::StatusOr<StageModule> StageModule::Make(
   }
   if (stage.loss_position.has_value()) roots.insert(*stage.loss_position);
   module.root_positions_.assign(roots.begin(), roots.end());
-  module.in_flight_.resize(plan.schedule.num_microbatches);
+  module.in_flight_.resize(plan.num_pieces());
+  module.is_added_.resize(plan.num_pieces());
+  module.order_ = plan.schedule.accumulation;
+  module.pieces_per_microbatch_ = plan.pieces_per_microbatch;
   return module;
 }
 
 void StageModule::BeginStep() {
+  is_added_.assign(in_flight_.size(), false);
+  num_added_ = 0;
   for (std::vector<GradientSum>& layer : sums_) {
     for (GradientSum& sum : layer) sum.BeginStep();
   }
@@ -227,8 +232,30 @@ absl::Status StageModule::BackwardInput(MicrobatchId microbatch,
   });
 }
 
+// Descending is by whole microbatch: of one the first piece comes first.
+absl::Status StageModule::CheckOrder(MicrobatchId microbatch,
+                                     const std::string& where) const {
+  if (num_added_ == 0) return absl::OkStatus();
+  if (is_added_[microbatch.value()]) {
+    return absl::InternalError(absl::StrCat(where, ": it has run"));
+  }
+  if (order_ == AccumulationOrder::kAsListed) return absl::OkStatus();
+  const int last = last_added_.value();
+  const int last_whole = last / pieces_per_microbatch_;
+  const int whole = microbatch.value() / pieces_per_microbatch_;
+  const bool in_order =
+      whole == last_whole
+          ? microbatch.value() > last
+          : (order_ == AccumulationOrder::kAscending) == (whole > last_whole);
+  if (in_order) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat(where, ": it comes after that of ", last,
+                   ", not in the order that the schedule declares"));
+}
+
 absl::Status StageModule::BackwardWeight(MicrobatchId microbatch) {
   const std::string where = Where("W", stage_.id, microbatch.value());
+  PENSTOCK_RETURN_IF_ERROR(CheckOrder(microbatch, where));
   PENSTOCK_ASSIGN_OR_RETURN(InFlight* const flight,
                             Find(microbatch, Phase::kHasInputGradient, where));
   return CatchTorch(where, [&] {
@@ -239,6 +266,9 @@ absl::Status StageModule::BackwardWeight(MicrobatchId microbatch) {
     }
     *flight = InFlight();
     --num_in_flight_;
+    is_added_[microbatch.value()] = true;
+    ++num_added_;
+    last_added_ = microbatch;
   });
 }
 

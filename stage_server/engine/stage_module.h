@@ -14,6 +14,7 @@
 #include "base/ids.h"
 #include "models/layers/layer.h"
 #include "models/layers/weight_queue.h"
+#include "schedule/ir/schedule.h"
 #include "stage_server/engine/activation_store.h"
 #include "stage_server/engine/rank_plan.h"
 
@@ -37,14 +38,16 @@ using MicrobatchData = std::vector<at::Tensor>;
 // gradients are made of; W makes and adds these. B is I and then W. Of a
 // microbatch that is recomputed F keeps only the inputs, and R, before I, runs
 // the layers again and records. Microbatches may be in flight in any number and
-// order.
+// order. Where a plan cuts microbatches into pieces, a microbatch is a piece
+// here.
 //
 // Main gradients are sums in the order of the W: the first of a step writes,
 // the others add. The loss counts 1/m of each microbatch, so the sums are the
 // gradients of the mean. Used by one thread.
 //
 // All return INTERNAL when the microbatch is not where the op finds it in a
-// sound list.
+// sound list, or W not in the order that the schedule declares: an unsound list
+// ends in an error, not in another number.
 class StageModule {
  public:
   // `tensors`: one for each of the stage's layers.
@@ -80,6 +83,9 @@ class StageModule {
   // Microbatches between their F and their W.
   int num_in_flight() const { return num_in_flight_; }
 
+  // Whether all microbatches of the step are in the main gradients.
+  bool HasWholeGradient() const { return num_added_ == in_flight_.size(); }
+
  private:
   enum class Phase { kAbsent, kForwarded, kRecorded, kHasInputGradient };
 
@@ -101,6 +107,8 @@ class StageModule {
 
   absl::StatusOr<InFlight*> Find(MicrobatchId microbatch, Phase phase,
                                  const std::string& where);
+  absl::Status CheckOrder(MicrobatchId microbatch,
+                          const std::string& where) const;
   absl::Status RunLayers(InFlight& flight, std::vector<at::Tensor>* outputs);
   absl::StatusOr<std::vector<at::Tensor>> RootGradients(MicrobatchId microbatch,
                                                         const InFlight& flight,
@@ -116,6 +124,12 @@ class StageModule {
   std::vector<int> root_positions_;
   std::vector<InFlight> in_flight_;
   int num_in_flight_ = 0;
+  AccumulationOrder order_ = AccumulationOrder::kAscending;
+  int pieces_per_microbatch_ = 1;
+  // What is in the main gradients, by microbatch; how many, the last.
+  std::vector<bool> is_added_;
+  size_t num_added_ = 0;
+  MicrobatchId last_added_;
 };
 
 }  // namespace penstock

@@ -24,6 +24,7 @@ RankPlan ForkPlan() {
                         .attributes = {{"in", 4}, {"out", 4}},
                         .inputs = {"a"}}};
   plan.schedule.num_microbatches = 2;
+  plan.schedule.accumulation = AccumulationOrder::kAsListed;
   return plan;
 }
 
@@ -161,6 +162,48 @@ TEST_F(StageModuleTest, ARecomputedMicrobatchHasTheSameGradients) {
   EXPECT_EQ(gradients_[0][0][0].item<float>(), 4.0f);
   ASSERT_TRUE(Backward(1, 1.0f).ok());
   EXPECT_EQ(gradients_[0][0][0].item<float>(), 8.0f);
+}
+
+TEST_F(StageModuleTest, KnowsWhenTheGradientIsWhole) {
+  for (const int microbatch : {1, 0}) {
+    ASSERT_TRUE(Forward(microbatch, 1.0f).ok());
+    EXPECT_FALSE(module_->HasWholeGradient());
+    ASSERT_TRUE(Backward(microbatch, 1.0f).ok());
+  }
+  EXPECT_TRUE(module_->HasWholeGradient());
+  module_->BeginStep();
+  EXPECT_FALSE(module_->HasWholeGradient());
+}
+
+TEST_F(StageModuleTest, SumsInTheDeclaredOrderOrNotAtAll) {
+  for (const auto order :
+       {AccumulationOrder::kAscending, AccumulationOrder::kDescending}) {
+    const int first = order == AccumulationOrder::kAscending ? 0 : 1;
+    RankPlan plan = ForkPlan();
+    plan.schedule.accumulation = order;
+    module_ = StageModule::Make(plan, ForkStage(), {{}, linear_});
+    store_ = ActivationStore(4, 2);
+    ASSERT_TRUE(Forward(0, 1.0f).ok());
+    ASSERT_TRUE(Forward(1, 1.0f).ok());
+    EXPECT_TRUE(Backward(first, 1.0f).ok());
+    EXPECT_TRUE(Backward(1 - first, 1.0f).ok());
+    module_->BeginStep();
+    store_ = ActivationStore(4, 2);
+    ASSERT_TRUE(Forward(0, 1.0f).ok());
+    ASSERT_TRUE(Forward(1, 1.0f).ok());
+    EXPECT_TRUE(Backward(1 - first, 1.0f).ok());
+    EXPECT_THAT(std::string(Backward(first, 1.0f).message()),
+                HasSubstr("not in the order that the schedule declares"));
+  }
+}
+
+TEST_F(StageModuleTest, AMicrobatchIsNotAddedTwice) {
+  ASSERT_TRUE(Forward(0, 1.0f).ok());
+  ASSERT_TRUE(Backward(0, 1.0f).ok());
+  store_ = ActivationStore(4, 2);
+  ASSERT_TRUE(Forward(0, 1.0f).ok());
+  EXPECT_THAT(std::string(Backward(0, 1.0f).message()),
+              HasSubstr("stage 1 W of microbatch 0: it has run"));
 }
 
 TEST_F(StageModuleTest, WhatComesAtTheWrongTimeIsRefused) {

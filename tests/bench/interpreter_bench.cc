@@ -49,16 +49,19 @@ class EmptyBackend : public StageBackend {
   absl::Status Forward(StageId stage, MicrobatchId microbatch) override {
     return absl::OkStatus();
   }
-  absl::Status Backward(StageId stage, MicrobatchId microbatch) override {
+  absl::Status Backward(StageId stage, MicrobatchId microbatch,
+                        Half half) override {
     return absl::OkStatus();
   }
   absl::Status Recompute(StageId stage, MicrobatchId microbatch) override {
     return absl::OkStatus();
   }
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch) override {
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
+                             Half half) override {
     return absl::OkStatus();
   }
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch) override {
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
+                              Half half) override {
     return absl::OkStatus();
   }
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
@@ -77,6 +80,7 @@ class EmptyBackend : public StageBackend {
     return absl::OkStatus();
   }
   absl::Status Update(StageId stage) override { return absl::OkStatus(); }
+  absl::Status EndStep() override { return absl::OkStatus(); }
 };
 
 // Adds up the time spent in `Wait`.

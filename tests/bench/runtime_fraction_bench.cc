@@ -53,16 +53,19 @@ class EmulatedDeviceBackend : public StageBackend {
   absl::Status Forward(StageId stage, MicrobatchId microbatch) override {
     return Occupy(kForwardNanos);
   }
-  absl::Status Backward(StageId stage, MicrobatchId microbatch) override {
+  absl::Status Backward(StageId stage, MicrobatchId microbatch,
+                        Half half) override {
     return Occupy(kBackwardNanos);
   }
   absl::Status Recompute(StageId stage, MicrobatchId microbatch) override {
     return Occupy(kForwardNanos);
   }
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch) override {
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
+                             Half half) override {
     return Occupy(kBackwardNanos / 2);
   }
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch) override {
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
+                              Half half) override {
     return Occupy(kBackwardNanos / 2);
   }
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
@@ -81,6 +84,7 @@ class EmulatedDeviceBackend : public StageBackend {
     return absl::OkStatus();
   }
   absl::Status Update(StageId stage) override { return absl::OkStatus(); }
+  absl::Status EndStep() override { return absl::OkStatus(); }
 
  private:
   // Blocks, but for the last moments, which blocking would overrun.
