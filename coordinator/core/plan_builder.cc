@@ -249,6 +249,27 @@ absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
   return schedule;
 }
 
+bool HasHalves(const Schedule& schedule) {
+  for (const std::vector<Action>& list : schedule.ranks) {
+    for (const Action& action : list) {
+      if (action.half != Half::kWhole) return true;
+    }
+  }
+  return false;
+}
+
+// 2 for a schedule with backwards of half a microbatch.
+absl::StatusOr<int> PiecesPerMicrobatch(const Job& job,
+                                        const Schedule& schedule) {
+  if (!HasHalves(schedule)) return 1;
+  const int microbatches = job.schedule().microbatches();
+  if (job.batch_size() % (2 * microbatches) == 0) return 2;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "schedule ", schedule.name, " halves microbatches: batch_size ",
+      job.batch_size(), " in ", microbatches, " microbatches is ",
+      job.batch_size() / microbatches, " samples each, want an even number"));
+}
+
 absl::Status CheckSize(const Plan& plan) {
   const size_t bytes = plan.ByteSizeLong();
   if (bytes <= kMaxPlanBytes) return absl::OkStatus();
@@ -280,6 +301,9 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
   PENSTOCK_RETURN_IF_ERROR(AddTiedEdges(cut, edges, built.plan));
   PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule,
                             ScheduleOf(job, cut, std::move(edges)));
+  PENSTOCK_ASSIGN_OR_RETURN(const int pieces,
+                            PiecesPerMicrobatch(job, schedule));
+  built.plan.set_pieces_per_microbatch(pieces);
   *built.plan.mutable_schedule() = ToProto(schedule);
   built.plan.set_schedule_hash(Sha256HexOf(PrintSchedule(schedule)));
   PENSTOCK_RETURN_IF_ERROR(CheckSize(built.plan));

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/ids.h"
 #include "base/random.h"
+#include "schedule/ir/chain.h"
 
 namespace penstock {
 namespace {
@@ -183,14 +184,16 @@ Schedule RandomSound(uint64_t seed, const RandomBounds& bounds) {
   for (int stage = 0; stage < num_stages; ++stage) {
     // Every rank has a stage.
     const int first = stage < num_ranks ? stage : dice.Below(num_ranks);
-    const int copies = dice.OneIn(5) ? 1 + dice.Below(num_ranks) : 1;
+    const int copies =
+        !bounds.only_chains && dice.OneIn(5) ? 1 + dice.Below(num_ranks) : 1;
     std::set<RankId> holders = {RankId(first)};
     for (int i = 1; i < copies; ++i) {
       holders.insert(RankId(dice.Below(num_ranks)));
     }
     schedule.placement.emplace_back(holders.begin(), holders.end());
   }
-  schedule.edges = RandomEdges(num_stages, &dice);
+  schedule.edges = bounds.only_chains ? ChainEdges(num_stages)
+                                      : RandomEdges(num_stages, &dice);
   Worker(&schedule, &dice).WorkAll();
   return schedule;
 }

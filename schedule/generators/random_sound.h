@@ -11,6 +11,8 @@ struct RandomBounds {
   int max_ranks = 6;
   int max_stages = 10;
   int max_microbatches = 8;
+  // Stages in a chain, each on one rank.
+  bool only_chains = false;
 };
 
 // A sound flush schedule that is a function of `seed` alone, for tests of all

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "gtest/gtest.h"
 #include "schedule/ir/action.h"
+#include "schedule/ir/chain.h"
 #include "schedule/ir/text_format.h"
 #include "schedule/lowering/insert_communication.h"
 #include "schedule/lowering/insert_reductions.h"
@@ -73,6 +74,17 @@ TEST(RandomSoundTest, ShowsEveryKind) {
     one_rank |= schedule.num_ranks() == 1;
   }
   EXPECT_TRUE(splits && fuses && recomputes && copies && branches && one_rank);
+}
+
+TEST(RandomSoundTest, ChainsAreChainsOnOneRankEach) {
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    const Schedule schedule = RandomSound(seed, {.only_chains = true});
+    EXPECT_EQ(schedule.edges, ChainEdges(schedule.num_stages()));
+    for (const auto& holders : schedule.placement) {
+      EXPECT_EQ(holders.size(), 1);
+    }
+    EXPECT_TRUE(Verify(schedule, {.lowered = false}).empty()) << seed;
+  }
 }
 
 TEST(RandomSoundTest, StaysWithinItsBounds) {

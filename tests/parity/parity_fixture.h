@@ -24,7 +24,8 @@ Job TinyMlp(const std::string& optimizer);
 // Trains the job for its steps, through its plan, with ranks as threads.
 absl::StatusOr<TrainingRecord> TrainPipelined(const Job& job);
 
-// The order in which the plan's lists sum each layer's gradients.
+// The order in which the plan's lists sum each layer's gradients, by piece
+// (plan.proto).
 SummationOrder OrderOf(const Plan& plan);
 
 // The job's loop in the plan's order, or in that of the microbatches. Run once
@@ -32,8 +33,9 @@ SummationOrder OrderOf(const Plan& plan);
 const absl::StatusOr<TrainingRecord>& Reference(
     const Job& job, const SummationOrder& order = {});
 
-// The job's loop in the order of its own plan.
-const absl::StatusOr<TrainingRecord>& ReferenceOfPlan(const Job& job);
+// The loop of the plan's job, with as many microbatches as the plan has pieces,
+// in the plan's order.
+const absl::StatusOr<TrainingRecord>& ReferenceOf(const Plan& plan);
 
 // Fails the test unless both are there and equal.
 void ExpectSameBits(const absl::StatusOr<TrainingRecord>& got,
