@@ -175,6 +175,11 @@ const absl::StatusOr<TrainingRecord>& ReferenceOf(const Plan& plan) {
   return Reference(job, OrderOf(plan));
 }
 
+const absl::StatusOr<TrainingRecord>& ReferenceOfPlan(const Job& job) {
+  const absl::StatusOr<BuiltPlan> built = BuildPlan(job);
+  return built.ok() ? ReferenceOf(built->plan) : Reference(job);
+}
+
 void ExpectSameBits(const absl::StatusOr<TrainingRecord>& got,
                     const absl::StatusOr<TrainingRecord>& want) {
   ASSERT_TRUE(want.ok()) << want.status();

@@ -37,6 +37,9 @@ const absl::StatusOr<TrainingRecord>& Reference(
 // in the plan's order.
 const absl::StatusOr<TrainingRecord>& ReferenceOf(const Plan& plan);
 
+// That of the plan that BuildPlan makes of the job.
+const absl::StatusOr<TrainingRecord>& ReferenceOfPlan(const Job& job);
+
 // Fails the test unless both are there and equal.
 void ExpectSameBits(const absl::StatusOr<TrainingRecord>& got,
                     const absl::StatusOr<TrainingRecord>& want);
