@@ -263,7 +263,8 @@ class Cluster:
         return tokens
 
     def write_job(self, name, steps, stages=2, schedule="one_f_one_b",
-                  optimizer="{kind: adamw, learning_rate: 0.003}"):
+                  optimizer="{kind: adamw, learning_rate: 0.003}",
+                  recompute="never"):
         """A job file of a tiny GPT, dropout and tied embedding on; its path."""
         path = self._path(name + ".yaml")
         with open(path, "w", encoding="utf-8") as f:
@@ -279,7 +280,7 @@ batch_size: 8
 steps: {steps}
 seed: 7
 optimizer: {optimizer}
-schedule: {{name: {schedule}, microbatches: 4}}
+schedule: {{name: {schedule}, microbatches: 4, recompute: {recompute}}}
 partition: {{stages: {stages}}}
 step_timeout_seconds: 30
 """)

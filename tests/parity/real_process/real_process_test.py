@@ -33,24 +33,24 @@ class RealProcessParityTest(unittest.TestCase):
         self.cluster.prepare_tokens()
         self.cluster.start(servers=3)
 
-    def job_file(self, stages, schedule, optimizer):
+    def job_file(self, stages, schedule, optimizer, recompute="never"):
         return self.cluster.write_job(
             f"{schedule}-{stages}", STEPS, stages, schedule,
-            optimizer=optimizer)
+            optimizer=optimizer, recompute=recompute)
 
     def through_processes(self, job_file):
         job = self.cluster.submit(job_file)
         self.cluster.wait_for_state(job, "SUCCEEDED")
         return output_of("training_of_job", self.cluster.address, job)
 
-    def assert_same_bits(self, stages, schedule, optimizer):
+    def assert_same_bits(self, stages, schedule, optimizer, recompute="never"):
         alone = self.job_file(1, "naive", optimizer)
         plain = output_of("train_in_one_loop", alone)
         self.assertEqual(len(plain["losses"]), STEPS)
         self.assertEqual(len(plain["gradient_norms"]), STEPS)
         self.assertEqual(len(plain["weights_digest"]), 64)
         self.assertEqual(self.through_processes(alone), plain)
-        cut = self.job_file(stages, schedule, optimizer)
+        cut = self.job_file(stages, schedule, optimizer, recompute)
         self.assertEqual(self.through_processes(cut), plain)
 
     def test_one_f_one_b_on_two_servers_with_adamw(self):
@@ -58,6 +58,23 @@ class RealProcessParityTest(unittest.TestCase):
 
     def test_gpipe_on_three_servers_with_sgd(self):
         self.assert_same_bits(3, "gpipe", SGD)
+
+    # Several stages a server.
+
+    def test_loop_bfs_with_four_stages_on_two_servers(self):
+        self.assert_same_bits(4, "loop_bfs", ADAMW)
+
+    def test_interleaved_with_six_stages_on_three_servers(self):
+        self.assert_same_bits(6, "interleaved", SGD, recompute="except_last")
+
+    def test_zb_h1_on_three_servers(self):
+        self.assert_same_bits(3, "zb_h1", ADAMW)
+
+    def test_zbv_with_four_stages_on_two_servers(self):
+        self.assert_same_bits(4, "zbv", ADAMW, recompute="always")
+
+    def test_dual_pipe_v_with_four_stages_on_two_servers(self):
+        self.assert_same_bits(4, "dual_pipe_v", SGD)
 
 
 if __name__ == "__main__":
