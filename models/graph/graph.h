@@ -33,11 +33,21 @@ struct ParameterSpec {
 // The element type of a tensor between layers.
 enum class ElementType { kActivation, kInt64 };
 
+// A label that does not count in a loss, such as that of padding.
+inline constexpr int64_t kIgnoredLabel = -100;
+
+// The token that fills sequences up; attention leaves it out.
+inline constexpr int64_t kPaddingToken = 0;
+
 // Per microbatch; the first dimension is the microbatch's samples. kActivation
-// is the job's dtype. A loss is a scalar: empty shape, always float32.
+// is the job's dtype. A loss is a scalar: empty shape, always float32. No
+// gradient belongs to kInt64.
 struct TensorShape {
   ElementType element_type = ElementType::kActivation;
   std::vector<int64_t> shape;
+  // Of kInt64: the values are below this (a label may be `kIgnoredLabel`). 0
+  // where nothing is known.
+  int64_t limit = 0;
 };
 
 // A node of the model: one kind of computation with its numbers.
@@ -54,11 +64,17 @@ struct LayerSpec {
   std::string tied_to;
 };
 
-// A DAG of named layers in topological order; the last layer is the loss.
-// Holds no tensor and needs no libtorch, so the coordinator reads it too.
+// A DAG of named layers in topological order; the last layer is the loss. No
+// layer's output has more than two uses (kind "copy" makes more of one): a sum
+// of two gradients is the same in either order, a sum of three is not, and the
+// cut decides the order. Holds no tensor and needs no libtorch, so the
+// coordinator reads it too.
 struct Graph {
   std::string name;
-  // What the data gives, by name: "tokens" and "labels".
+  // Where the inputs come from: "tokens" (a token file), or "images", "pairs"
+  // or "translation", which models/data makes by itself.
+  std::string data_kind = "tokens";
+  // What the data gives, by name: "tokens" and "labels", or "images", ...
   std::map<std::string, TensorShape> inputs;
   // Samples in one microbatch that `inputs` was made for.
   int64_t microbatch_size = 0;

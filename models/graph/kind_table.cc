@@ -5,65 +5,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/status_macros.h"
 #include "base/suggest.h"
+#include "models/graph/kind_rows.h"
+#include "models/graph/kind_rules.h"
 
 namespace penstock {
 namespace {
-
-using Parameters = std::vector<ParameterSpec>;
-using Inputs = absl::Span<const TensorShape>;
-
-// GPT-2's (Radford et al. 2019, section 2.3).
-constexpr double kInitDeviation = 0.02;
-
-ParameterSpec Matrix(const LayerSpec& layer, absl::string_view name,
-                     int64_t rows, int64_t columns,
-                     double deviation = kInitDeviation) {
-  return {.name = absl::StrCat(layer.name, ".", name),
-          .shape = {rows, columns},
-          .init = InitKind::kNormal,
-          .init_scale = deviation,
-          .decay = true};
-}
-
-ParameterSpec Vector(const LayerSpec& layer, absl::string_view name,
-                     int64_t size, InitKind init) {
-  return {.name = absl::StrCat(layer.name, ".", name),
-          .shape = {size},
-          .init = init};
-}
 
 // GPT-2 scales the projections that end in the residual stream by
 // 1/sqrt(number of residual branches); each block has two.
 double ResidualDeviation(const LayerSpec& layer) {
   return kInitDeviation /
          std::sqrt(2.0 * static_cast<double>(CountAttribute(layer, "depth")));
-}
-
-absl::Status WantInt64(const TensorShape& input, absl::string_view what) {
-  if (input.element_type == ElementType::kInt64 && input.shape.size() == 2) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(absl::StrCat(
-      "wants int64 ", what, " [batch, sequence], got ",
-      input.element_type == ElementType::kInt64 ? "int64 " : "activations ",
-      ShapeText(input.shape)));
-}
-
-absl::Status WantActivation(const TensorShape& input, int64_t last_size) {
-  if (input.element_type == ElementType::kActivation && !input.shape.empty() &&
-      input.shape.back() == last_size) {
-    return absl::OkStatus();
-  }
-  return absl::InvalidArgumentError(
-      absl::StrCat("wants activations [..., ", last_size, "], got ",
-                   input.element_type == ElementType::kInt64 ? "int64 " : "",
-                   ShapeText(input.shape)));
-}
-
-TensorShape WithLastSize(TensorShape shape, int64_t last_size) {
-  shape.shape.back() = last_size;
-  return shape;
 }
 
 absl::StatusOr<Parameters> TokenEmbeddingParameters(const LayerSpec& layer) {
@@ -76,9 +30,7 @@ absl::StatusOr<Parameters> TokenEmbeddingParameters(const LayerSpec& layer) {
 
 absl::StatusOr<TensorShape> TokenEmbeddingOutput(const LayerSpec& layer,
                                                  Inputs inputs) {
-  if (absl::Status status = WantInt64(inputs[0], "tokens"); !status.ok()) {
-    return status;
-  }
+  PENSTOCK_RETURN_IF_ERROR(WantTokens(layer, inputs[0]));
   const int64_t positions = CountAttribute(layer, "positions");
   if (inputs[0].shape[1] > positions) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -98,9 +50,7 @@ absl::StatusOr<Parameters> WindowEmbeddingParameters(const LayerSpec& layer) {
 
 absl::StatusOr<TensorShape> WindowEmbeddingOutput(const LayerSpec& layer,
                                                   Inputs inputs) {
-  if (absl::Status status = WantInt64(inputs[0], "tokens"); !status.ok()) {
-    return status;
-  }
+  PENSTOCK_RETURN_IF_ERROR(WantTokens(layer, inputs[0]));
   return TensorShape{
       ElementType::kActivation,
       {inputs[0].shape[0], inputs[0].shape[1],
@@ -126,16 +76,8 @@ absl::StatusOr<Parameters> AttentionParameters(const LayerSpec& layer) {
 
 absl::StatusOr<TensorShape> AttentionOutput(const LayerSpec& layer,
                                             Inputs inputs) {
-  if (inputs[0].shape.size() != 3) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("wants activations [batch, sequence, hidden], got ",
-                     ShapeText(inputs[0].shape)));
-  }
-  if (absl::Status status =
-          WantActivation(inputs[0], CountAttribute(layer, "hidden"));
-      !status.ok()) {
-    return status;
-  }
+  PENSTOCK_RETURN_IF_ERROR(
+      WantSequence(inputs[0], CountAttribute(layer, "hidden")));
   return inputs[0];
 }
 
@@ -153,11 +95,8 @@ absl::StatusOr<Parameters> MlpBlockParameters(const LayerSpec& layer) {
 
 absl::StatusOr<TensorShape> SameAsHiddenInput(const LayerSpec& layer,
                                               Inputs inputs) {
-  if (absl::Status status =
-          WantActivation(inputs[0], CountAttribute(layer, "hidden"));
-      !status.ok()) {
-    return status;
-  }
+  PENSTOCK_RETURN_IF_ERROR(
+      WantActivation(inputs[0], CountAttribute(layer, "hidden")));
   return inputs[0];
 }
 
@@ -177,70 +116,75 @@ absl::StatusOr<Parameters> LmHeadParameters(const LayerSpec& layer) {
 
 absl::StatusOr<TensorShape> LmHeadOutput(const LayerSpec& layer,
                                          Inputs inputs) {
-  if (absl::Status status =
-          WantActivation(inputs[0], CountAttribute(layer, "hidden"));
-      !status.ok()) {
-    return status;
-  }
+  PENSTOCK_RETURN_IF_ERROR(
+      WantActivation(inputs[0], CountAttribute(layer, "hidden")));
   return WithLastSize(inputs[0], CountAttribute(layer, "vocabulary"));
 }
 
-// The bound is 1/sqrt(inputs), which keeps a deep stack's signal in range.
 absl::StatusOr<Parameters> LinearParameters(const LayerSpec& layer) {
-  const int64_t in = CountAttribute(layer, "in");
   const int64_t out = CountAttribute(layer, "out");
-  ParameterSpec weight = Matrix(layer, "weight", out, in);
-  weight.init = InitKind::kUniform;
-  weight.init_scale = 1.0 / std::sqrt(static_cast<double>(in));
-  return Parameters{std::move(weight),
-                    Vector(layer, "bias", out, InitKind::kZeros)};
+  return Parameters{
+      UniformMatrix(layer, "weight", out, CountAttribute(layer, "in")),
+      Vector(layer, "bias", out, InitKind::kZeros)};
 }
 
 absl::StatusOr<TensorShape> LinearOutput(const LayerSpec& layer,
                                          Inputs inputs) {
-  if (absl::Status status =
-          WantActivation(inputs[0], CountAttribute(layer, "in"));
-      !status.ok()) {
-    return status;
-  }
+  PENSTOCK_RETURN_IF_ERROR(
+      WantActivation(inputs[0], CountAttribute(layer, "in")));
   return WithLastSize(inputs[0], CountAttribute(layer, "out"));
 }
 
-absl::StatusOr<Parameters> NoParameters(const LayerSpec&) {
-  return Parameters{};
-}
-
 absl::StatusOr<TensorShape> ReluOutput(const LayerSpec&, Inputs inputs) {
-  if (inputs[0].element_type != ElementType::kActivation) {
-    return absl::InvalidArgumentError("wants activations, got int64");
-  }
+  PENSTOCK_RETURN_IF_ERROR(WantActivations(inputs[0]));
   return inputs[0];
 }
 
+// What logits for labels of this shape look like: "[8, 64, classes]".
+std::string LogitsText(const std::vector<int64_t>& labels) {
+  std::vector<std::string> sizes;
+  for (const int64_t size : labels) sizes.push_back(absl::StrCat(size));
+  sizes.insert(labels.size() == 3 ? sizes.begin() + 1 : sizes.end(), "classes");
+  return absl::StrCat("[", absl::StrJoin(sizes, ", "), "]");
+}
+
+// The classes are the last dimension, or, of images, the second.
 absl::StatusOr<TensorShape> CrossEntropyOutput(const LayerSpec&,
                                                Inputs inputs) {
-  const TensorShape& logits = inputs[0];
+  std::vector<int64_t> logits = inputs[0].shape;
   const TensorShape& labels = inputs[1];
-  if (absl::Status status = WantInt64(labels, "labels"); !status.ok()) {
-    return status;
-  }
-  if (logits.element_type != ElementType::kActivation ||
-      logits.shape.size() != 3 || logits.shape[0] != labels.shape[0] ||
-      logits.shape[1] != labels.shape[1]) {
+  if (labels.element_type != ElementType::kInt64) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "wants logits [", labels.shape[0], ", ", labels.shape[1],
-        ", vocabulary] for its labels, got ", ShapeText(logits.shape)));
+        "wants int64 labels, got activations ", ShapeText(labels.shape)));
+  }
+  const std::ptrdiff_t classes_at =
+      logits.size() == 4 ? 1 : static_cast<std::ptrdiff_t>(logits.size()) - 1;
+  int64_t classes = 0;
+  if (!logits.empty()) {
+    classes = logits[classes_at];
+    logits.erase(logits.begin() + classes_at);
+  }
+  if (inputs[0].element_type != ElementType::kActivation || classes == 0 ||
+      logits != labels.shape) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "wants logits ", LogitsText(labels.shape), " for its labels ",
+        ShapeText(labels.shape), ", got ", TensorText(inputs[0])));
+  }
+  if (labels.limit > classes) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("wants logits of at least ", labels.limit,
+                     " classes for its labels, got ", classes));
   }
   return TensorShape{ElementType::kActivation, {}};
 }
 
-const std::vector<KindRow>& Kinds() {
+std::vector<KindRow> LanguageKinds() {
   constexpr AttributeKind kCount = AttributeKind::kCount;
   constexpr AttributeRow kVocabulary = {"vocabulary", kCount};
   constexpr AttributeRow kHidden = {"hidden", kCount};
   constexpr AttributeRow kDepth = {"depth", kCount};
   constexpr AttributeRow kDropout = {"dropout", AttributeKind::kProbability};
-  static const auto* const kinds = new std::vector<KindRow>{
+  return {
       {.name = "token_embedding",
        .attributes = {kVocabulary, kHidden, {"positions", kCount}, kDropout},
        .parameters = TokenEmbeddingParameters,
@@ -277,6 +221,17 @@ const std::vector<KindRow>& Kinds() {
        .parameters = NoParameters,
        .output = CrossEntropyOutput},
   };
+}
+
+const std::vector<KindRow>& Kinds() {
+  static const auto* const kinds = [] {
+    auto* const all = new std::vector<KindRow>;
+    for (std::vector<KindRow> rows :
+         {LanguageKinds(), VisionKinds(), SequenceKinds()}) {
+      for (KindRow& row : rows) all->push_back(std::move(row));
+    }
+    return all;
+  }();
   return *kinds;
 }
 
@@ -291,6 +246,19 @@ absl::Status CheckValue(const LayerSpec& layer, const AttributeRow& row,
     case AttributeKind::kCount:
       if (!(value >= 1) || value > kMaxCount || value != std::floor(value)) {
         return error(absl::StrCat("an integer in 1..", kMaxCount));
+      }
+      break;
+    case AttributeKind::kAmount:
+      if (!(value >= 0) || value > kMaxCount || value != std::floor(value)) {
+        return error(absl::StrCat("an integer in 0..", kMaxCount));
+      }
+      break;
+    case AttributeKind::kFlag:
+      if (value != 0 && value != 1) return error("0 or 1");
+      break;
+    case AttributeKind::kPositive:
+      if (!(value > 0) || !std::isfinite(value)) {
+        return error("a number above 0");
       }
       break;
     case AttributeKind::kProbability:
@@ -344,14 +312,6 @@ absl::Status CheckAttributes(const KindRow& kind, const LayerSpec& layer) {
                      " cannot be tied to \"", layer.tied_to, "\""));
   }
   return absl::OkStatus();
-}
-
-int64_t CountAttribute(const LayerSpec& layer, const std::string& name) {
-  return static_cast<int64_t>(layer.attributes.at(name));
-}
-
-std::string ShapeText(const std::vector<int64_t>& shape) {
-  return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
 }  // namespace penstock

@@ -16,7 +16,10 @@ namespace penstock {
 // What an attribute's number may be.
 enum class AttributeKind {
   kCount,        // an integer in 1..kMaxCount
+  kAmount,       // an integer in 0..kMaxCount
+  kFlag,         // 0 or 1
   kProbability,  // in [0, 1)
+  kPositive,     // finite, above 0
 };
 
 // Keeps every product of three counts inside 64 bits.
@@ -34,6 +37,8 @@ struct KindRow {
   // All required.
   std::vector<AttributeRow> attributes;
   int num_inputs = 1;
+  // Whether it takes any number of inputs from `num_inputs` on.
+  bool takes_more = false;
   bool is_loss = false;
   // Whether `LayerSpec::tied_to` may be set.
   bool may_be_tied = false;
@@ -41,6 +46,8 @@ struct KindRow {
   // Error messages are without the layer's name.
   absl::StatusOr<TensorShape> (*output)(const LayerSpec&,
                                         absl::Span<const TensorShape> inputs);
+  // Null for the many kinds that keep none.
+  std::vector<ParameterSpec> (*statistics)(const LayerSpec&) = nullptr;
 };
 
 // nullptr when there is no such kind.
@@ -53,7 +60,7 @@ std::vector<std::string> KindNames();
 // have. INVALID_ARGUMENT, naming the layer, if not.
 absl::Status CheckAttributes(const KindRow& kind, const LayerSpec& layer);
 
-// Requires: the attribute is a kCount that was checked.
+// Requires: the attribute is a kCount, kAmount or kFlag that was checked.
 int64_t CountAttribute(const LayerSpec& layer, const std::string& name);
 
 // "[8, 64, 128]"

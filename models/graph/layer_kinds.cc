@@ -7,9 +7,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "base/status_context.h"
 #include "base/status_macros.h"
 #include "base/suggest.h"
+#include "models/graph/kind_rules.h"
 #include "models/graph/kind_table.h"
 
 namespace penstock {
@@ -116,25 +116,199 @@ absl::Status CheckLossIsLast(const Graph& graph) {
                               KindOf(graph.layers[i]));
     const bool is_last = i + 1 == graph.layers.size();
     if (kind->is_loss == is_last) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(Named(graph.layers[i]), " of kind ", kind->name,
-                     is_last ? " is last, want a loss (cross_entropy) there"
-                             : " is a loss, want it last"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        Named(graph.layers[i]), " of kind ", kind->name,
+        is_last ? " is last, want a loss such as cross_entropy there"
+                : " is a loss, want it last"));
   }
   return absl::OkStatus();
 }
 
-absl::Status CheckEveryOutputIsUsed(const Graph& graph) {
-  std::set<std::string> used;
+absl::Status CheckUses(const Graph& graph) {
+  std::map<std::string, std::vector<std::string>> users;
   for (const LayerSpec& layer : graph.layers) {
-    used.insert(layer.inputs.begin(), layer.inputs.end());
+    for (const std::string& input : layer.inputs) {
+      users[input].push_back(layer.name);
+    }
   }
   for (size_t i = 0; i + 1 < graph.layers.size(); ++i) {
-    if (used.count(graph.layers[i].name) > 0) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        Named(graph.layers[i]), ": its output is used by no later layer"));
+    const std::vector<std::string>& of_this = users[graph.layers[i].name];
+    if (of_this.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          Named(graph.layers[i]), ": its output is used by no later layer"));
+    }
+    if (of_this.size() > 2) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          Named(graph.layers[i]), ": its output is used ", of_this.size(),
+          " times, by ", absl::StrJoin(of_this, ", "),
+          "; at most two keep the sum of gradients the same at any cut: put a "
+          "layer of kind copy between"));
+    }
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckNames(const Graph& graph) {
+  std::map<std::string, size_t> places;
+  for (size_t i = 0; i < graph.layers.size(); ++i) {
+    const std::string& name = graph.layers[i].name;
+    if (name.empty()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "layer ", i, " of kind ", graph.layers[i].kind, " has no name"));
+    }
+    if (graph.inputs.count(name) > 0) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          Named(graph.layers[i]), " has the name of an input of the graph"));
+    }
+    const auto [place, is_new] = places.emplace(name, i);
+    if (is_new) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        Named(graph.layers[i]), ": layers ", place->second, " (",
+        graph.layers[place->second].kind, ") and ", i, " (",
+        graph.layers[i].kind, ") have the same name; names must be unique"));
+  }
+  return absl::OkStatus();
+}
+
+// Layers that lead from each to the next and back to the first, if there are
+// any.
+class CycleSearch {
+ public:
+  explicit CycleSearch(const Graph& graph) : graph_(graph) {
+    for (size_t i = 0; i < graph.layers.size(); ++i) {
+      index_[graph.layers[i].name] = i;
+    }
+    is_done_.resize(graph.layers.size());
+  }
+
+  // From the first layer of the cycle to the first again; empty without one.
+  std::vector<std::string> Find() {
+    for (size_t i = 0; i < graph_.layers.size(); ++i) {
+      std::vector<std::string> cycle = FindFrom(i);
+      if (!cycle.empty()) return cycle;
+    }
+    return {};
+  }
+
+ private:
+  // A layer on the way down, and how many of its inputs have been followed.
+  struct Place {
+    size_t layer = 0;
+    size_t next_input = 0;
+  };
+
+  // Depth first along inputs; a stack of its own, since graphs may be deep.
+  std::vector<std::string> FindFrom(size_t start) {
+    std::vector<Place> path;
+    std::set<size_t> on_path;
+    const auto enter = [&](size_t layer) {
+      path.push_back({layer, 0});
+      on_path.insert(layer);
+    };
+    if (!is_done_[start]) enter(start);
+    while (!path.empty()) {
+      Place& place = path.back();
+      const std::vector<std::string>& inputs =
+          graph_.layers[place.layer].inputs;
+      if (place.next_input == inputs.size()) {
+        is_done_[place.layer] = true;
+        on_path.erase(place.layer);
+        path.pop_back();
+        continue;
+      }
+      const auto found = index_.find(inputs[place.next_input++]);
+      if (found == index_.end() || is_done_[found->second]) continue;
+      if (on_path.count(found->second) > 0) {
+        return CycleOf(path, found->second);
+      }
+      enter(found->second);
+    }
+    return {};
+  }
+
+  // The path goes from users to inputs; data flows the other way.
+  std::vector<std::string> CycleOf(const std::vector<Place>& path,
+                                   size_t first) const {
+    std::vector<std::string> cycle = {graph_.layers[first].name};
+    for (size_t i = path.size(); i-- > 0 && path[i].layer != first;) {
+      cycle.push_back(graph_.layers[path[i].layer].name);
+    }
+    cycle.push_back(graph_.layers[first].name);
+    return cycle;
+  }
+
+  const Graph& graph_;
+  std::map<std::string, size_t> index_;
+  std::vector<bool> is_done_;
+};
+
+absl::Status NoSuchInput(const Graph& graph, size_t layer,
+                         const std::string& input) {
+  std::vector<std::string> names;
+  for (const auto& [name, shape] : graph.inputs) names.push_back(name);
+  for (const LayerSpec& other : graph.layers) names.push_back(other.name);
+  return absl::InvalidArgumentError(
+      absl::StrCat(Named(graph.layers[layer]), ": its input \"", input,
+                   "\" is neither an input of the graph nor a layer",
+                   DidYouMean(input, names)));
+}
+
+absl::Status CheckOrder(const Graph& graph) {
+  const std::vector<std::string> cycle = CycleSearch(graph).Find();
+  if (!cycle.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("the layers form a cycle: ", absl::StrJoin(cycle, " -> "),
+                     "; a model's data must flow one way"));
+  }
+  std::map<std::string, size_t> places;
+  for (size_t i = 0; i < graph.layers.size(); ++i) {
+    places[graph.layers[i].name] = i;
+  }
+  for (size_t i = 0; i < graph.layers.size(); ++i) {
+    for (const std::string& input : graph.layers[i].inputs) {
+      if (graph.inputs.count(input) > 0) continue;
+      const auto place = places.find(input);
+      if (place == places.end()) return NoSuchInput(graph, i, input);
+      if (place->second < i) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat(Named(graph.layers[i]), ": its input \"", input,
+                       "\" comes later in the list; write the layers in the "
+                       "order in which data flows"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// "\"embed\" [2, 4, 8], \"labels\" int64 [2, 4]"
+std::string InputsText(const LayerSpec& layer,
+                       const std::vector<TensorShape>& shapes) {
+  std::vector<std::string> texts;
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    texts.push_back(
+        absl::StrCat("\"", layer.inputs[i], "\" ", TensorText(shapes[i])));
+  }
+  return absl::StrJoin(texts, ", ");
+}
+
+absl::StatusOr<TensorShape> OutputOf(
+    const LayerSpec& layer, const std::map<std::string, TensorShape>& shapes) {
+  PENSTOCK_ASSIGN_OR_RETURN(const KindRow* const kind, CheckedKind(layer));
+  const auto given = static_cast<int>(layer.inputs.size());
+  if (given < kind->num_inputs ||
+      (given > kind->num_inputs && !kind->takes_more)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        Named(layer), ": a ", kind->name, " takes ", kind->num_inputs,
+        kind->takes_more ? " inputs or more" : " inputs", ", got ", given));
+  }
+  std::vector<TensorShape> inputs;
+  for (const std::string& name : layer.inputs) {
+    inputs.push_back(shapes.at(name));
+  }
+  absl::StatusOr<TensorShape> output = kind->output(layer, inputs);
+  if (output.ok()) return output;
+  return absl::InvalidArgumentError(absl::StrCat(
+      Named(layer), " (", kind->name, "): ", output.status().message(),
+      "; its inputs are ", InputsText(layer, inputs)));
 }
 
 }  // namespace
@@ -145,35 +319,21 @@ absl::StatusOr<std::vector<ParameterSpec>> ParametersOf(
   return kind->parameters(layer);
 }
 
+absl::StatusOr<std::vector<ParameterSpec>> StatisticsOf(
+    const LayerSpec& layer) {
+  PENSTOCK_ASSIGN_OR_RETURN(const KindRow* const kind, CheckedKind(layer));
+  if (kind->statistics == nullptr) return std::vector<ParameterSpec>{};
+  return kind->statistics(layer);
+}
+
 absl::StatusOr<std::map<std::string, TensorShape>> InferShapes(
     const Graph& graph) {
   PENSTOCK_RETURN_IF_ERROR(CheckInputs(graph));
+  PENSTOCK_RETURN_IF_ERROR(CheckNames(graph));
+  PENSTOCK_RETURN_IF_ERROR(CheckOrder(graph));
   std::map<std::string, TensorShape> shapes = graph.inputs;
   for (const LayerSpec& layer : graph.layers) {
-    PENSTOCK_ASSIGN_OR_RETURN(const KindRow* const kind, CheckedKind(layer));
-    if (static_cast<int>(layer.inputs.size()) != kind->num_inputs) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(Named(layer), ": a ", kind->name, " takes ",
-                       kind->num_inputs, " inputs, got ", layer.inputs.size()));
-    }
-    std::vector<TensorShape> inputs;
-    for (const std::string& name : layer.inputs) {
-      const auto found = shapes.find(name);
-      if (found == shapes.end()) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(Named(layer), ": its input \"", name,
-                         "\" is neither an input of the graph nor an earlier "
-                         "layer"));
-      }
-      inputs.push_back(found->second);
-    }
-    absl::StatusOr<TensorShape> output = kind->output(layer, inputs);
-    if (!output.ok()) return WithContext(output.status(), Named(layer));
-    if (layer.name.empty() ||
-        !shapes.emplace(layer.name, *std::move(output)).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(Named(layer), ": names must be unique and not empty"));
-    }
+    PENSTOCK_ASSIGN_OR_RETURN(shapes[layer.name], OutputOf(layer, shapes));
   }
   return shapes;
 }
@@ -226,7 +386,7 @@ absl::Status CheckGraph(const Graph& graph) {
   PENSTOCK_RETURN_IF_ERROR(InferShapes(graph).status());
   PENSTOCK_RETURN_IF_ERROR(TiedUses(graph).status());
   PENSTOCK_RETURN_IF_ERROR(CheckLossIsLast(graph));
-  return CheckEveryOutputIsUsed(graph);
+  return CheckUses(graph);
 }
 
 }  // namespace penstock

@@ -25,7 +25,30 @@ namespace penstock {
 //   layer_norm, linear (with bias), relu
 //   lm_head           [b,s,hidden] -> logits [b,s,vocabulary], no bias; may be
 //                     tied to an embedding's token table
-//   cross_entropy     logits, labels -> mean loss; the loss
+//   cross_entropy     logits, labels -> mean loss; a loss. The classes are the
+//                     last dimension, of images [b,classes,h,w] the second;
+//                     labels of kIgnoredLabel do not count
+//
+//   convolution       [b,in,h,w] -> [b,out,h',w']; square kernel, groups
+//   batch_norm        over the microbatch, of each channel; keeps statistics
+//   max_pool, average_pool, global_average_pool ([b,c,h,w] -> [b,c])
+//   upsample          nearest neighbour, by `factor`
+//   flatten           [b,...] -> [b,n]
+//   copy              its input, for a third use of it (models/graph/graph.h)
+//   add, concat       two inputs or more; concat along the channels of images,
+//                     else along the last dimension
+//
+//   embedding         tokens [b,s] -> [b,s,hidden]
+//   rms_norm          Zhang and Sennrich 2019
+//   lstm              [b,s,in] -> hidden states [b,s,hidden], from zeros on
+//                     (Hochreiter and Schmidhuber 1997, with forget gates)
+//   cross_attention   x, memory, source -> x + project(attention of x to
+//                     memory), where the source is not kPaddingToken
+//   sequence_mean     [b,s,h] -> [b,h]
+//   l2_normalize      of the last dimension
+//   contrastive_loss  [b,h] twice -> symmetric cross-entropy of telling each
+//                     sample's pair from the others of its microbatch (CLIP,
+//                     Radford et al. 2021), with a learned scale; a loss
 //
 // Dropout is on embeddings and residual branches only. Attention probabilities
 // have none: libtorch's fused attention would draw it from a generator that
@@ -35,8 +58,14 @@ namespace penstock {
 // kind or a missing or impossible attribute, naming the layer.
 absl::StatusOr<std::vector<ParameterSpec>> ParametersOf(const LayerSpec& layer);
 
+// What the layer keeps beside its parameters, that no gradient changes: a batch
+// norm's running mean and variance, with their first values. Errors as
+// ParametersOf.
+absl::StatusOr<std::vector<ParameterSpec>> StatisticsOf(const LayerSpec& layer);
+
 // The output of every layer, by name (and the graph's inputs). INVALID_ARGUMENT
-// where a layer's inputs do not fit it.
+// where a layer's inputs do not fit it; names the layer, and its inputs with
+// their shapes.
 absl::StatusOr<std::map<std::string, TensorShape>> InferShapes(
     const Graph& graph);
 
@@ -59,10 +88,11 @@ struct TiedUse {
 // In layer order of the users.
 absl::StatusOr<std::vector<TiedUse>> TiedUses(const Graph& graph);
 
-// INVALID_ARGUMENT, naming the layer, unless: names are unique, inputs exist
-// and come earlier, every layer but the last is used, tied owners exist in an
-// earlier layer with the same shape and initial distribution and are not tied
-// themselves, every kind is known, and exactly the last layer is a loss.
+// INVALID_ARGUMENT, naming the layers, unless: names are unique, inputs exist
+// and come earlier (a cycle is shown as such), every layer but the last is
+// used, by at most two inputs, tied owners exist in an earlier layer with the
+// same shape and initial distribution and are not tied themselves, every kind
+// is known, and exactly the last layer is a loss.
 absl::Status CheckGraph(const Graph& graph);
 
 }  // namespace penstock

@@ -208,7 +208,9 @@ TEST(CheckGraphTest, RefusesATieOfAKindThatHasNone) {
 TEST(CheckGraphTest, RefusesARepeatedName) {
   Graph graph = SmallGraph();
   graph.layers[1].name = "embed";
-  ExpectRefused(graph, "must be unique");
+  ExpectRefused(graph,
+                "layer \"embed\": layers 0 (token_embedding) and 1 "
+                "(lm_head) have the same name");
 }
 
 TEST(CheckGraphTest, RefusesTwoParametersOfOneName) {
@@ -225,7 +227,60 @@ TEST(CheckGraphTest, RefusesTwoParametersOfOneName) {
 TEST(CheckGraphTest, RefusesAnInputThatComesLater) {
   Graph graph = SmallGraph();
   graph.layers[1].inputs = {"loss"};
-  ExpectRefused(graph, "layer \"head\": its input \"loss\" is neither");
+  graph.layers[2].inputs = {"embed", "labels"};
+  ExpectRefused(graph,
+                "layer \"head\": its input \"loss\" comes later in the list");
+}
+
+TEST(CheckGraphTest, ShowsACycle) {
+  Graph graph = SmallGraph();
+  const auto relu = [](const char* name, const char* input) {
+    return LayerSpec{.name = name, .kind = "relu", .inputs = {input}};
+  };
+  graph.layers = {relu("a", "c"), relu("b", "a"), relu("c", "b"), Loss()};
+  ExpectRefused(graph, "the layers form a cycle: a -> b -> c -> a");
+  graph.layers = {relu("a", "a"), Loss()};
+  ExpectRefused(graph, "the layers form a cycle: a -> a");
+}
+
+TEST(CheckGraphTest, RefusesAnInputThatIsMissing) {
+  Graph graph = SmallGraph();
+  graph.layers[1].inputs = {"embd"};
+  ExpectRefused(graph,
+                "layer \"head\": its input \"embd\" is neither an input of the "
+                "graph nor a layer; did you mean \"embed\"?");
+  graph.layers[1].inputs = {};
+  ExpectRefused(graph, "layer \"head\": a lm_head takes 1 inputs, got 0");
+}
+
+TEST(CheckGraphTest, RefusesALayerNamedLikeAnInput) {
+  Graph graph = SmallGraph();
+  graph.layers[0].name = "labels";
+  ExpectRefused(graph, "has the name of an input of the graph");
+  graph.layers[0].name = "";
+  ExpectRefused(graph, "layer 0 of kind token_embedding has no name");
+}
+
+TEST(CheckGraphTest, RefusesAThirdUseOfAnOutput) {
+  Graph graph = SmallGraph();
+  const auto relu = [](const char* name, const char* input) {
+    return LayerSpec{.name = name, .kind = "relu", .inputs = {input}};
+  };
+  graph.layers = {Embed(),
+                  relu("a", "embed"),
+                  relu("b", "embed"),
+                  {.name = "sum", .kind = "add", .inputs = {"a", "b", "embed"}},
+                  Head(""),
+                  Loss()};
+  graph.layers[4].inputs = {"sum"};
+  ExpectRefused(graph,
+                "layer \"embed\": its output is used 3 times, by a, b, sum; at "
+                "most two");
+  graph.layers.insert(graph.layers.begin() + 2,
+                      {.name = "c", .kind = "copy", .inputs = {"embed"}});
+  graph.layers[3].inputs = {"c"};
+  graph.layers[4].inputs = {"a", "b", "c"};
+  EXPECT_TRUE(CheckGraph(graph).ok()) << CheckGraph(graph);
 }
 
 TEST(CheckGraphTest, RefusesTooManyInputs) {
@@ -237,13 +292,36 @@ TEST(CheckGraphTest, RefusesTooManyInputs) {
 TEST(CheckGraphTest, RefusesAnInputOfTheWrongSize) {
   Graph graph = SmallGraph();
   graph.layers[1].attributes["hidden"] = 9;
-  ExpectRefused(graph, "wants activations [..., 9], got [2, 4, 8]");
+  ExpectRefused(graph,
+                "layer \"head\" (lm_head): wants activations [..., 9], got [2, "
+                "4, 8]; its inputs are \"embed\" [2, 4, 8]");
 }
 
 TEST(CheckGraphTest, RefusesTokensWhereActivationsBelong) {
   Graph graph = SmallGraph();
   graph.layers[1].inputs = {"tokens"};
-  ExpectRefused(graph, "got int64 [2, 4]");
+  ExpectRefused(graph, "got int64 [2, 4], which carries no gradient");
+}
+
+TEST(CheckGraphTest, RefusesLabelsWithoutALogit) {
+  Graph graph = SmallGraph();
+  graph.inputs["labels"].limit = 17;
+  ExpectRefused(graph,
+                "wants logits of at least 17 classes for its labels, "
+                "got 16");
+  graph.inputs["labels"].shape = {2, 5};
+  ExpectRefused(
+      graph,
+      "wants logits [2, 5, classes] for its labels [2, 5], got [2, 4, "
+      "16]; its inputs are \"head\" [2, 4, 16], \"labels\" int64 "
+      "[2, 5]");
+}
+
+TEST(CheckGraphTest, RefusesTokensOutsideTheVocabulary) {
+  Graph graph = SmallGraph();
+  graph.inputs["tokens"].limit = 17;
+  ExpectRefused(graph,
+                "wants tokens below its vocabulary of 16, got tokens below 17");
 }
 
 TEST(CheckGraphTest, RefusesASequenceLongerThanThePositions) {

@@ -1,5 +1,7 @@
 #include "models/layers/layer.h"
 
+#include <ATen/core/grad_mode.h>
+
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -96,6 +98,38 @@ absl::Status Layer::CheckTensors(absl::Span<const at::Tensor> parameters,
                      Text(got));
     }
     PENSTOCK_RETURN_IF_ERROR(CheckAlignment(spec_, what, got));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Layer::CommitStatistics(
+    absl::Span<const at::Tensor> of_microbatch,
+    absl::Span<const at::Tensor> running) const {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<ParameterSpec> specs,
+                            StatisticsOf(spec_));
+  if (specs.empty() || of_microbatch.size() != specs.size() ||
+      running.size() != specs.size()) {
+    return Refusal(spec_, "it", absl::StrCat(specs.size(), " statistics"),
+                   absl::StrCat(of_microbatch.size(), " for ", running.size()));
+  }
+  const double momentum = spec_.attributes.at("momentum");
+  for (size_t i = 0; i < specs.size(); ++i) {
+    for (const at::Tensor& tensor : {of_microbatch[i], running[i]}) {
+      if (tensor.defined() && tensor.scalar_type() == at::kFloat &&
+          tensor.sizes() == at::IntArrayRef(specs[i].shape)) {
+        continue;
+      }
+      return Refusal(
+          spec_, specs[i].name,
+          absl::StrCat("float32 [", absl::StrJoin(specs[i].shape, ", "), "]"),
+          Text(tensor));
+    }
+    PENSTOCK_RETURN_IF_ERROR(
+        CatchTorch(absl::StrCat("statistics of \"", spec_.name, "\""), [&] {
+          const at::NoGradGuard no_grad;
+          running[i].copy_(
+              running[i].mul(1 - momentum).add(of_microbatch[i].mul(momentum)));
+        }));
   }
   return absl::OkStatus();
 }

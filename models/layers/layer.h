@@ -57,6 +57,15 @@ class Layer {
                                      const LayerContext& context,
                                      const LayerSinks& sinks = {}) const;
 
+  // Moves the running statistics by those of one microbatch:
+  // running = (1 - momentum) * running + momentum * of_microbatch. Float32,
+  // both in the order and shapes of StatisticsOf; call it microbatch by
+  // microbatch, in their order, since each rounds.
+  //   INVALID_ARGUMENT  wrong number or type of tensors, or a kind without
+  //                     statistics.
+  absl::Status CommitStatistics(absl::Span<const at::Tensor> of_microbatch,
+                                absl::Span<const at::Tensor> running) const;
+
  private:
   Layer(LayerSpec spec, std::vector<ParameterSpec> parameters,
         LayerFunction function);

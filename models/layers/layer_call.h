@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <vector>
 
 #include "absl/types/span.h"
 #include "models/graph/graph.h"
@@ -31,6 +32,11 @@ struct LayerSinks {
   WeightQueue* weight_queue = nullptr;
   // With a queue: one for each parameter, where those gradients are added.
   absl::Span<GradientSum> gradient_sums;
+  // Gets the statistics of this microbatch alone, in the order of StatisticsOf
+  // (models/graph/layer_kinds.h), from kinds that keep some; to be committed
+  // (Layer::CommitStatistics) once a step. Null: nobody wants them, as in a
+  // recompute.
+  std::vector<at::Tensor>* statistics = nullptr;
 };
 
 // The arguments of one forward pass of a layer, checked.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/random.h"
+#include "models/layers/kind_functions.h"
 #include "models/layers/split_ops.h"
 #include "models/layers/stateless_fill.h"
 
@@ -100,14 +101,13 @@ at::Tensor Relu(const LayerCall& call) { return at::relu(call.inputs[0]); }
 
 // In float32: a bfloat16 loss would keep three digits.
 at::Tensor CrossEntropy(const LayerCall& call) {
-  return at::cross_entropy_loss(call.inputs[0].flatten(0, -2).to(at::kFloat),
-                                call.inputs[1].flatten());
+  const at::Tensor logits = call.inputs[0].to(at::kFloat);
+  const at::Tensor& labels = call.inputs[1];
+  // The classes of images are the second dimension, as libtorch has it.
+  return logits.dim() == 4
+             ? at::cross_entropy_loss(logits, labels)
+             : at::cross_entropy_loss(logits.flatten(0, -2), labels.flatten());
 }
-
-struct FunctionRow {
-  const char* kind;
-  LayerFunction function;
-};
 
 constexpr FunctionRow kFunctions[] = {
     {"token_embedding", TokenEmbedding},
@@ -124,8 +124,12 @@ constexpr FunctionRow kFunctions[] = {
 }  // namespace
 
 LayerFunction FindLayerFunction(absl::string_view kind) {
-  for (const FunctionRow& row : kFunctions) {
-    if (row.kind == kind) return row.function;
+  for (const absl::Span<const FunctionRow> rows :
+       {absl::MakeConstSpan(kFunctions), VisionFunctions(),
+        SequenceFunctions()}) {
+    for (const FunctionRow& row : rows) {
+      if (row.kind == kind) return row.function;
+    }
   }
   return nullptr;
 }

@@ -328,7 +328,7 @@ TEST(LayerTest, EveryKindOfTheZooHasAComputation) {
   for (const PresetInfo& preset : Presets()) {
     const Graph graph =
         *MakeModel({.preset = preset.name,
-                    .microbatch_size = 1,
+                    .microbatch_size = 2,
                     .sequence_length = preset.default_sequence_length});
     for (const LayerSpec& layer : graph.layers) {
       EXPECT_TRUE(Layer::Make(layer).ok()) << layer.kind;
