@@ -31,7 +31,7 @@ class DataSource {
  public:
   virtual ~DataSource() = default;
 
-  // The source of what `graph`, which was checked, reads.
+  // The source of what `graph`, which was checked, reads (Graph::data_kind).
   //   INVALID_ARGUMENT  the data does not give one of the graph's inputs, or
   //                     the batch is not of whole microbatches.
   //   else              as TokenFile::Open.
