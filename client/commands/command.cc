@@ -171,6 +171,7 @@ absl::Status CheckTokens(const Job& job) {
   int64_t vocabulary = 0;
   for (const PresetInfo& preset : Presets()) {
     if (preset.name != job.model().preset()) continue;
+    if (preset.data_kind != "tokens") return absl::OkStatus();
     std::string text = preset.defaults.at("vocabulary");
     const auto given = job.model().overrides().find("vocabulary");
     if (given != job.model().overrides().end()) text = given->second;

@@ -89,8 +89,8 @@ void AddJobFlags(CLI::App& command, JobFlags& flags);
 absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,
                             const Environment& environment);
 
-// Reads the job's token file: there, not empty, long enough, inside the
-// vocabulary. INVALID_ARGUMENT says which is not.
+// Reads the job's token file, if its model reads one: there, not empty, long
+// enough, inside the vocabulary. INVALID_ARGUMENT says which is not.
 absl::Status CheckTokens(const Job& job);
 
 // One function per command; each adds it to `app`.

@@ -151,8 +151,8 @@ void CollectFile(absl::string_view text, const std::string& file,
   if (documents.empty() || (documents.size() == 1 && documents[0].IsNull())) {
     values.problems.push_back(absl::StrCat(
         file,
-        ": is empty; a job file needs at least model.preset, data.tokens and "
-        "steps, see docs/job_file.md"));
+        ": is empty; a job file needs at least model.preset, steps and, for a "
+        "language model, data.tokens, see docs/job_file.md"));
     return;
   }
   if (documents.size() > 1) {

@@ -113,9 +113,7 @@ class Assembler {
       if (given != values_.by_path.end()) {
         Set(key, given->second);
       } else if (!key.default_value.has_value()) {
-        Problem(source_.path, absl::StrCat(key.path, " is missing; wanted ",
-                                           Wanted(key), ", for example `",
-                                           key.path, ": ", key.example, "`"));
+        ReportMissing(key);
       } else if (!key.default_value->empty()) {
         Set(key, {YAML::Load(*key.default_value), "default", false});
       }
@@ -136,6 +134,11 @@ class Assembler {
   }
   void Problem(const std::string& where, const std::string& what) {
     values_.problems.push_back(absl::StrCat(where, ": ", what));
+  }
+  void ReportMissing(const JobKey& key) {
+    Problem(source_.path,
+            absl::StrCat(key.path, " is missing; wanted ", Wanted(key),
+                         ", for example `", key.path, ": ", key.example, "`"));
   }
   const std::vector<std::string>& problems() const { return values_.problems; }
   Job& job() { return job_; }
@@ -298,6 +301,39 @@ void FillName(const JobFileSource& source, Assembler& assembler) {
   }
 }
 
+// Fills in what the model says of its data.
+void CheckData(const PresetInfo& preset, Assembler& assembler) {
+  DataSpec& data = *assembler.job().mutable_data();
+  if (data.kind().empty()) data.set_kind(preset.data_kind);
+  if (data.kind() != preset.data_kind) {
+    assembler.Problem(
+        assembler.Where("data.kind"),
+        absl::StrCat("model ", preset.name, " reads ", preset.data_kind,
+                     ", not ", data.kind(), "; data.kind may be left out"));
+    return;
+  }
+  const bool reads_file = preset.data_kind == "tokens";
+  if (reads_file && !assembler.WasGiven("data.tokens")) {
+    assembler.ReportMissing(*FindJobKey("data.tokens"));
+  } else if (!reads_file && assembler.WasGiven("data.tokens")) {
+    assembler.Problem(
+        assembler.Where("data.tokens"),
+        absl::StrCat("model ", preset.name, " reads ", preset.data_kind,
+                     ", which are made up; leave data.tokens "
+                     "out"));
+  }
+  const std::string length = "data.sequence_length";
+  if (!assembler.WasGiven(length)) {
+    data.set_sequence_length(preset.default_sequence_length);
+  } else if (preset.data_kind == "images" && data.sequence_length() != 1) {
+    assembler.Problem(assembler.Where(length),
+                      absl::StrCat("model ", preset.name,
+                                   " reads images, which have no "
+                                   "sequence; leave ",
+                                   length, " out"));
+  }
+}
+
 void CheckModel(const std::vector<PresetInfo>& presets, Assembler& assembler) {
   Job& job = assembler.job();
   const std::string& name = job.model().preset();
@@ -328,9 +364,7 @@ void CheckModel(const std::vector<PresetInfo>& presets, Assembler& assembler) {
                      "\"; it has ", absl::StrJoin(attributes, ", "),
                      DidYouMean(attribute, attributes)));
   }
-  if (!assembler.WasGiven("data.sequence_length")) {
-    job.mutable_data()->set_sequence_length(preset->default_sequence_length);
-  }
+  CheckData(*preset, assembler);
 }
 
 std::vector<int> Divisors(int number) {

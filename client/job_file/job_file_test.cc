@@ -27,7 +27,8 @@ constexpr char kShortest[] =
 const std::vector<PresetInfo>& TwoPresets() {
   static const auto* const presets = new std::vector<PresetInfo>{
       {"gpt-nano", "small", {{"layers", "4"}, {"hidden", "128"}}, 64},
-      {"mlp", "smaller", {{"layers", "3"}}, 32}};
+      {"mlp", "smaller", {{"layers", "3"}}, 32},
+      {"cnn", "images", {{"blocks", "1"}}, 1, "images"}};
   return *presets;
 }
 
@@ -68,6 +69,15 @@ TEST(JobFileTest, ShortestFileGetsEveryDefault) {
   EXPECT_EQ(job->dtype(), "float32");
   EXPECT_EQ(job->threads(), 1);
   EXPECT_GT(job->step_timeout_seconds(), 0);
+}
+
+TEST(JobFileTest, DataThatIsMadeUpNeedsNoFile) {
+  const absl::StatusOr<Job> job = Parse("model: {preset: cnn}\nsteps: 5\n");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->data().kind(), "images");
+  EXPECT_EQ(job->data().sequence_length(), 1);
+  EXPECT_EQ(job->data().tokens(), "");
+  EXPECT_EQ(Parse(kShortest)->data().kind(), "tokens");
 }
 
 TEST(JobFileTest, EveryKeysExampleParses) {
@@ -294,10 +304,25 @@ INSTANTIATE_TEST_SUITE_P(
                 "model.preset is missing"},
         BadCase{"MissingTokens", "steps: 4\nmodel: {preset: mlp}\n",
                 "data.tokens is missing"},
+        BadCase{"KindThatTheModelDoesNotRead",
+                "model: {preset: mlp}\ndata: {kind: images}\nsteps: 2\n",
+                "nano.yaml:2:14: model mlp reads tokens, not images"},
+        BadCase{"UnknownKind",
+                "model: {preset: cnn}\ndata: {kind: image}\nsteps: 2\n",
+                "data.kind wants tokens, images, pairs or translation, got "
+                "\"image\"; did you mean \"images\"?"},
+        BadCase{"TokensForImages",
+                "model: {preset: cnn}\ndata: {tokens: t}\nsteps: 2\n",
+                "model cnn reads images, which are made up; leave data.tokens "
+                "out"},
+        BadCase{"SequenceOfImages",
+                "model: {preset: cnn}\ndata: {sequence_length: 8}\nsteps: 2\n",
+                "model cnn reads images, which have no sequence; leave "
+                "data.sequence_length out"},
         BadCase{"UnknownModel",
                 "model: {preset: gpt-nono}\ndata: {tokens: t}\nsteps: 2\n",
                 "nano.yaml:1:17: unknown model \"gpt-nono\"; wanted one of "
-                "gpt-nano, mlp; did you mean \"gpt-nano\"?"},
+                "gpt-nano, mlp, cnn; did you mean \"gpt-nano\"?"},
         BadCase{"UnknownOverride",
                 "model: {preset: mlp, overrides: {layer: 2}}\n"
                 "data: {tokens: t}\nsteps: 2\n",

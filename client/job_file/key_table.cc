@@ -25,8 +25,20 @@ void AddModelKeys(std::vector<JobKey>& keys) {
                   .example = "{layers: 6, dropout: 0.1}",
                   .doc = "Numbers of the preset to change, by name; an unknown "
                          "name is refused with the names there are."});
+  keys.push_back({.path = "data.kind",
+                  .default_value = "",
+                  .default_words = "what the model reads",
+                  .choices = {"tokens", "images", "pairs", "translation"},
+                  .example = "tokens",
+                  .doc = "What the samples are: `tokens` of a file, or "
+                         "`images`, `pairs` (images and captions) or "
+                         "`translation`, which stage servers make up from "
+                         "`seed`, each for itself. It must be what the model "
+                         "reads."});
   keys.push_back({.path = "data.tokens",
                   .type = KeyType::kPath,
+                  .default_value = "",
+                  .default_words = "**required** for `tokens`",
                   .example = "../data/text.bin",
                   .doc = "Token file made by `penstock data prepare`, as the "
                          "stage servers see it. A relative path counts from "
@@ -40,7 +52,7 @@ void AddModelKeys(std::vector<JobKey>& keys) {
                   .minimum = 1,
                   .below = 1 << 20,
                   .example = "128",
-                  .doc = "Length of one sample."});
+                  .doc = "Length of one sample; images have none."});
 }
 
 void AddTrainingKeys(std::vector<JobKey>& keys) {

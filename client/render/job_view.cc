@@ -65,6 +65,20 @@ std::string RunTime(const JobInfo& info) {
                                                 info.started_unix_nanos()));
 }
 
+std::string DataText(const DataSpec& data) {
+  return data.tokens().empty() ? absl::StrCat(data.kind(), ", made up")
+                               : data.tokens();
+}
+
+std::string BatchText(const Job& job) {
+  const std::string length =
+      job.data().kind() == "images"
+          ? ""
+          : absl::StrCat(" of ", job.data().sequence_length(), " tokens");
+  return absl::StrCat(job.batch_size(), " samples", length, ", ",
+                      job.schedule().microbatches(), " microbatches");
+}
+
 }  // namespace
 
 std::string StateName(JobState state) {
@@ -239,11 +253,8 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
           {"step time", stepped ? SecondsText(latest.step_seconds()) : ""},
           {"weights", info.weights_digest()},
           {"model", job.model().preset()},
-          {"data", job.data().tokens()},
-          {"batch",
-           absl::StrCat(job.batch_size(), " samples of ",
-                        job.data().sequence_length(), " tokens, ",
-                        job.schedule().microbatches(), " microbatches")},
+          {"data", DataText(job.data())},
+          {"batch", BatchText(job)},
           {"schedule", absl::StrCat(job.schedule().name(), " on ",
                                     job.partition().stages(), " stages")},
           {"epoch", absl::StrCat(info.epoch())},

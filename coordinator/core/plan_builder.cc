@@ -48,6 +48,7 @@ absl::StatusOr<Graph> ModelOf(const Job& job) {
                        job.model().overrides().end()};
   request.microbatch_size = job.batch_size() / job.schedule().microbatches();
   request.sequence_length = job.data().sequence_length();
+  request.data_kind = job.data().kind();
   return MakeModel(request);
 }
 

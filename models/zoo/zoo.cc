@@ -1,5 +1,6 @@
 #include "models/zoo/zoo.h"
 
+#include <cmath>
 #include <utility>
 
 #include "absl/strings/numbers.h"
@@ -8,17 +9,10 @@
 #include "base/status_macros.h"
 #include "base/suggest.h"
 #include "models/graph/layer_kinds.h"
+#include "models/zoo/families.h"
 
 namespace penstock {
 namespace {
-
-using Attributes = std::map<std::string, double>;
-
-constexpr char kTokens[] = "tokens";
-constexpr char kLabels[] = "labels";
-
-// Every overridable value as a number; "tied" is 0 or 1.
-using Numbers = std::map<std::string, double>;
 
 std::string Missing(absl::string_view what, absl::string_view name,
                     const std::vector<std::string>& candidates) {
@@ -57,6 +51,20 @@ absl::StatusOr<double> ParseNumber(const std::string& name,
   return number;
 }
 
+// The largest value of a number that shapes the graph; 0 for those that layers
+// check.
+double CountLimit(const std::string& name) {
+  for (const char* const layers :
+       {"layers", "blocks", "levels", "image_layers", "text_layers"}) {
+    if (name == layers) return 10000;
+  }
+  for (const char* const size :
+       {"image_size", "channels", "classes", "vocabulary"}) {
+    if (name == size) return 1 << 20;
+  }
+  return 0;
+}
+
 absl::StatusOr<Numbers> NumbersOf(const PresetInfo& preset,
                                   const ModelRequest& request) {
   std::map<std::string, std::string> texts = preset.defaults;
@@ -76,86 +84,50 @@ absl::StatusOr<Numbers> NumbersOf(const PresetInfo& preset,
   for (const auto& [name, text] : texts) {
     PENSTOCK_ASSIGN_OR_RETURN(numbers[name], ParseNumber(name, text));
   }
-  // How many layers to make is not an attribute of any layer, so it is checked
-  // here; the layers check the rest.
-  const double layers = numbers.at("layers");
-  if (!(layers >= 1) || layers > 10000 ||
-      layers != static_cast<double>(static_cast<int64_t>(layers))) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("model override layers: \"", texts.at("layers"),
-                     "\", want an integer in 1..10000"));
+  // What shapes the graph is no attribute of any layer, so it is checked here;
+  // the layers check the rest.
+  for (const auto& [name, number] : numbers) {
+    const double limit = CountLimit(name);
+    if (limit == 0 ||
+        (number >= 1 && number <= limit && number == std::floor(number))) {
+      continue;
+    }
+    return absl::InvalidArgumentError(absl::StrCat(
+        "model override ", name, ": \"", texts.at(name),
+        "\", want an integer in 1..", static_cast<int64_t>(limit)));
   }
   return numbers;
 }
 
-// Appends layers, each taking the one before it.
-class Chain {
- public:
-  explicit Chain(Graph* graph) : graph_(graph) {}
+using AddFamily = void (*)(const FamilyArguments&, Graph*);
 
-  LayerSpec& Add(std::string name, std::string kind, Attributes attributes) {
-    const std::string input =
-        graph_->layers.empty() ? kTokens : graph_->layers.back().name;
-    graph_->layers.push_back({.name = std::move(name),
-                              .kind = std::move(kind),
-                              .attributes = std::move(attributes),
-                              .inputs = {input}});
-    return graph_->layers.back();
-  }
-
- private:
-  Graph* const graph_;
-};
-
-// GPT-2's shape (Radford et al. 2019): pre-norm blocks, learned positions.
-void AddGpt(const Numbers& numbers, Graph* graph) {
-  const double hidden = numbers.at("hidden");
-  const double vocabulary = numbers.at("vocabulary");
-  const double dropout = numbers.at("dropout");
-  const double depth = numbers.at("layers");
-  Chain chain(graph);
-  chain.Add("embed", "token_embedding",
-            {{"vocabulary", vocabulary},
-             {"hidden", hidden},
-             {"positions", numbers.at("positions")},
-             {"dropout", dropout}});
-  for (int i = 0; i < static_cast<int>(depth); ++i) {
-    chain.Add(absl::StrCat("h", i, ".attn"), "attention",
-              {{"hidden", hidden},
-               {"heads", numbers.at("heads")},
-               {"depth", depth},
-               {"dropout", dropout}});
-    chain.Add(absl::StrCat("h", i, ".mlp"), "mlp_block",
-              {{"hidden", hidden},
-               {"inner", 4 * hidden},
-               {"depth", depth},
-               {"dropout", dropout}});
-  }
-  chain.Add("final_norm", "layer_norm", {{"hidden", hidden}});
-  LayerSpec& head = chain.Add("head", "lm_head",
-                              {{"hidden", hidden}, {"vocabulary", vocabulary}});
-  if (numbers.at("tied") != 0) head.tied_to = "embed.token.weight";
+AddFamily FamilyOf(const std::string& preset) {
+  static const auto* const families = new std::map<std::string, AddFamily>{
+      {"mlp", AddMlp},
+      {"cnn", AddCnn},
+      {"unet", AddUnet},
+      {"inception", AddInception},
+      {"two-tower", AddTwoTower},
+      {"seq2seq", AddSeq2Seq},
+  };
+  const auto found = families->find(preset);
+  return found == families->end() ? AddGpt : found->second;
 }
 
-// A feed-forward language model (Bengio et al. 2003): each position sees its
-// last `window` tokens.
-void AddMlp(const Numbers& numbers, Graph* graph) {
-  const double hidden = numbers.at("hidden");
-  const double vocabulary = numbers.at("vocabulary");
-  const double embedding = numbers.at("embedding");
-  const double window = numbers.at("window");
-  Chain chain(graph);
-  chain.Add(
-      "embed", "window_embedding",
-      {{"vocabulary", vocabulary}, {"hidden", embedding}, {"window", window}});
-  double width = window * embedding;
-  for (int i = 0; i < static_cast<int>(numbers.at("layers")); ++i) {
-    chain.Add(absl::StrCat("fc", i), "linear",
-              {{"in", width}, {"out", hidden}});
-    chain.Add(absl::StrCat("relu", i), "relu", {});
-    width = hidden;
+absl::Status CheckData(const PresetInfo& preset, const ModelRequest& request) {
+  if (!request.data_kind.empty() && request.data_kind != preset.data_kind) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model ", preset.name, " reads data of kind ",
+                     preset.data_kind, ", not ", request.data_kind));
   }
-  chain.Add("head", "linear", {{"in", width}, {"out", vocabulary}});
+  if (preset.data_kind == "images" && request.sequence_length != 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model ", preset.name,
+                     " reads images, which have no sequence; the "
+                     "sequence length is ",
+                     request.sequence_length, ", want 1"));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -200,6 +172,55 @@ const std::vector<PresetInfo>& Presets() {
         {"embedding", "32"},
         {"window", "8"}},
        64},
+      {"cnn",
+       "residual network of images with batch norm, 78 thousand parameters",
+       {{"blocks", "1"},
+        {"width", "16"},
+        {"image_size", "16"},
+        {"channels", "3"},
+        {"classes", "8"}},
+       1,
+       "images"},
+      {"unet",
+       "says what each pixel belongs to, 112 thousand parameters",
+       {{"levels", "2"},
+        {"width", "16"},
+        {"image_size", "16"},
+        {"channels", "3"},
+        {"classes", "4"}},
+       1,
+       "images"},
+      {"inception",
+       "blocks of four parallel branches, 26 thousand parameters",
+       {{"blocks", "2"},
+        {"width", "32"},
+        {"image_size", "16"},
+        {"channels", "3"},
+        {"classes", "8"}},
+       1,
+       "images"},
+      {"two-tower",
+       "images and captions, told apart within a microbatch",
+       {{"image_layers", "3"},
+        {"width", "16"},
+        {"image_size", "16"},
+        {"channels", "3"},
+        {"text_layers", "1"},
+        {"hidden", "32"},
+        {"heads", "2"},
+        {"vocabulary", "23"},
+        {"positions", "16"},
+        {"embedding", "32"}},
+       6,
+       "pairs"},
+      {"seq2seq",
+       "LSTM encoder and decoder with attention, for a toy language",
+       {{"layers", "2"},
+        {"hidden", "64"},
+        {"heads", "1"},
+        {"vocabulary", "32"}},
+       12,
+       "translation"},
   };
   return *presets;
 }
@@ -208,19 +229,12 @@ absl::StatusOr<Graph> MakeModel(const ModelRequest& request) {
   PENSTOCK_ASSIGN_OR_RETURN(const PresetInfo* const preset,
                             FindPreset(request.preset));
   PENSTOCK_ASSIGN_OR_RETURN(const Numbers numbers, NumbersOf(*preset, request));
+  PENSTOCK_RETURN_IF_ERROR(CheckData(*preset, request));
   Graph graph;
   graph.name = preset->name;
   graph.microbatch_size = request.microbatch_size;
-  const TensorShape tokens = {
-      ElementType::kInt64, {request.microbatch_size, request.sequence_length}};
-  graph.inputs = {{kTokens, tokens}, {kLabels, tokens}};
-  if (preset->name == "mlp") {
-    AddMlp(numbers, &graph);
-  } else {
-    AddGpt(numbers, &graph);
-  }
-  LayerSpec& loss = Chain(&graph).Add("loss", "cross_entropy", {});
-  loss.inputs.push_back(kLabels);
+  FamilyOf(preset->name)(
+      {numbers, request.microbatch_size, request.sequence_length}, &graph);
   PENSTOCK_RETURN_IF_ERROR(
       WithContext(CheckGraph(graph), absl::StrCat("model ", preset->name)));
   return graph;

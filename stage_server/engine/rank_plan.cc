@@ -36,6 +36,7 @@ absl::StatusOr<Graph> GraphOf(const Job& job, int num_microbatches,
                        job.model().overrides().end()};
   request.microbatch_size = job.batch_size() / num_pieces;
   request.sequence_length = job.data().sequence_length();
+  request.data_kind = job.data().kind();
   return MakeModel(request);
 }
 
