@@ -390,13 +390,16 @@ TEST(KeyTableTest, EveryKeyIsDocumentedWithAnExample) {
 }
 
 TEST(LoadJobFileTest, ExampleJobsParse) {
-  for (const std::string name : {"gpt-nano", "gpt-mini", "mlp"}) {
+  for (const std::string name : {"gpt-nano", "gpt-mini", "mlp", "cnn", "unet",
+                                 "inception", "two-tower", "seq2seq"}) {
     const absl::StatusOr<Job> job =
         LoadJobFile(absl::StrCat("deploy/local/jobs/", name, ".yaml"), "/src",
                     {}, Presets());
     ASSERT_TRUE(job.ok()) << job.status();
     EXPECT_EQ(job->name(), name);
-    EXPECT_EQ(job->data().tokens(), "/src/deploy/local/jobs/text.bin");
+    EXPECT_EQ(job->data().tokens(), job->data().kind() == "tokens"
+                                        ? "/src/deploy/local/jobs/text.bin"
+                                        : "");
   }
 }
 
