@@ -130,10 +130,8 @@ absl::Status CheckData(const PresetInfo& preset, const ModelRequest& request) {
   return absl::OkStatus();
 }
 
-}  // namespace
-
-const std::vector<PresetInfo>& Presets() {
-  static const auto* const presets = new std::vector<PresetInfo>{
+std::vector<PresetInfo> LanguagePresets() {
+  return {
       {"gpt-nano",
        "GPT over bytes, 0.9 million parameters: trains in a minute",
        {{"layers", "4"},
@@ -172,6 +170,11 @@ const std::vector<PresetInfo>& Presets() {
         {"embedding", "32"},
         {"window", "8"}},
        64},
+  };
+}
+
+std::vector<PresetInfo> PresetsWithoutFiles() {
+  return {
       {"cnn",
        "residual network of images with batch norm, 78 thousand parameters",
        {{"blocks", "1"},
@@ -222,6 +225,17 @@ const std::vector<PresetInfo>& Presets() {
        12,
        "translation"},
   };
+}
+
+}  // namespace
+
+const std::vector<PresetInfo>& Presets() {
+  static const auto* const presets = [] {
+    auto* const all = new std::vector<PresetInfo>(LanguagePresets());
+    const std::vector<PresetInfo> others = PresetsWithoutFiles();
+    all->insert(all->end(), others.begin(), others.end());
+    return all;
+  }();
   return *presets;
 }
 
