@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <utility>
@@ -21,8 +22,10 @@
 namespace penstock {
 namespace {
 
-// Violations that are shown with their grid; the others are lines.
+// Violations that are shown with their grid, and in how many actions; the
+// others are lines. A grid takes a replay of the whole schedule.
 constexpr size_t kShownWithGrid = 10;
+constexpr size_t kActionsOfGrids = 1'000'000;
 // Times of two runs that differ by less count as equal.
 constexpr double kSameTime = 1e-9;
 
@@ -106,10 +109,16 @@ void PrintViolations(CommandContext& context, const SourcedSchedule& sourced,
                      const std::vector<Violation>& violations) {
   std::ostream& out = *context.environment().out;
   const TextPlaces places(sourced.text);
+  size_t num_actions = 1;
+  for (const std::vector<Action>& actions : sourced.schedule.ranks) {
+    num_actions += actions.size();
+  }
+  const size_t grids =
+      std::clamp<size_t>(kActionsOfGrids / num_actions, 1, kShownWithGrid);
   for (size_t i = 0; i < violations.size(); ++i) {
     if (!sourced.text.empty()) out << PlaceOf(violations[i], places) << ": ";
-    out << (i < kShownWithGrid ? Describe(sourced.schedule, violations[i])
-                               : Summarize(violations[i]))
+    out << (i < grids ? Describe(sourced.schedule, violations[i])
+                      : Summarize(violations[i]))
         << "\n";
   }
   out << sourced.schedule.name << ": unsound, " << violations.size()

@@ -31,7 +31,8 @@ struct VerifyOptions {
 // one with so many that the last of them meet nothing that the first did not
 // (periods.h).
 //
-// Never stops at the first violation, but tells at most a hundred of a rule.
+// Never stops at the first violation, but tells at most a hundred of a rule, and
+// with a hundred of placement and complete leaves the other rules out.
 // Takes any value, however broken. Pure; linear in the actions.
 std::vector<Violation> Verify(const Schedule& schedule,
                               const VerifyOptions& options = {});

@@ -307,6 +307,16 @@ INSTANTIATE_TEST_SUITE_P(
                {{"0W0", "0W0 0W0.1"}},
                "complete r0@7: 0W0.1 is there twice"}));
 
+TEST(VerifyTest, OfRubbishTheFirstHundredMistakesAreEnough) {
+  std::string text =
+      "penstock-schedule 1\nname x\nmicrobatches 1\nplacement r0\nr0:";
+  for (int i = 0; i < 500; ++i) absl::StrAppend(&text, " 0F0 0B0");
+  const std::vector<Violation> violations =
+      Verify(ParseSchedule(text).value(), {.lowered = false});
+  EXPECT_EQ(violations.size(), 100u);
+  EXPECT_EQ(violations.back().rule, "complete");
+}
+
 TEST(VerifyTest, CrossingWaitsOfComputeActionsAreADeadlockToo) {
   const Schedule schedule = Read(
       "penstock-schedule 1\nname x\nmicrobatches 1\nplacement r0 r1 r0 r1\n"
