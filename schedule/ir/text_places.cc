@@ -41,15 +41,19 @@ TextPlaces::TextPlaces(absl::string_view text) : text_(text) {
   }
 }
 
-std::vector<size_t> TextPlaces::ActionsIn(const Line& line) const {
-  std::vector<size_t> offsets;
+TextPlaces::Found TextPlaces::Find(const Line& line, int64_t position) const {
+  Found found;
   bool inside = false;
   for (size_t i = line.list; i < text_.size() && text_[i] != '\n'; ++i) {
-    const bool blank = absl::StrContains(kBlanks, text_[i]);
-    if (!blank && !inside) offsets.push_back(i);
-    inside = !blank && text_[i] != '&';
+    const char c = text_[i];
+    const bool blank = c == ' ' || c == '\t' || c == '\r';
+    if (!blank && !inside && found.num_before++ == position) {
+      found.offset = i;
+      return found;
+    }
+    inside = !blank && c != '&';
   }
-  return offsets;
+  return found;
 }
 
 TextPlace TextPlaces::PlaceOf(const Line& line, size_t offset) const {
@@ -63,11 +67,13 @@ TextPlace TextPlaces::Of(RankId rank, int position, int periods) const {
   for (size_t section = 0; section < sections_.size() && left >= 0; ++section) {
     if (r >= sections_[section].size()) break;
     const Line& line = sections_[section][r];
-    const std::vector<size_t> actions = ActionsIn(line);
-    const auto size = static_cast<int64_t>(actions.size());
     const int64_t times = section == 1 ? periods : 1;
-    if (left < size * times) return PlaceOf(line, actions[left % size]);
-    left -= size * times;
+    Found found = Find(line, left);
+    if (!found.offset && left < found.num_before * times) {
+      found = Find(line, left % found.num_before);
+    }
+    if (found.offset && times > 0) return PlaceOf(line, *found.offset);
+    left -= found.num_before * times;
   }
   const Line& line = sections_[0][r];
   return PlaceOf(line, std::min(text_.find_first_not_of(kBlanks, line.begin),

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -29,7 +30,7 @@ class TextPlaces {
   // The action at `position` of the rank's list; of a continuous schedule, the
   // list that `Unroll` makes with `periods` periods, of which the one in the
   // file is meant. position < 0: the rank's (first) line. A rank that the file
-  // does not have: its first line. Linear in the rank's lines.
+  // does not have: its first line. Reads the rank's lines up to there.
   TextPlace Of(RankId rank, int position, int periods = 0) const;
 
  private:
@@ -40,8 +41,14 @@ class TextPlaces {
     size_t list = 0;
   };
 
-  // Offsets of the actions of the list in a line.
-  std::vector<size_t> ActionsIn(const Line& line) const;
+  struct Found {
+    std::optional<size_t> offset;
+    // Actions looked at; of the whole list where there is no such action.
+    int64_t num_before = 0;
+  };
+
+  // The action at `position` of the list in a line.
+  Found Find(const Line& line, int64_t position) const;
   TextPlace PlaceOf(const Line& line, size_t offset) const;
 
   absl::string_view text_;
