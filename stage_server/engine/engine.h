@@ -32,6 +32,8 @@ struct StepResult {
   int64_t tokens = 0;
 };
 
+// Of the float32 masters that the layer owns, in parameter order, and then its
+// running statistics.
 struct LayerDigestResult {
   int layer = 0;
   std::string name;

@@ -31,6 +31,20 @@ at::ScalarType ScalarTypeOf(DType dtype) {
   }
 }
 
+absl::StatusOr<std::vector<at::Tensor>> MakeStatistics(const LayerSpec& layer,
+                                                       uint64_t seed,
+                                                       Device& device) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<ParameterSpec> specs,
+                            StatisticsOf(layer));
+  std::vector<at::Tensor> statistics;
+  for (const ParameterSpec& spec : specs) {
+    const at::Tensor first = at::empty(spec.shape, at::kFloat);
+    PENSTOCK_RETURN_IF_ERROR(InitialValue(spec, seed, first));
+    statistics.push_back(first.to(device.torch_device()));
+  }
+  return statistics;
+}
+
 template <typename T>
 bool ByLayer(const T& a, const T& b) {
   return a.layer < b.layer;
@@ -144,6 +158,10 @@ absl::Status ModelBackend::MakeModules() {
     int owned = 0;
     for (const StageLayer& layer : stage.layers) {
       LayerTensors& one = tensors.emplace_back();
+      PENSTOCK_ASSIGN_OR_RETURN(one.statistics,
+                                MakeStatistics(plan_.graph.layers[layer.layer],
+                                               plan_.job.seed(), device_));
+      part.statistics.push_back(one.statistics);
       for (const ParameterSpec& parameter : layer.parameters) {
         if (parameter.tied_to.empty()) {
           one.weights.push_back(part.buffers->WeightLeaf(owned));
@@ -456,6 +474,7 @@ absl::Status ModelBackend::Update(StageId stage) {
         norm_.has_value() ? " has been updated" : ": N has not run",
         " in this step"));
   }
+  PENSTOCK_RETURN_IF_ERROR(part.module->CommitStatistics());
   return CatchTorch(absl::StrCat("update of stage ", stage.value()), [&] {
     UpdateArguments arguments;
     arguments.learning_rate = learning_rate_;
@@ -487,11 +506,17 @@ std::vector<LayerDigestResult> ModelBackend::Digests() const {
     for (size_t i = 0; i < layers.size(); ++i) {
       const auto [first, count] = part.owned[i];
       if (count == 0) continue;
-      Sha256 hash;
+      std::vector<at::Tensor> hashed;
       for (int j = first; j < first + count; ++j) {
-        const at::Tensor master = part.buffers->Master(j).cpu();
-        hash.Update(master.const_data_ptr(),
-                    static_cast<size_t>(master.nbytes()));
+        hashed.push_back(part.buffers->Master(j));
+      }
+      hashed.insert(hashed.end(), part.statistics[i].begin(),
+                    part.statistics[i].end());
+      Sha256 hash;
+      for (const at::Tensor& tensor : hashed) {
+        const at::Tensor values = tensor.cpu();
+        hash.Update(values.const_data_ptr(),
+                    static_cast<size_t>(values.nbytes()));
       }
       digests.push_back({layers[i].layer,
                          plan_.graph.layers[layers[i].layer].name,

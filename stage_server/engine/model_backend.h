@@ -69,6 +69,8 @@ class ModelBackend : public StageBackend {
     // `buffers`, and how many it owns.
     std::vector<std::pair<int, int>> owned;
     std::optional<StageModule> module;
+    // By position of the layer: its running statistics.
+    std::vector<std::vector<at::Tensor>> statistics;
     // In this step.
     bool updated = false;
   };

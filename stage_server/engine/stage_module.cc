@@ -32,6 +32,7 @@ absl::StatusOr<StageModule> StageModule::Make(
   for (LayerTensors& layer : tensors) {
     module.weights_.push_back(std::move(layer.weights));
     module.sums_.emplace_back(layer.gradients.begin(), layer.gradients.end());
+    module.running_statistics_.push_back(std::move(layer.statistics));
   }
   for (const StageLayer& layer : stage.layers) {
     PENSTOCK_ASSIGN_OR_RETURN(Layer made,
@@ -46,6 +47,7 @@ absl::StatusOr<StageModule> StageModule::Make(
   module.root_positions_.assign(roots.begin(), roots.end());
   module.in_flight_.resize(plan.num_pieces());
   module.is_added_.resize(plan.num_pieces());
+  module.statistics_.resize(plan.num_pieces());
   module.order_ = plan.schedule.accumulation;
   module.pieces_per_microbatch_ = plan.pieces_per_microbatch;
   return module;
@@ -83,9 +85,10 @@ absl::StatusOr<StageModule::InFlight*> StageModule::Find(
 }
 
 // With recording on, what the weights' gradients will be made of goes to the
-// flight's queue.
-absl::Status StageModule::RunLayers(InFlight& flight,
+// flight's queue. `statistics` may be null.
+absl::Status StageModule::RunLayers(InFlight& flight, Statistics* statistics,
                                     std::vector<at::Tensor>* outputs) {
+  if (statistics != nullptr) statistics->resize(layers_.size());
   if (at::GradMode::is_enabled()) {
     flight.weight_queue = std::make_unique<WeightQueue>();
   }
@@ -108,7 +111,8 @@ absl::Status StageModule::RunLayers(InFlight& flight,
         at::Tensor output,
         layers_[i].Forward(
             weights_[i], taken, flight.context,
-            {flight.weight_queue.get(), absl::MakeSpan(sums_[i])}));
+            {flight.weight_queue.get(), absl::MakeSpan(sums_[i]),
+             statistics == nullptr ? nullptr : &(*statistics)[i]}));
     outputs->push_back(std::move(output));
   }
   if (!at::GradMode::is_enabled()) return absl::OkStatus();
@@ -141,7 +145,9 @@ absl::StatusOr<std::optional<float>> StageModule::Forward(
       flight->inputs.push_back(std::move(value));
     }
     std::vector<at::Tensor> outputs;
-    PENSTOCK_RETURN_IF_ERROR(WithContext(RunLayers(*flight, &outputs), where));
+    Statistics& statistics = statistics_[microbatch.value()];
+    PENSTOCK_RETURN_IF_ERROR(
+        WithContext(RunLayers(*flight, &statistics, &outputs), where));
     for (const EdgeEnd& edge : stage_.out_edges) {
       PENSTOCK_RETURN_IF_ERROR(
           store.Put(Direction::kForward, edge.edge, microbatch,
@@ -159,7 +165,8 @@ absl::Status StageModule::Recompute(MicrobatchId microbatch) {
   return CatchTorch(where, [&]() -> absl::Status {
     const at::AutoGradMode record(true);
     std::vector<at::Tensor> outputs;
-    return WithContext(RunLayers(*flight, &outputs), where);
+    return WithContext(RunLayers(*flight, /*statistics=*/nullptr, &outputs),
+                       where);
   });
 }
 
@@ -270,6 +277,18 @@ absl::Status StageModule::BackwardWeight(MicrobatchId microbatch) {
     ++num_added_;
     last_added_ = microbatch;
   });
+}
+
+absl::Status StageModule::CommitStatistics() {
+  for (Statistics& of_microbatch : statistics_) {
+    for (size_t i = 0; i < of_microbatch.size(); ++i) {
+      if (running_statistics_[i].empty()) continue;
+      PENSTOCK_RETURN_IF_ERROR(layers_[i].CommitStatistics(
+          of_microbatch[i], running_statistics_[i]));
+    }
+    of_microbatch.clear();
+  }
+  return absl::OkStatus();
 }
 
 absl::Status StageModule::Backward(MicrobatchId microbatch,

@@ -26,6 +26,9 @@ struct LayerTensors {
   std::vector<at::Tensor> weights;
   // Float32 main gradients of the same shapes.
   std::vector<at::Tensor> gradients;
+  // Float32 running statistics (StatisticsOf), for the few kinds that keep
+  // some.
+  std::vector<at::Tensor> statistics;
 };
 
 // What one microbatch brings from the data: by index of
@@ -80,6 +83,10 @@ class StageModule {
   // B.
   absl::Status Backward(MicrobatchId microbatch, ActivationStore& store);
 
+  // Moves the running statistics by those of the step's microbatches, in their
+  // order, whatever that of F was; a recompute adds none. Once a step.
+  absl::Status CommitStatistics();
+
   // Microbatches between their F and their W.
   int num_in_flight() const { return num_in_flight_; }
 
@@ -103,13 +110,17 @@ class StageModule {
     std::unique_ptr<WeightQueue> weight_queue;
   };
 
+  // By layer.
+  using Statistics = std::vector<std::vector<at::Tensor>>;
+
   StageModule() = default;
 
   absl::StatusOr<InFlight*> Find(MicrobatchId microbatch, Phase phase,
                                  const std::string& where);
   absl::Status CheckOrder(MicrobatchId microbatch,
                           const std::string& where) const;
-  absl::Status RunLayers(InFlight& flight, std::vector<at::Tensor>* outputs);
+  absl::Status RunLayers(InFlight& flight, Statistics* statistics,
+                         std::vector<at::Tensor>* outputs);
   absl::StatusOr<std::vector<at::Tensor>> RootGradients(MicrobatchId microbatch,
                                                         const InFlight& flight,
                                                         ActivationStore& store);
@@ -120,6 +131,9 @@ class StageModule {
   // By layer and parameter.
   std::vector<std::vector<at::Tensor>> weights_;
   std::vector<std::vector<GradientSum>> sums_;
+  Statistics running_statistics_;
+  // Of each microbatch of the step.
+  std::vector<Statistics> statistics_;
   // Positions of the layers whose outputs leave, ascending.
   std::vector<int> root_positions_;
   std::vector<InFlight> in_flight_;

@@ -240,5 +240,76 @@ TEST_F(StageModuleTest, LibtorchsErrorsNameTheLayer) {
               HasSubstr("stage 1 F of microbatch 0: layer \"b\""));
 }
 
+// A batch norm of two channels, momentum 0.5, of edge 0 to edge 1. It does not
+// split its backward.
+class StatisticsTest : public ::testing::Test {
+ protected:
+  StatisticsTest() {
+    RankPlan plan;
+    plan.graph.layers = {{.name = "norm",
+                          .kind = "batch_norm",
+                          .attributes = {{"channels", 2}, {"momentum", 0.5}},
+                          .inputs = {"x"}}};
+    plan.schedule.num_microbatches = 2;
+    RankStage stage;
+    stage.id = StageId(1);
+    stage.layers.resize(1);
+    stage.layers[0].inputs = {{InputSource::Kind::kEdge, 0}};
+    stage.in_edges = {{EdgeId(0), 0, StageId(0)}};
+    stage.out_edges = {{EdgeId(1), 0, StageId(2)}};
+    stage.recomputed = {true, false};
+    LayerTensors tensors;
+    tensors.weights = {at::full({2}, 2.0f, at::kFloat).requires_grad_(),
+                       at::zeros({2}, at::kFloat).requires_grad_()};
+    tensors.gradients = {at::full({2}, 99.0f, at::kFloat),
+                         at::full({2}, 99.0f, at::kFloat)};
+    tensors.statistics = {at::zeros({2}, at::kFloat),
+                          at::full({2}, 1.0f, at::kFloat)};
+    tensors_ = tensors;
+    module_ = StageModule::Make(plan, stage, {tensors});
+  }
+
+  absl::Status Forward(int microbatch, float mean) {
+    const absl::Status put =
+        store_.Put(Direction::kForward, EdgeId(0), MicrobatchId(microbatch),
+                   at::full({4, 2, 3, 3}, mean, at::kFloat));
+    if (!put.ok()) return put;
+    return module_->Forward({.microbatch = microbatch}, {}, store_).status();
+  }
+
+  absl::Status PutGradient(int microbatch) {
+    return store_.Put(Direction::kBackward, EdgeId(1), MicrobatchId(microbatch),
+                      at::full({4, 2, 3, 3}, 1.0f, at::kFloat));
+  }
+
+  LayerTensors tensors_;
+  absl::StatusOr<StageModule> module_ = absl::InternalError("not made");
+  ActivationStore store_{/*num_edges=*/2, /*num_microbatches=*/2};
+};
+
+TEST_F(StatisticsTest, MoveOnceAStepInTheOrderOfTheMicrobatches) {
+  // The other way round than microbatches count; microbatch 0 is recomputed.
+  ASSERT_TRUE(Forward(1, 8.0f).ok());
+  ASSERT_TRUE(Forward(0, 4.0f).ok());
+  ASSERT_TRUE(module_->Recompute(MicrobatchId(0)).ok());
+  EXPECT_EQ(tensors_.statistics[0][0].item<float>(), 0.0f);
+  ASSERT_TRUE(module_->CommitStatistics().ok());
+  // 0 -> 2 -> 5; the other order would give 4 -> 4.
+  EXPECT_EQ(tensors_.statistics[0][0].item<float>(), 5.0f);
+  EXPECT_EQ(tensors_.statistics[1][0].item<float>(), 0.25f);
+  ASSERT_TRUE(module_->CommitStatistics().ok());
+  EXPECT_EQ(tensors_.statistics[0][0].item<float>(), 5.0f);
+}
+
+TEST_F(StatisticsTest, WeightsOfAKindThatDoesNotSplitWaitForW) {
+  ASSERT_TRUE(Forward(1, 8.0f).ok());
+  ASSERT_TRUE(PutGradient(1).ok());
+  ASSERT_TRUE(module_->BackwardInput(MicrobatchId(1), store_).ok());
+  EXPECT_EQ(tensors_.gradients[1][0].item<float>(), 99.0f);
+  EXPECT_FALSE(tensors_.weights[1].grad().defined());
+  ASSERT_TRUE(module_->BackwardWeight(MicrobatchId(1)).ok());
+  EXPECT_EQ(tensors_.gradients[1][0].item<float>(), 36.0f);
+}
+
 }  // namespace
 }  // namespace penstock

@@ -75,6 +75,7 @@ class Loop {
       loss_sum += loss.item<float>();
       Backward(loss, num_microbatches);
     }
+    PENSTOCK_RETURN_IF_ERROR(CommitStatistics());
     AddMicrobatches();
     AddTiedGradients();
     const double norm = GradientNorm();
@@ -86,14 +87,17 @@ class Loop {
 
   std::vector<std::string> LayerDigests() const {
     std::vector<std::string> digests;
-    for (const std::vector<Parameter>& layer : parameters_) {
+    for (size_t i = 0; i < parameters_.size(); ++i) {
       Sha256 hash;
       bool owns = false;
-      for (const Parameter& parameter : layer) {
+      for (const Parameter& parameter : parameters_[i]) {
         if (!parameter.spec.tied_to.empty()) continue;
         owns = true;
         hash.Update(parameter.master.const_data_ptr(),
                     parameter.master.nbytes());
+      }
+      for (const at::Tensor& statistic : running_statistics_[i]) {
+        hash.Update(statistic.const_data_ptr(), statistic.nbytes());
       }
       if (owns) digests.push_back(hash.Finish());
     }
@@ -113,6 +117,7 @@ class Loop {
     for (const LayerSpec& spec : graph_.layers) {
       PENSTOCK_ASSIGN_OR_RETURN(Layer layer, Layer::Make(spec));
       layers_.push_back(std::move(layer));
+      PENSTOCK_RETURN_IF_ERROR(MakeStatistics(spec));
       PENSTOCK_ASSIGN_OR_RETURN(const auto specs, ParametersOf(spec));
       std::vector<Parameter>& parameters = parameters_.emplace_back();
       for (const ParameterSpec& one : specs) {
@@ -135,6 +140,17 @@ class Loop {
     return absl::OkStatus();
   }
 
+  absl::Status MakeStatistics(const LayerSpec& layer) {
+    PENSTOCK_ASSIGN_OR_RETURN(const auto specs, StatisticsOf(layer));
+    std::vector<at::Tensor>& statistics = running_statistics_.emplace_back();
+    for (const ParameterSpec& spec : specs) {
+      statistics.push_back(at::empty(spec.shape, at::kFloat));
+      PENSTOCK_RETURN_IF_ERROR(
+          InitialValue(spec, job_.seed(), statistics.back()));
+    }
+    return absl::OkStatus();
+  }
+
   void CopyWeights() {
     for (std::vector<Parameter>& layer : parameters_) {
       for (Parameter& parameter : layer) {
@@ -152,6 +168,7 @@ class Loop {
       PENSTOCK_ASSIGN_OR_RETURN(values[input],
                                 data_->Read(input, step, microbatch));
     }
+    auto& statistics = statistics_.emplace_back(layers_.size());
     at::Tensor output;
     for (size_t i = 0; i < layers_.size(); ++i) {
       std::vector<at::Tensor> weights, inputs;
@@ -163,7 +180,8 @@ class Loop {
       }
       PENSTOCK_ASSIGN_OR_RETURN(
           output, layers_[i].Forward(weights, inputs,
-                                     {job_.seed(), step, microbatch, true}));
+                                     {job_.seed(), step, microbatch, true},
+                                     {.statistics = &statistics[i]}));
       values[graph_.layers[i].name] = output;
     }
     return output;
@@ -179,6 +197,18 @@ class Loop {
         parameter.weight.mutable_grad().reset();
       }
     }
+  }
+
+  absl::Status CommitStatistics() {
+    for (const auto& of_microbatch : statistics_) {
+      for (size_t layer = 0; layer < layers_.size(); ++layer) {
+        if (of_microbatch[layer].empty()) continue;
+        PENSTOCK_RETURN_IF_ERROR(layers_[layer].CommitStatistics(
+            of_microbatch[layer], running_statistics_[layer]));
+      }
+    }
+    statistics_.clear();
+    return absl::OkStatus();
   }
 
   void AddMicrobatches() {
@@ -293,6 +323,9 @@ class Loop {
   std::vector<Layer> layers_;
   // By layer.
   std::vector<std::vector<Parameter>> parameters_;
+  std::vector<std::vector<at::Tensor>> running_statistics_;
+  // Of one step, by microbatch and layer.
+  std::vector<std::vector<std::vector<at::Tensor>>> statistics_;
 };
 
 }  // namespace

@@ -14,8 +14,8 @@ struct TrainingRecord {
   // By step.
   std::vector<double> losses;
   std::vector<double> gradient_norms;
-  // sha256 of the float32 masters of each layer that owns parameters, in layer
-  // order: raw bytes.
+  // sha256 of the float32 masters, and then the running statistics, of each
+  // layer that owns parameters, in layer order: raw bytes.
   std::vector<std::string> layer_digests;
 
   friend bool operator==(const TrainingRecord&,
@@ -35,6 +35,7 @@ using SummationOrder = std::vector<std::vector<int>>;
 //   microbatches', added in their order in double precision;
 // * a main gradient is a float32 sum in microbatch order, or that of `order`;
 //   each use of a tied parameter has one, and they are added in layer order;
+// * running statistics move once a step, microbatch by microbatch;
 // * the norm adds, layer by layer in graph order, the squares of each parameter
 //   in eight interleaved sums in double precision.
 //
