@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -12,6 +13,8 @@
 #include "client/job_file/job_json.h"
 #include "client/render/quantity.h"
 #include "client/render/table.h"
+#include "models/graph/layer_kinds.h"
+#include "models/zoo/zoo.h"
 
 namespace penstock {
 namespace {
@@ -68,6 +71,40 @@ std::string RunTime(const JobInfo& info) {
 std::string DataText(const DataSpec& data) {
   return data.tokens().empty() ? absl::StrCat(data.kind(), ", made up")
                                : data.tokens();
+}
+
+// "batch_norm (9 layers)": what of the model a split backward does not split.
+// Empty where all can be.
+std::string UnsplitKinds(const Job& job) {
+  ModelRequest request;
+  request.preset = job.model().preset();
+  request.overrides = {job.model().overrides().begin(),
+                       job.model().overrides().end()};
+  request.microbatch_size =
+      job.batch_size() / std::max(1, job.schedule().microbatches());
+  request.sequence_length = job.data().sequence_length();
+  request.data_kind = job.data().kind();
+  const absl::StatusOr<Graph> graph = MakeModel(request);
+  if (!graph.ok()) return "";
+  std::map<std::string, int> count;
+  for (const LayerSpec& layer : graph->layers) {
+    if (!SplitsBackward(layer)) ++count[layer.kind];
+  }
+  return absl::StrJoin(
+      count, ", ",
+      [](std::string* out, const std::pair<std::string, int>& row) {
+        absl::StrAppend(out, row.first, " (", row.second,
+                        row.second == 1 ? " layer)" : " layers)");
+      });
+}
+
+std::string StagesText(const PartitionSpec& partition) {
+  std::string text = absl::StrCat(partition.stages(), " stages");
+  if (partition.ranks() > 0 && partition.ranks() != partition.stages()) {
+    absl::StrAppend(&text, " of ", partition.ranks(),
+                    partition.ranks() == 1 ? " rank" : " ranks");
+  }
+  return text;
 }
 
 std::string BatchText(const Job& job) {
@@ -256,7 +293,8 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
           {"data", DataText(job.data())},
           {"batch", BatchText(job)},
           {"schedule", absl::StrCat(job.schedule().name(), " on ",
-                                    job.partition().stages(), " stages")},
+                                    StagesText(job.partition()))},
+          {"unsplit kinds", UnsplitKinds(job)},
           {"epoch", absl::StrCat(info.epoch())},
           {"submitted", TimeText(info.submitted_unix_nanos(), zone)},
           {"started", TimeText(info.started_unix_nanos(), zone)},

@@ -8,6 +8,7 @@
 namespace penstock {
 namespace {
 
+using ::testing::ContainsRegex;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -49,6 +50,30 @@ JobInfo Succeeded() {
   info.set_mean_tokens_per_second(12'345);
   info.set_mean_bubble_fraction(0.213);
   return info;
+}
+
+TEST(JobViewTest, DescriptionSaysHowManyRanksRunTheStages) {
+  JobInfo info = Queued();
+  Job& job = *info.mutable_job();
+  job.mutable_partition()->set_ranks(2);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("gpipe on 2 stages\n"));
+  job.mutable_schedule()->set_name("zbv");
+  job.mutable_partition()->set_ranks(1);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("zbv on 2 stages of 1 rank\n"));
+}
+
+TEST(JobViewTest, DescriptionNamesWhatASplitBackwardDoesNotSplit) {
+  JobInfo info = Queued();
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              Not(HasSubstr("unsplit kinds")));
+  info.mutable_job()->mutable_model()->set_preset("cnn");
+  info.mutable_job()->mutable_model()->clear_overrides();
+  info.mutable_job()->mutable_data()->set_sequence_length(1);
+  info.mutable_job()->mutable_data()->set_kind("images");
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              ContainsRegex("unsplit kinds +batch_norm .[0-9]+ layers."));
 }
 
 TEST(JobViewTest, JsonOfAFinishedJobCarriesTheSixPromisedKeys) {

@@ -42,6 +42,9 @@ struct KindRow {
   bool is_loss = false;
   // Whether `LayerSpec::tied_to` may be set.
   bool may_be_tied = false;
+  // Whether its weights' gradients can be left for W; else I makes them too
+  // (models/layers/split_ops.h).
+  bool splits_backward = true;
   absl::StatusOr<std::vector<ParameterSpec>> (*parameters)(const LayerSpec&);
   // Error messages are without the layer's name.
   absl::StatusOr<TensorShape> (*output)(const LayerSpec&,

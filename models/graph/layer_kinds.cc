@@ -326,6 +326,11 @@ absl::StatusOr<std::vector<ParameterSpec>> StatisticsOf(
   return kind->statistics(layer);
 }
 
+bool SplitsBackward(const LayerSpec& layer) {
+  const KindRow* const kind = FindKind(layer.kind);
+  return kind != nullptr && kind->splits_backward;
+}
+
 absl::StatusOr<std::map<std::string, TensorShape>> InferShapes(
     const Graph& graph) {
   PENSTOCK_RETURN_IF_ERROR(CheckInputs(graph));

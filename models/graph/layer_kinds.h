@@ -63,6 +63,11 @@ absl::StatusOr<std::vector<ParameterSpec>> ParametersOf(const LayerSpec& layer);
 // ParametersOf.
 absl::StatusOr<std::vector<ParameterSpec>> StatisticsOf(const LayerSpec& layer);
 
+// Whether a split backward leaves the gradients of the layer's weights for W.
+// Where it does not, I makes them, and W only adds them. False for an unknown
+// kind.
+bool SplitsBackward(const LayerSpec& layer);
+
 // The output of every layer, by name (and the graph's inputs). INVALID_ARGUMENT
 // where a layer's inputs do not fit it; names the layer, and its inputs with
 // their shapes.

@@ -154,6 +154,7 @@ std::vector<KindRow> SequenceKinds() {
        .attributes = {{"temperature", AttributeKind::kPositive}},
        .num_inputs = 2,
        .is_loss = true,
+       .splits_backward = false,
        .parameters = ContrastiveLossParameters,
        .output = ContrastiveLossOutput},
   };

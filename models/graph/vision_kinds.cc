@@ -218,6 +218,7 @@ std::vector<KindRow> VisionKinds() {
       {.name = "batch_norm",
        .attributes = {{"channels", kCount},
                       {"momentum", AttributeKind::kProbability}},
+       .splits_backward = false,
        .parameters = BatchNormParameters,
        .output = BatchNormOutput,
        .statistics = BatchNormStatistics},

@@ -7,7 +7,9 @@
 #include <ATen/ops/equal.h>
 #include <ATen/ops/full.h>
 
+#include <algorithm>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -17,6 +19,7 @@
 #include "models/layers/init.h"
 #include "models/layers/layer.h"
 #include "models/layers/weight_queue.h"
+#include "models/zoo/zoo.h"
 
 namespace penstock {
 namespace {
@@ -157,6 +160,51 @@ INSTANTIATE_TEST_SUITE_P(
       return std::get<0>(info.param).spec.kind +
              (std::get<1>(info.param) == at::kFloat ? "_float32" : "_bfloat16");
     });
+
+// A tensor of a graph, filled with what a layer takes: class and token numbers
+// of 1, or numbers that autograd follows.
+at::Tensor InputOf(const TensorShape& shape) {
+  if (shape.element_type == ElementType::kInt64) {
+    return at::full(shape.shape, 1, at::kLong);
+  }
+  return Drawn(shape.shape, 3).requires_grad_();
+}
+
+TEST(SplitsBackwardTest, KindsSayWhetherWLeavesThemTheirGradients) {
+  std::set<std::string> kinds;
+  for (const PresetInfo& preset : Presets()) {
+    const Graph graph = *MakeModel(
+        {.preset = preset.name,
+         .microbatch_size = 2,
+         .sequence_length = std::min(preset.default_sequence_length, 16)});
+    const auto shapes = InferShapes(graph);
+    ASSERT_TRUE(shapes.ok()) << shapes.status();
+    for (const LayerSpec& layer : graph.layers) {
+      const std::vector<ParameterSpec> parameters = *ParametersOf(layer);
+      if (parameters.empty() || !kinds.insert(layer.kind).second) continue;
+      std::vector<at::Tensor> weights, inputs;
+      std::vector<GradientSum> sums;
+      for (const ParameterSpec& parameter : parameters) {
+        weights.push_back(Drawn(parameter.shape, 7).requires_grad_());
+        sums.emplace_back(at::empty(parameter.shape));
+      }
+      for (const std::string& input : layer.inputs) {
+        inputs.push_back(InputOf(shapes->at(input)));
+      }
+      WeightQueue queue;
+      const auto output = Layer::Make(layer)->Forward(
+          weights, inputs, {}, {&queue, absl::MakeSpan(sums)});
+      ASSERT_TRUE(output.ok()) << output.status();
+      output->sum().backward();
+      EXPECT_EQ(queue.size() > 0, SplitsBackward(layer)) << layer.kind;
+      for (const at::Tensor& weight : weights) {
+        EXPECT_EQ(weight.grad().defined(), !SplitsBackward(layer))
+            << layer.kind;
+      }
+    }
+  }
+  EXPECT_GE(kinds.size(), 10u);
+}
 
 }  // namespace
 }  // namespace penstock
