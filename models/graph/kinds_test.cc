@@ -167,6 +167,21 @@ TEST(KindsTest, ConcatJoinsChannelsOrTheLastSize) {
               HasSubstr("carries no gradient"));
 }
 
+// A loss before the end has no dimensions; other checks come later.
+TEST(KindsTest, ALossIsNoInputOfFlattenOrConcat) {
+  const LayerSpec loss = {
+      .name = "l", .kind = "cross_entropy", .inputs = {"a", "b"}};
+  Graph graph = {
+      .inputs = {{"a", {kFloat, {2, 4}}}, {"b", {kInt, {2}}}},
+      .microbatch_size = 2,
+      .layers = {loss, {.name = "x", .kind = "flatten", .inputs = {"l"}}}};
+  EXPECT_THAT(std::string(InferShapes(graph).status().message()),
+              HasSubstr("wants activations [batch, ...], got []"));
+  graph.layers[1] = {.name = "x", .kind = "concat", .inputs = {"l", "l"}};
+  EXPECT_THAT(std::string(InferShapes(graph).status().message()),
+              HasSubstr("wants activations [batch, ...], got []"));
+}
+
 TEST(KindsTest, SequenceKindsFollowTheirInput) {
   const TensorShape tokens = {kInt, {2, 5}, 9};
   const TensorShape states = {kFloat, {2, 5, 8}};

@@ -134,8 +134,15 @@ absl::StatusOr<TensorShape> UpsampleOutput(const LayerSpec& layer,
   return output;
 }
 
+absl::Status WantBatch(const TensorShape& input) {
+  PENSTOCK_RETURN_IF_ERROR(WantActivations(input));
+  if (!input.shape.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("wants activations [batch, ...], got ", TensorText(input)));
+}
+
 absl::StatusOr<TensorShape> FlattenOutput(const LayerSpec&, Inputs inputs) {
-  PENSTOCK_RETURN_IF_ERROR(WantActivations(inputs[0]));
+  PENSTOCK_RETURN_IF_ERROR(WantBatch(inputs[0]));
   int64_t size = 1;
   for (size_t i = 1; i < inputs[0].shape.size(); ++i) {
     size *= inputs[0].shape[i];
@@ -166,6 +173,7 @@ absl::StatusOr<TensorShape> AddOutput(const LayerSpec&, Inputs inputs) {
 
 // Along the channels of images, else along the last dimension.
 absl::StatusOr<TensorShape> ConcatOutput(const LayerSpec&, Inputs inputs) {
+  PENSTOCK_RETURN_IF_ERROR(WantBatch(inputs[0]));
   TensorShape output = inputs[0];
   const size_t rank = output.shape.size();
   const size_t joined = rank == 4 ? kChannels : rank - 1;
