@@ -33,6 +33,15 @@ ChannelMap ChannelMap::Of(const Schedule& schedule) {
       }
     }
   }
+  for (int stage = 0; stage < schedule.num_stages(); ++stage) {
+    for (const RankId from : schedule.placement[stage]) {
+      for (const RankId to : schedule.placement[stage]) {
+        if (from == to) continue;
+        map.Add({.reduced = StageId(stage)}, from, to,
+                absl::StrCat("gradients of stage ", stage));
+      }
+    }
+  }
   for (int rank = 1; rank < schedule.num_ranks(); ++rank) {
     map.Add({}, RankId(rank), RankId(0), "norm");
     map.Add({}, RankId(0), RankId(rank), "norm");
@@ -44,20 +53,28 @@ absl::StatusOr<ChannelId> ChannelMap::Find(const Use& use, RankId from,
                                            RankId to) const {
   for (size_t i = 0; i < uses_.size(); ++i) {
     if (uses_[i].edge == use.edge && uses_[i].direction == use.direction &&
-        channels_[i].from == from && channels_[i].to == to) {
+        uses_[i].reduced == use.reduced && channels_[i].from == from &&
+        channels_[i].to == to) {
       return channels_[i].id;
     }
   }
   return absl::NotFoundError(absl::StrCat(
       "no channel for ",
-      use.edge == EdgeId() ? "agreement"
-                           : absl::StrCat("edge ", use.edge.value()),
+      use.reduced != StageId()
+          ? absl::StrCat("the gradients of stage ", use.reduced.value())
+      : use.edge == EdgeId() ? "agreement"
+                             : absl::StrCat("edge ", use.edge.value()),
       " from rank ", from.value(), " to rank ", to.value()));
 }
 
 absl::StatusOr<ChannelId> ChannelMap::OfEdge(EdgeId edge, Direction direction,
                                              RankId from, RankId to) const {
   return Find({edge, direction}, from, to);
+}
+
+absl::StatusOr<ChannelId> ChannelMap::OfReduction(StageId stage, RankId from,
+                                                  RankId to) const {
+  return Find({.reduced = stage}, from, to);
 }
 
 absl::StatusOr<ChannelId> ChannelMap::OfAgreement(RankId from,

@@ -23,14 +23,18 @@ class ChannelMap {
   // NOT_FOUND when the edge has none in that direction between these ranks.
   absl::StatusOr<ChannelId> OfEdge(EdgeId edge, Direction direction,
                                    RankId from, RankId to) const;
+  // Between two of the ranks that hold the stage.
+  absl::StatusOr<ChannelId> OfReduction(StageId stage, RankId from,
+                                        RankId to) const;
   // One of `from` and `to` is rank 0.
   absl::StatusOr<ChannelId> OfAgreement(RankId from, RankId to) const;
 
  private:
   struct Use {
-    // Without a value: agreement.
+    // With neither: agreement.
     EdgeId edge;
     Direction direction = Direction::kForward;
+    StageId reduced;
   };
 
   void Add(const Use& use, RankId from, RankId to, const std::string& name);

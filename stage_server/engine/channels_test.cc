@@ -52,5 +52,19 @@ TEST(ChannelMapTest, FindsTheWayBack) {
             absl::StatusCode::kNotFound);
 }
 
+TEST(ChannelMapTest, CopiesOfAStageHaveChannelsForTheirGradients) {
+  Schedule schedule;
+  schedule.ranks.resize(3);
+  schedule.placement = {{RankId(0)}, {RankId(2), RankId(1)}};
+  const ChannelMap map = ChannelMap::Of(schedule);
+  const auto there = map.OfReduction(StageId(1), RankId(1), RankId(2));
+  const auto back = map.OfReduction(StageId(1), RankId(2), RankId(1));
+  ASSERT_TRUE(there.ok() && back.ok());
+  EXPECT_NE(*there, *back);
+  EXPECT_EQ(map.channels()[there->value()].label, "gradients of stage 1 1>2");
+  EXPECT_EQ(map.OfReduction(StageId(0), RankId(0), RankId(1)).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
 }  // namespace
 }  // namespace penstock

@@ -71,6 +71,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
   program.rank = rank;
   program.schedule = resolved.schedule;
   program.owned_layers = resolved.owned_layers;
+  program.loss_places = resolved.loss_places;
   program.receive_lookahead = plan.receive_lookahead();
   program.step_timeout = absl::Seconds(plan.job().step_timeout_seconds());
   PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<ModelBackend> backend,

@@ -39,6 +39,9 @@ class FlatBuffers {
   at::Tensor Master(int parameter) const;
   at::Tensor Gradient(int parameter) const;
 
+  // All gradients, with the gaps between them.
+  const at::Tensor& flat_gradient() const { return gradient_; }
+
   // One update of all parameters from their gradients, which stay.
   // `arguments.decay` is set here.
   void Update(const Optimizer& optimizer, UpdateArguments arguments,

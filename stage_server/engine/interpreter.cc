@@ -47,7 +47,10 @@ Interpreter::Interpreter(RankProgram program, StageBackend* backend,
                          ChannelMap channels)
     : program_(std::move(program)),
       backend_(backend),
-      agreement_(program_.rank, program_.owned_layers, std::move(channels)) {}
+      agreement_(program_.rank, program_.owned_layers, program_.loss_places,
+                 channels),
+      reduction_(program_.rank, program_.schedule.placement,
+                 std::move(channels)) {}
 
 absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
     RankProgram program, StageBackend* backend) {
@@ -139,6 +142,9 @@ absl::Status Interpreter::Run(int64_t step, Cell& cell) {
   if (IsSend(cell.action.op)) return RunSend(step, cell);
   if (IsReceive(cell.action.op)) return RunReceive(cell);
   if (cell.action.op == Op::kAgreeNorm) return RunAgreement(step);
+  if (cell.action.op == Op::kReduceGradient) {
+    return RunReduction(step, cell.action);
+  }
   const absl::Status status = RunCompute(cell.action);
   busy_nanos_ += MonotonicNanos() - cell_start_nanos_;
   return status;
@@ -170,6 +176,10 @@ absl::Status Interpreter::RunCompute(const Action& action) {
 }
 
 absl::Status Interpreter::RunSend(int64_t step, Cell& cell) {
+  // A tied weight's gradient is that of all copies.
+  if (cell.action.microbatch == kWholeStep) {
+    PENSTOCK_RETURN_IF_ERROR(FinishReductions());
+  }
   PENSTOCK_ASSIGN_OR_RETURN(at::Tensor tensor, backend_->Outgoing(cell.action));
   PENSTOCK_ASSIGN_OR_RETURN(
       const RequestId request,
@@ -184,15 +194,32 @@ absl::Status Interpreter::RunReceive(Cell& cell) {
   return backend_->Incoming(cell.action, std::move(cell.buffer));
 }
 
-absl::Status Interpreter::RunAgreement(int64_t step) {
+absl::Status Interpreter::RunReduction(int64_t step, const Action& action) {
+  PENSTOCK_ASSIGN_OR_RETURN(std::vector<at::Tensor> gradients,
+                            backend_->Gradients(action.stage));
+  return reduction_.Start(step, action.stage, std::move(gradients),
+                          *transport_);
+}
+
+absl::Status Interpreter::FinishReductions() {
+  const int64_t start = MonotonicNanos();
   int64_t waited_nanos = 0;
-  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<LayerSquares> parts,
-                            backend_->NormParts());
+  PENSTOCK_RETURN_IF_ERROR(
+      reduction_.Finish(*transport_, Deadline(), &waited_nanos));
+  busy_nanos_ += MonotonicNanos() - start - waited_nanos;
+  return absl::OkStatus();
+}
+
+absl::Status Interpreter::RunAgreement(int64_t step) {
+  PENSTOCK_RETURN_IF_ERROR(FinishReductions());
+  const int64_t start = MonotonicNanos();
+  int64_t waited_nanos = 0;
+  PENSTOCK_ASSIGN_OR_RETURN(const AgreementParts parts, backend_->NormParts());
   PENSTOCK_ASSIGN_OR_RETURN(
-      const GlobalNorm norm,
+      const Agreement agreement,
       agreement_.Agree(step, parts, *transport_, Deadline(), &waited_nanos));
-  busy_nanos_ += MonotonicNanos() - cell_start_nanos_ - waited_nanos;
-  return backend_->SetNorm(norm);
+  busy_nanos_ += MonotonicNanos() - start - waited_nanos;
+  return backend_->SetNorm(agreement);
 }
 
 absl::Status Interpreter::PostReceives(int64_t step, size_t end) {

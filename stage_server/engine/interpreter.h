@@ -18,6 +18,7 @@
 #include "schedule/ir/schedule.h"
 #include "stage_server/engine/action_ring.h"
 #include "stage_server/engine/channels.h"
+#include "stage_server/engine/gradient_reduction.h"
 #include "stage_server/engine/norm_agreement.h"
 #include "stage_server/engine/stage_backend.h"
 #include "stage_server/transport/transport.h"
@@ -29,8 +30,10 @@ struct RankProgram {
   RankId rank;
   // Only this rank's list is read. It has been checked.
   Schedule schedule;
-  // Index is the rank: layers that own parameters, ascending.
+  // Index is the rank: layers that it speaks for in N, ascending.
   std::vector<std::vector<int>> owned_layers;
+  // Index is the rank: losses that it brings to N, if several ranks have some.
+  std::vector<int> loss_places;
   // Receives are posted this many actions ahead.
   int receive_lookahead = 0;
   // How long one receive or agreement may take.
@@ -98,6 +101,8 @@ class Interpreter {
   absl::Status RunCompute(const Action& action);
   absl::Status RunSend(int64_t step, Cell& cell);
   absl::Status RunReceive(Cell& cell);
+  absl::Status RunReduction(int64_t step, const Action& action);
+  absl::Status FinishReductions();
   absl::Status RunAgreement(int64_t step);
   absl::Status PostReceives(int64_t step, size_t end);
   absl::Status PollSends();
@@ -109,6 +114,7 @@ class Interpreter {
   const RankProgram program_;
   StageBackend* const backend_;
   NormAgreement agreement_;
+  GradientReduction reduction_;
   std::vector<Cell> cells_;
   std::deque<Sending> sending_;
   // After everything that owns bytes it may still read or write.

@@ -68,11 +68,16 @@ class RecordingBackend : public StageBackend {
     calls.push_back(absl::StrCat("got ", tensor.item<float>()));
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<LayerSquares>> NormParts() override {
-    return parts;
+  absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) override {
+    calls.push_back(absl::StrCat(stage.value(), "G"));
+    return std::vector<at::Tensor>{gradient};
   }
-  absl::Status SetNorm(const GlobalNorm& agreed) override {
-    norm = agreed;
+  absl::StatusOr<AgreementParts> NormParts() override {
+    return AgreementParts{parts, losses};
+  }
+  absl::Status SetNorm(const Agreement& agreed) override {
+    norm = agreed.norm;
+    mean_loss = agreed.mean_loss;
     return absl::OkStatus();
   }
   absl::Status Update(StageId stage) override {
@@ -84,7 +89,10 @@ class RecordingBackend : public StageBackend {
 
   std::vector<std::string> calls;
   std::vector<LayerSquares> parts;
+  std::vector<std::optional<double>> losses;
   GlobalNorm norm;
+  std::optional<double> mean_loss;
+  at::Tensor gradient;
   absl::Status forward_status;
   absl::Status end_status;
 };
@@ -101,10 +109,12 @@ Schedule TwoRanks(const std::string& first, const std::string& second) {
       absl::StrCat(kHeader, "r0: ", first, "\nr1: ", second, "\n"));
 }
 
-RankProgram Program(const Schedule& schedule, int rank) {
+RankProgram Program(const Schedule& schedule, int rank,
+                    const std::vector<int>& losses = {0, 0}) {
   return {RankId(rank),
           schedule,
           {{0, 2}, {1}},
+          losses,
           /*receive_lookahead=*/1,
           absl::Seconds(10)};
 }
@@ -112,13 +122,14 @@ RankProgram Program(const Schedule& schedule, int rank) {
 class InterpreterTest : public ::testing::Test {
  protected:
   // Runs both ranks' lists once.
-  void RunBoth(const Schedule& schedule) {
+  void RunBoth(const Schedule& schedule,
+               const std::vector<int>& losses = {0, 0}) {
     auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
     std::vector<std::thread> threads;
     for (int rank = 0; rank < 2; ++rank) {
       threads.emplace_back([&, rank] {
-        auto interpreter =
-            Interpreter::Make(Program(schedule, rank), &backends_[rank]);
+        auto interpreter = Interpreter::Make(Program(schedule, rank, losses),
+                                             &backends_[rank]);
         ASSERT_TRUE(interpreter.ok()) << interpreter.status();
         (*interpreter)->Attach(std::move(transports[rank]));
         statuses_[rank] = (*interpreter)->RunStep(1).status();
@@ -169,6 +180,37 @@ TEST_F(InterpreterTest, NormIsSummedInLayerOrderAndGivenToAll) {
           .norm;
   EXPECT_EQ(backends_[0].norm.norm, want);
   EXPECT_EQ(backends_[1].norm.norm, want);
+}
+
+TEST_F(InterpreterTest, CopiesGradientsAreSummedBeforeTheNorm) {
+  const Schedule schedule = *ParseSchedule(
+      "penstock-schedule 1\nname by_hand\nmicrobatches 2\n"
+      "placement r0+r1\nr0: 0F0 0G N\nr1: 0F1 0G N\n");
+  for (int rank = 0; rank < 2; ++rank) {
+    backends_[rank].gradient =
+        at::full({3}, static_cast<float>(rank + 1), at::kFloat);
+    backends_[rank].losses = {std::nullopt, std::nullopt};
+    backends_[rank].losses[rank] = rank + 4.0;
+  }
+  backends_[0].parts = {{0, 1.0}, {2, 1.0}};
+  backends_[1].parts = {{1, 1.0}};
+  RunBoth(schedule, {2, 2});
+  for (int rank = 0; rank < 2; ++rank) {
+    EXPECT_TRUE(statuses_[rank].ok()) << statuses_[rank];
+    EXPECT_EQ(backends_[rank].gradient[2].item<float>(), 3.0f);
+    EXPECT_EQ(backends_[rank].mean_loss, 4.5);
+  }
+}
+
+TEST_F(InterpreterTest, ALossThatNoRankHasIsAnError) {
+  for (RecordingBackend& backend : backends_) {
+    backend.losses = {1.0, std::nullopt};
+  }
+  backends_[0].parts = {{0, 1.0}, {2, 1.0}};
+  backends_[1].parts = {{1, 1.0}};
+  RunBoth(TwoRanks("N", "N"), {2, 2});
+  EXPECT_THAT(std::string(statuses_[0].message()),
+              HasSubstr("no rank has the loss of piece 1"));
 }
 
 TEST_F(InterpreterTest, EveryRankHearsOfTheBrokenLayer) {

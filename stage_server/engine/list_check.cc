@@ -13,9 +13,6 @@ namespace penstock {
 namespace {
 
 absl::Status CheckCanRun(const RankPlan& plan, const Action& action) {
-  if (action.op == Op::kReduceGradient) {
-    return absl::UnimplementedError("this engine does not run it");
-  }
   if (action.half == Half::kWhole || plan.pieces_per_microbatch == 2) {
     return absl::OkStatus();
   }

@@ -14,7 +14,7 @@ struct RankPlan;
 //   INVALID_ARGUMENT  not sound; carries the violations, which name rule, rank,
 //                     position and action; or it has halves of microbatches,
 //                     and the plan does not cut them.
-//   UNIMPLEMENTED     a schedule that does not flush, or a G.
+//   UNIMPLEMENTED     a schedule that does not flush.
 absl::Status CheckList(const RankPlan& plan);
 
 }  // namespace penstock

@@ -73,10 +73,11 @@ absl::StatusOr<std::unique_ptr<ModelBackend>> ModelBackend::Make(
 absl::Status ModelBackend::OpenData() {
   bool reads = false;
   for (const RankStage& stage : plan_.stages) {
-    has_loss_ = has_loss_ || stage.loss_position.has_value();
     reads = reads || !stage.data_inputs.empty();
+    if (!stage.loss_position.has_value()) continue;
+    has_loss_ = plan_.FirstRankOf(stage.id) == plan_.rank;
+    losses_.resize(plan_.num_pieces());
   }
-  if (has_loss_) losses_.resize(plan_.num_pieces());
   if (!reads) return absl::OkStatus();
   DataRequest request;
   request.token_path = plan_.job.data().tokens();
@@ -128,7 +129,7 @@ absl::Status ModelBackend::MakeSites() {
       tensors.owner_master = owner->first->buffers->Master(owner->second);
       tensors.owner_weight = owner->first->buffers->WeightLeaf(owner->second);
     }
-    if (plan_.RankOf(site.user_stage) != plan_.rank) continue;
+    if (!plan_.Holds(site.user_stage)) continue;
     PENSTOCK_ASSIGN_OR_RETURN(
         const std::vector<ParameterSpec> specs,
         ParametersOf(plan_.graph.layers[site.user_layer]));
@@ -190,12 +191,15 @@ absl::Status ModelBackend::BeginStep(int64_t update) {
                                 plan_.job.optimizer().learning_rate(),
                                 plan_.job.steps(), update);
   norm_.reset();
+  agreed_loss_.reset();
+  std::fill(losses_.begin(), losses_.end(), std::nullopt);
   sites_added_ = false;
   for (SiteTensors& site : sites_) {
     site.gradient_came = false;
     site.weight_came = false;
   }
   for (auto& [id, part] : parts_) {
+    part.reduced = false;
     part.updated = false;
     part.module->BeginStep();
   }
@@ -211,8 +215,7 @@ absl::Status ModelBackend::EndStep() {
   }
   for (size_t i = 0; i < sites_.size(); ++i) {
     const TiedSite& site = plan_.tied_sites[i];
-    if (!site.edge.has_value() || !sites_[i].weight.defined() ||
-        sites_[i].weight_came) {
+    if (site.is_local || !sites_[i].weight.defined() || sites_[i].weight_came) {
       continue;
     }
     return absl::InternalError(absl::StrCat(
@@ -306,8 +309,11 @@ absl::Status ModelBackend::BackwardWeight(StageId stage,
 }
 
 absl::Status ModelBackend::CheckGradientIsWhole(StageId stage) const {
-  const auto part = parts_.find(stage);
-  if (part == parts_.end() || part->second.module->HasWholeGradient()) {
+  const auto found = parts_.find(stage);
+  if (found == parts_.end()) return absl::OkStatus();
+  const Part& part = found->second;
+  if (part.module->HasWholeGradient() &&
+      (part.reduced || !part.module->stage().is_shared)) {
     return absl::OkStatus();
   }
   return absl::InternalError(
@@ -415,11 +421,13 @@ absl::Status ModelBackend::AddSites() {
   for (size_t i = 0; i < sites_.size(); ++i) {
     const TiedSite& site = plan_.tied_sites[i];
     if (!sites_[i].owner_gradient.defined()) continue;
-    if (site.edge.has_value() && !sites_[i].gradient_came) {
+    if (!site.is_local && !sites_[i].gradient_came) {
       return absl::InternalError(absl::StrCat(
           "the gradient of \"", site.user_parameter, "\" has not come"));
     }
-    PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(site.user_stage));
+    if (site.is_local) {
+      PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(site.user_stage));
+    }
   }
   return CatchTorch("adding tied gradients", [&] {
     const at::NoGradGuard no_grad;
@@ -431,15 +439,36 @@ absl::Status ModelBackend::AddSites() {
   });
 }
 
-absl::StatusOr<std::vector<LayerSquares>> ModelBackend::NormParts() {
+absl::StatusOr<std::vector<at::Tensor>> ModelBackend::Gradients(StageId stage) {
+  Part& part = parts_.at(stage);
+  if (!part.module->HasWholeGradient() || std::exchange(part.reduced, true)) {
+    return absl::InternalError(absl::StrCat(
+        "stage ", stage.value(),
+        " has not yet the gradient of all its microbatches, or was reduced"));
+  }
+  return CatchTorch("gradients to reduce", [&] {
+    const at::NoGradGuard no_grad;
+    part.module->FinishGradients();
+    std::vector<at::Tensor> gradients = {part.buffers->flat_gradient()};
+    for (size_t i = 0; i < sites_.size(); ++i) {
+      if (plan_.tied_sites[i].user_stage != stage) continue;
+      gradients.push_back(sites_[i].gradient);
+    }
+    return gradients;
+  });
+}
+
+absl::StatusOr<AgreementParts> ModelBackend::NormParts() {
   if (sites_added_) return absl::InternalError("N has run in this step");
   for (const auto& [id, part] : parts_) {
     PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(id));
   }
   PENSTOCK_RETURN_IF_ERROR(AddSites());
   return CatchTorch("the gradient norm", [&] {
-    std::vector<LayerSquares> result;
+    AgreementParts parts;
+    std::vector<LayerSquares>& result = parts.squares;
     for (const auto& [id, part] : parts_) {
+      if (plan_.FirstRankOf(id) != plan_.rank) continue;
       const std::vector<StageLayer>& layers = part.module->stage().layers;
       for (size_t i = 0; i < layers.size(); ++i) {
         const auto [first, count] = part.owned[i];
@@ -452,12 +481,17 @@ absl::StatusOr<std::vector<LayerSquares>> ModelBackend::NormParts() {
       }
     }
     std::sort(result.begin(), result.end(), ByLayer<LayerSquares>);
-    return result;
+    if (plan_.loss_places[plan_.rank.value()] > 0) {
+      parts.losses.assign(losses_.begin(), losses_.end());
+    }
+    return parts;
   });
 }
 
-absl::Status ModelBackend::SetNorm(const GlobalNorm& norm) {
+absl::Status ModelBackend::SetNorm(const Agreement& agreement) {
+  const GlobalNorm& norm = agreement.norm;
   norm_ = norm.norm;
+  agreed_loss_ = agreement.mean_loss;
   if (!norm.broken_layer.has_value()) return absl::OkStatus();
   const int layer = *norm.broken_layer;
   return absl::FailedPreconditionError(absl::StrCat(
@@ -488,8 +522,9 @@ absl::Status ModelBackend::Update(StageId stage) {
 
 std::optional<double> ModelBackend::MeanLoss() const {
   if (!has_loss_) return std::nullopt;
+  if (agreed_loss_.has_value()) return agreed_loss_;
   double sum = 0;
-  for (const float loss : losses_) sum += loss;
+  for (const std::optional<float>& loss : losses_) sum += loss.value_or(0);
   return sum / static_cast<double>(losses_.size());
 }
 
@@ -502,6 +537,7 @@ int64_t ModelBackend::tokens_per_step() const {
 std::vector<LayerDigestResult> ModelBackend::Digests() const {
   std::vector<LayerDigestResult> digests;
   for (const auto& [id, part] : parts_) {
+    if (plan_.FirstRankOf(id) != plan_.rank) continue;
     const std::vector<StageLayer>& layers = part.module->stage().layers;
     for (size_t i = 0; i < layers.size(); ++i) {
       const auto [first, count] = part.owned[i];

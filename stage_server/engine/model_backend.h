@@ -46,8 +46,9 @@ class ModelBackend : public StageBackend {
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override;
   absl::StatusOr<at::Tensor> Buffer(const Action& receive) override;
   absl::Status Incoming(const Action& receive, at::Tensor tensor) override;
-  absl::StatusOr<std::vector<LayerSquares>> NormParts() override;
-  absl::Status SetNorm(const GlobalNorm& norm) override;
+  absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) override;
+  absl::StatusOr<AgreementParts> NormParts() override;
+  absl::Status SetNorm(const Agreement& agreement) override;
   absl::Status Update(StageId stage) override;
   absl::Status EndStep() override;
 
@@ -72,6 +73,7 @@ class ModelBackend : public StageBackend {
     // By position of the layer: its running statistics.
     std::vector<std::vector<at::Tensor>> statistics;
     // In this step.
+    bool reduced = false;
     bool updated = false;
   };
   // Where a tied use's gradient is, and its owner's.
@@ -122,12 +124,15 @@ class ModelBackend : public StageBackend {
   std::vector<SiteTensors> sites_;
   // Null where no layer of the rank reads the data.
   std::unique_ptr<DataSource> data_;
+  // Whether this rank tells the loss.
   bool has_loss_ = false;
 
   int64_t update_ = 0;
   double learning_rate_ = 0;
-  // By piece.
-  std::vector<float> losses_;
+  // By piece; those computed here.
+  std::vector<std::optional<float>> losses_;
+  // Of all ranks, where several compute it.
+  std::optional<double> agreed_loss_;
   std::optional<double> norm_;
   bool sites_added_ = false;
 };

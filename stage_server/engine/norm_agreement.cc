@@ -1,6 +1,9 @@
 #include "stage_server/engine/norm_agreement.h"
 
 #include <bit>
+#include <cmath>
+#include <limits>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -13,8 +16,32 @@ namespace {
 
 using Words = std::vector<int64_t>;
 
-constexpr size_t kAnswerWords = 2;
+constexpr size_t kAnswerWords = 3;
 constexpr int64_t kNoLayer = -1;
+// A loss that is not finite ends the step before.
+constexpr double kNoLoss = std::numeric_limits<double>::quiet_NaN();
+
+using Losses = std::vector<std::optional<double>>;
+
+void AddLosses(const Losses& more, Losses* all) {
+  if (all->size() < more.size()) all->resize(more.size());
+  for (size_t i = 0; i < more.size(); ++i) {
+    if (more[i].has_value()) (*all)[i] = more[i];
+  }
+}
+
+absl::StatusOr<std::optional<double>> MeanOf(const Losses& losses) {
+  if (losses.empty()) return std::nullopt;
+  double sum = 0;
+  for (size_t i = 0; i < losses.size(); ++i) {
+    if (!losses[i].has_value()) {
+      return absl::InternalError(
+          absl::StrCat("no rank has the loss of piece ", i));
+    }
+    sum += *losses[i];
+  }
+  return sum / static_cast<double>(losses.size());
+}
 
 MessageHeader HeaderOf(int64_t step, const Words& words) {
   return {step,
@@ -51,37 +78,70 @@ absl::Status TimedWait(Transport& transport, RequestId request,
 
 NormAgreement::NormAgreement(RankId rank,
                              std::vector<std::vector<int>> owned_layers,
-                             ChannelMap channels)
+                             std::vector<int> loss_places, ChannelMap channels)
     : rank_(rank),
       owned_layers_(std::move(owned_layers)),
+      loss_places_(std::move(loss_places)),
       channels_(std::move(channels)),
       received_parts_(owned_layers_.size()) {
   for (size_t i = 0; i < owned_layers_.size(); ++i) {
-    received_parts_[i].resize(owned_layers_[i].size());
+    received_parts_[i].resize(owned_layers_[i].size() +
+                              static_cast<size_t>(loss_places_[i]));
   }
 }
 
-absl::StatusOr<GlobalNorm> NormAgreement::Agree(
-    int64_t step, absl::Span<const LayerSquares> parts, Transport& transport,
-    absl::Time deadline, int64_t* waited_nanos) {
+Words NormAgreement::WordsOf(const AgreementParts& parts) {
+  Words words;
+  for (const LayerSquares& part : parts.squares) {
+    words.push_back(std::bit_cast<int64_t>(part.squares));
+  }
+  for (const std::optional<double>& loss : parts.losses) {
+    words.push_back(std::bit_cast<int64_t>(loss.value_or(kNoLoss)));
+  }
+  return words;
+}
+
+AgreementParts NormAgreement::PartsOf(int rank, const Words& words) const {
+  AgreementParts parts;
+  for (size_t i = 0; i < words.size(); ++i) {
+    const double value = std::bit_cast<double>(words[i]);
+    if (i < owned_layers_[rank].size()) {
+      parts.squares.push_back({owned_layers_[rank][i], value});
+    } else {
+      parts.losses.push_back(std::isnan(value) ? std::nullopt
+                                               : std::optional(value));
+    }
+  }
+  return parts;
+}
+
+absl::StatusOr<Agreement> NormAgreement::Agree(int64_t step,
+                                               const AgreementParts& parts,
+                                               Transport& transport,
+                                               absl::Time deadline,
+                                               int64_t* waited_nanos) {
   const std::vector<int>& layers = owned_layers_[rank_.value()];
-  bool fits = parts.size() == layers.size();
-  for (size_t i = 0; fits && i < parts.size(); ++i) {
-    fits = parts[i].layer == layers[i];
+  bool fits =
+      parts.squares.size() == layers.size() &&
+      static_cast<int>(parts.losses.size()) == loss_places_[rank_.value()];
+  for (size_t i = 0; fits && i < layers.size(); ++i) {
+    fits = parts.squares[i].layer == layers[i];
   }
   if (!fits) {
-    return absl::InternalError(
-        absl::StrCat("rank ", rank_.value(), " has parts of the norm for ",
-                     parts.size(), " layers, its plan has ", layers.size()));
+    return absl::InternalError(absl::StrCat(
+        "rank ", rank_.value(), " has parts of the norm for ",
+        parts.squares.size(), " layers, its plan has ", layers.size()));
   }
   return rank_ == RankId(0)
              ? Lead(step, parts, transport, deadline, waited_nanos)
              : Follow(step, parts, transport, deadline, waited_nanos);
 }
 
-absl::StatusOr<GlobalNorm> NormAgreement::Lead(
-    int64_t step, absl::Span<const LayerSquares> parts, Transport& transport,
-    absl::Time deadline, int64_t* waited_nanos) {
+absl::StatusOr<Agreement> NormAgreement::Lead(int64_t step,
+                                              const AgreementParts& parts,
+                                              Transport& transport,
+                                              absl::Time deadline,
+                                              int64_t* waited_nanos) {
   const int num_ranks = static_cast<int>(owned_layers_.size());
   std::vector<RequestId> requests(owned_layers_.size());
   for (int rank = 1; rank < num_ranks; ++rank) {
@@ -90,18 +150,21 @@ absl::StatusOr<GlobalNorm> NormAgreement::Lead(
     PENSTOCK_ASSIGN_OR_RETURN(requests[rank], Receive(transport, channel, step,
                                                       &received_parts_[rank]));
   }
-  std::vector<LayerSquares> all(parts.begin(), parts.end());
+  AgreementParts all = parts;
   for (int rank = 1; rank < num_ranks; ++rank) {
     PENSTOCK_RETURN_IF_ERROR(
         TimedWait(transport, requests[rank], deadline, waited_nanos));
-    for (size_t i = 0; i < received_parts_[rank].size(); ++i) {
-      all.push_back({owned_layers_[rank][i],
-                     std::bit_cast<double>(received_parts_[rank][i])});
-    }
+    const AgreementParts others = PartsOf(rank, received_parts_[rank]);
+    all.squares.insert(all.squares.end(), others.squares.begin(),
+                       others.squares.end());
+    AddLosses(others.losses, &all.losses);
   }
-  const GlobalNorm norm = CombineSquares(all);
-  answer_ = {std::bit_cast<int64_t>(norm.norm),
-             norm.broken_layer.value_or(kNoLayer)};
+  Agreement agreement;
+  agreement.norm = CombineSquares(all.squares);
+  PENSTOCK_ASSIGN_OR_RETURN(agreement.mean_loss, MeanOf(all.losses));
+  answer_ = {std::bit_cast<int64_t>(agreement.norm.norm),
+             agreement.norm.broken_layer.value_or(kNoLayer),
+             std::bit_cast<int64_t>(agreement.mean_loss.value_or(kNoLoss))};
   for (int rank = 1; rank < num_ranks; ++rank) {
     PENSTOCK_ASSIGN_OR_RETURN(const ChannelId channel,
                               channels_.OfAgreement(RankId(0), RankId(rank)));
@@ -112,12 +175,14 @@ absl::StatusOr<GlobalNorm> NormAgreement::Lead(
     PENSTOCK_RETURN_IF_ERROR(
         TimedWait(transport, requests[rank], deadline, waited_nanos));
   }
-  return norm;
+  return agreement;
 }
 
-absl::StatusOr<GlobalNorm> NormAgreement::Follow(
-    int64_t step, absl::Span<const LayerSquares> parts, Transport& transport,
-    absl::Time deadline, int64_t* waited_nanos) {
+absl::StatusOr<Agreement> NormAgreement::Follow(int64_t step,
+                                                const AgreementParts& parts,
+                                                Transport& transport,
+                                                absl::Time deadline,
+                                                int64_t* waited_nanos) {
   PENSTOCK_ASSIGN_OR_RETURN(const ChannelId from_leader,
                             channels_.OfAgreement(RankId(0), rank_));
   PENSTOCK_ASSIGN_OR_RETURN(const ChannelId to_leader,
@@ -125,19 +190,20 @@ absl::StatusOr<GlobalNorm> NormAgreement::Follow(
   answer_.assign(kAnswerWords, 0);
   PENSTOCK_ASSIGN_OR_RETURN(const RequestId coming,
                             Receive(transport, from_leader, step, &answer_));
-  sent_parts_.clear();
-  for (const LayerSquares& part : parts) {
-    sent_parts_.push_back(std::bit_cast<int64_t>(part.squares));
-  }
+  sent_parts_ = WordsOf(parts);
   PENSTOCK_ASSIGN_OR_RETURN(const RequestId going,
                             Send(transport, to_leader, step, sent_parts_));
   PENSTOCK_RETURN_IF_ERROR(
       TimedWait(transport, coming, deadline, waited_nanos));
   PENSTOCK_RETURN_IF_ERROR(TimedWait(transport, going, deadline, waited_nanos));
-  GlobalNorm norm;
-  norm.norm = std::bit_cast<double>(answer_[0]);
-  if (answer_[1] != kNoLayer) norm.broken_layer = static_cast<int>(answer_[1]);
-  return norm;
+  Agreement agreement;
+  agreement.norm.norm = std::bit_cast<double>(answer_[0]);
+  if (answer_[1] != kNoLayer) {
+    agreement.norm.broken_layer = static_cast<int>(answer_[1]);
+  }
+  const double loss = std::bit_cast<double>(answer_[2]);
+  if (!std::isnan(loss)) agreement.mean_loss = loss;
+  return agreement;
 }
 
 }  // namespace penstock

@@ -6,10 +6,9 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "absl/types/span.h"
 #include "base/ids.h"
+#include "stage_server/engine/agreement.h"
 #include "stage_server/engine/channels.h"
-#include "stage_server/engine/gradient_norm.h"
 #include "stage_server/transport/transport.h"
 
 namespace penstock {
@@ -22,36 +21,38 @@ namespace penstock {
 // its memory, so it must outlive the transport.
 class NormAgreement {
  public:
-  // `owned_layers`: index is the rank; the layers, ascending, that it sends
-  // parts of.
+  // Index is the rank: the layers, ascending, that it sends parts of, and how
+  // many places for losses it sends (all as many, or none).
   NormAgreement(RankId rank, std::vector<std::vector<int>> owned_layers,
-                ChannelMap channels);
+                std::vector<int> loss_places, ChannelMap channels);
 
-  // `parts` are this rank's, ascending by layer. The time spent waiting for
-  // others is added to `*waited_nanos`.
+  // `parts` are this rank's. The time spent waiting for others is added to
+  // `*waited_nanos`.
   //   INTERNAL  parts of other layers than the plan's; else as the transport's
   //             PostSend, PostReceive and Wait.
-  absl::StatusOr<GlobalNorm> Agree(int64_t step,
-                                   absl::Span<const LayerSquares> parts,
-                                   Transport& transport, absl::Time deadline,
-                                   int64_t* waited_nanos);
+  absl::StatusOr<Agreement> Agree(int64_t step, const AgreementParts& parts,
+                                  Transport& transport, absl::Time deadline,
+                                  int64_t* waited_nanos);
 
  private:
   // Doubles travel as the integers with the same bits: the data plane has no
   // type for them.
   using Words = std::vector<int64_t>;
 
-  absl::StatusOr<GlobalNorm> Lead(int64_t step,
-                                  absl::Span<const LayerSquares> parts,
-                                  Transport& transport, absl::Time deadline,
-                                  int64_t* waited_nanos);
-  absl::StatusOr<GlobalNorm> Follow(int64_t step,
-                                    absl::Span<const LayerSquares> parts,
-                                    Transport& transport, absl::Time deadline,
-                                    int64_t* waited_nanos);
+  // One rank's parts as they travel.
+  static Words WordsOf(const AgreementParts& parts);
+  AgreementParts PartsOf(int rank, const Words& words) const;
+
+  absl::StatusOr<Agreement> Lead(int64_t step, const AgreementParts& parts,
+                                 Transport& transport, absl::Time deadline,
+                                 int64_t* waited_nanos);
+  absl::StatusOr<Agreement> Follow(int64_t step, const AgreementParts& parts,
+                                   Transport& transport, absl::Time deadline,
+                                   int64_t* waited_nanos);
 
   const RankId rank_;
   const std::vector<std::vector<int>> owned_layers_;
+  const std::vector<int> loss_places_;
   const ChannelMap channels_;
   // At rank 0: index is the rank that they came from.
   std::vector<Words> received_parts_;

@@ -55,10 +55,15 @@ absl::Status CheckShape(const Plan& plan, const Schedule& schedule,
   }
   for (int stage = 0; stage < schedule.num_stages(); ++stage) {
     const std::vector<RankId>& ranks = schedule.placement[stage];
-    if (ranks.size() == 1 && ranks[0].value() < schedule.num_ranks()) continue;
-    return absl::UnimplementedError(absl::StrCat(
+    bool exist = !ranks.empty();
+    for (const RankId holder : ranks) {
+      exist =
+          exist && holder.value() >= 0 && holder.value() < schedule.num_ranks();
+    }
+    if (exist) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
         "plan: stage ", stage, " is on ", ranks.size(),
-        " ranks; this engine runs a stage on one of ", schedule.num_ranks()));
+        " ranks, want at least one, of the ", schedule.num_ranks()));
   }
   for (size_t i = 0; i < schedule.edges.size(); ++i) {
     const Edge& edge = schedule.edges[i];
@@ -210,6 +215,7 @@ absl::Status AddLayers(const Context& context, RankStage* stage) {
 absl::StatusOr<RankStage> ResolveStage(const Context& context, StageId id) {
   RankStage stage;
   stage.id = id;
+  stage.is_shared = context.plan.IsShared(id);
   const std::vector<Edge>& edges = context.plan.schedule.edges;
   for (int i = 0; i < static_cast<int>(edges.size()); ++i) {
     if (edges[i].kind != EdgeKind::kActivation || edges[i].to != id) continue;
@@ -245,6 +251,31 @@ void FindRecomputed(RankPlan* plan) {
   }
 }
 
+void CountOwnPieces(RankPlan* plan) {
+  for (RankStage& stage : plan->stages) {
+    for (const Action& action : plan->actions()) {
+      if (action.op != Op::kForward || action.stage != stage.id) continue;
+      stage.num_own_pieces +=
+          action.num_microbatches * plan->pieces_per_microbatch;
+    }
+  }
+}
+
+// Every copy would see only its own microbatches.
+absl::Status CheckCopies(const Context& context, const RankStage& stage) {
+  if (!stage.is_shared) return absl::OkStatus();
+  for (const StageLayer& layer : stage.layers) {
+    const LayerSpec& spec = context.plan.graph.layers[layer.layer];
+    PENSTOCK_ASSIGN_OR_RETURN(const std::vector<ParameterSpec> statistics,
+                              StatisticsOf(spec));
+    if (statistics.empty()) continue;
+    return absl::UnimplementedError(absl::StrCat(
+        "plan: stage ", stage.id.value(), " is on several ranks, and layer \"",
+        spec.name, "\" keeps running statistics"));
+  }
+  return absl::OkStatus();
+}
+
 // The n-th of equal edges is for the n-th use that the user's stage makes of
 // the parameter.
 absl::StatusOr<EdgeId> TiedEdge(const RankPlan& plan, const TiedSite& site,
@@ -273,8 +304,15 @@ absl::Status AddTiedSites(const StageOfLayer& stage_of, RankPlan* plan) {
                      use.user_layer,
                      stage_of[use.owner_layer],
                      stage_of[use.user_layer],
-                     std::nullopt};
-    if (plan->RankOf(site.owner_stage) != plan->RankOf(site.user_stage)) {
+                     std::nullopt,
+                     /*is_local=*/false};
+    site.is_local =
+        plan->Holds(site.owner_stage) && plan->Holds(site.user_stage);
+    const bool same_rank = !plan->IsShared(site.owner_stage) &&
+                           !plan->IsShared(site.user_stage) &&
+                           plan->FirstRankOf(site.owner_stage) ==
+                               plan->FirstRankOf(site.user_stage);
+    if (site.owner_stage != site.user_stage && !same_rank) {
       const int index = count[{site.owner_parameter, site.user_stage}]++;
       PENSTOCK_ASSIGN_OR_RETURN(site.edge, TiedEdge(*plan, site, index));
     }
@@ -307,10 +345,11 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
   PENSTOCK_ASSIGN_OR_RETURN(const auto shapes, InferShapes(resolved.graph));
   const Context context = {resolved, stage_of, shapes};
   for (int stage = 0; stage < resolved.schedule.num_stages(); ++stage) {
-    if (resolved.RankOf(StageId(stage)) != rank) continue;
+    if (!resolved.Holds(StageId(stage))) continue;
     PENSTOCK_ASSIGN_OR_RETURN(RankStage one,
                               ResolveStage(context, StageId(stage)));
     resolved.stages.push_back(std::move(one));
+    PENSTOCK_RETURN_IF_ERROR(CheckCopies(context, resolved.stages.back()));
   }
   PENSTOCK_RETURN_IF_ERROR(AddTiedSites(stage_of, &resolved));
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<int64_t> counts,
@@ -318,11 +357,19 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
   resolved.owned_layers.resize(resolved.schedule.num_ranks());
   for (size_t i = 0; i < counts.size(); ++i) {
     if (counts[i] == 0) continue;
-    resolved.owned_layers[resolved.RankOf(stage_of[i]).value()].push_back(
+    resolved.owned_layers[resolved.FirstRankOf(stage_of[i]).value()].push_back(
         static_cast<int>(i));
+  }
+  resolved.loss_places.resize(resolved.schedule.num_ranks());
+  if (resolved.IsShared(stage_of.back())) {
+    for (const RankId holder :
+         resolved.schedule.placement[stage_of.back().value()]) {
+      resolved.loss_places[holder.value()] = resolved.num_pieces();
+    }
   }
   PENSTOCK_RETURN_IF_ERROR(CheckList(resolved));
   FindRecomputed(&resolved);
+  CountOwnPieces(&resolved);
   return resolved;
 }
 

@@ -1,6 +1,7 @@
 #ifndef PENSTOCK_STAGE_SERVER_ENGINE_RANK_PLAN_H_
 #define PENSTOCK_STAGE_SERVER_ENGINE_RANK_PLAN_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -58,6 +59,10 @@ struct RankStage {
   std::vector<EdgeEnd> out_edges;
   // Position of the loss in `layers`.
   std::optional<int> loss_position;
+  // Whether other ranks hold it too.
+  bool is_shared = false;
+  // Pieces that this rank runs.
+  int num_own_pieces = 0;
   // Index is the piece: whether the list recomputes it. Empty: none.
   std::vector<bool> recomputed;
 
@@ -74,9 +79,11 @@ struct TiedSite {
   int user_layer = 0;
   StageId owner_stage;
   StageId user_stage;
-  // Between the two stages where they are on different ranks; without a value
-  // the rank makes the sum by itself.
+  // Between the two stages; without a value where they are one, or are both on
+  // one rank, the same.
   std::optional<EdgeId> edge;
+  // Whether this rank holds both stages: it makes the sum by itself.
+  bool is_local = false;
 };
 
 struct RankPlan {
@@ -96,15 +103,27 @@ struct RankPlan {
   std::vector<RankStage> stages;
   // Of the whole model, in layer order of the users.
   std::vector<TiedSite> tied_sites;
-  // Index is the rank: layers that own parameters, ascending.
+  // Index is the rank: the layers with parameters that it speaks for,
+  // ascending. Of a stage on several ranks that is the first one.
   std::vector<std::vector<int>> owned_layers;
+  // Index is the rank: pieces whose losses it may have, where several ranks
+  // compute the loss; else 0.
+  std::vector<int> loss_places;
 
   const std::vector<Action>& actions() const {
     return schedule.ranks[rank.value()];
   }
-  // The rank of a stage.
-  RankId RankOf(StageId stage) const {
+  // The first rank of a stage, which speaks for it.
+  RankId FirstRankOf(StageId stage) const {
     return schedule.placement[stage.value()][0];
+  }
+  // Whether this rank holds the stage.
+  bool Holds(StageId stage) const {
+    const std::vector<RankId>& holders = schedule.placement[stage.value()];
+    return std::find(holders.begin(), holders.end(), rank) != holders.end();
+  }
+  bool IsShared(StageId stage) const {
+    return schedule.placement[stage.value()].size() > 1;
   }
   int num_pieces() const {
     return schedule.num_microbatches * pieces_per_microbatch;
@@ -114,7 +133,8 @@ struct RankPlan {
 // Pure: no file is read.
 //   INVALID_ARGUMENT  plan, model and rank do not fit together, or the list is
 //                     not sound (list_check.h); says where.
-//   UNIMPLEMENTED     a stage on several ranks.
+//   UNIMPLEMENTED     a stage on several ranks with a layer that keeps running
+//                     statistics.
 absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank);
 
 }  // namespace penstock

@@ -61,6 +61,34 @@ TEST(ResolveRankTest, TiedWeightWithinARankUsesNoEdge) {
   EXPECT_EQ(plan->tied_sites[0].edge, std::nullopt);
 }
 
+// Both stages on both ranks: microbatch 0 goes one way, 1 the other.
+constexpr char kTwoCopies[] = R"(penstock-schedule 1
+name by_hand
+microbatches 2
+placement r0+r1 r1+r0
+edge activation final_norm 0>1
+edge tied_weight embed.token.weight 0>1
+r0: 0F0 0SF0[final_norm>r1] 1RF1[final_norm<r1] 1F1 1B1 1SB1[final_norm>r1] 1G 0RB0[final_norm<r1] 0B0 0G N 0U 1U
+r1: 0F1 0SF1[final_norm>r0] 1RF0[final_norm<r0] 1F0 1B0 1SB0[final_norm>r0] 1G 0RB1[final_norm<r0] 0B1 0G N 0U 1U
+)";
+
+TEST(ResolveRankTest, OfAStageOnSeveralRanksTheFirstSpeaks) {
+  const Plan plan = WithSchedule(TwoRankPlan("tokens.bin"), kTwoCopies);
+  for (const int rank : {0, 1}) {
+    const auto resolved = ResolveRank(plan, RankId(rank));
+    ASSERT_TRUE(resolved.ok()) << resolved.status();
+    ASSERT_EQ(resolved->stages.size(), 2u);
+    for (const RankStage& stage : resolved->stages) {
+      EXPECT_TRUE(stage.is_shared);
+      EXPECT_EQ(stage.num_own_pieces, 1);
+    }
+    EXPECT_TRUE(resolved->tied_sites[0].is_local);
+    EXPECT_THAT(resolved->owned_layers,
+                ElementsAre(ElementsAre(0, 1, 2, 3), ElementsAre()));
+    EXPECT_THAT(resolved->loss_places, ElementsAre(2, 2));
+  }
+}
+
 TEST(ResolveRankTest, OtherRanksListsAreNotNeeded) {
   Plan plan = TwoRankPlan("tokens.bin");
   plan.mutable_schedule()->mutable_ranks(0)->clear_actions();
@@ -115,8 +143,9 @@ TEST(ResolveRankTest, CountsMustAgree) {
   plan.mutable_edge_tensors()->RemoveLast();
   EXPECT_THAT(Refusal(plan, RankId(0)), HasSubstr("1 edge tensors"));
   plan = TwoRankPlan("tokens.bin");
-  plan.mutable_schedule()->mutable_placement(1)->add_ranks(0);
-  EXPECT_THAT(Refusal(plan, RankId(0)), HasSubstr("UNIMPLEMENTED"));
+  plan.mutable_schedule()->mutable_placement(1)->add_ranks(7);
+  EXPECT_THAT(Refusal(plan, RankId(0)),
+              HasSubstr("stage 1 is on 2 ranks, want at least one, of the 2"));
   plan = TwoRankPlan("tokens.bin");
   plan.mutable_job()->set_dtype("float64");
   EXPECT_THAT(Refusal(plan, RankId(0)), HasSubstr("dtype is \"float64\""));

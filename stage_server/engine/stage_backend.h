@@ -10,7 +10,7 @@
 #include "absl/status/statusor.h"
 #include "base/ids.h"
 #include "schedule/ir/action.h"
-#include "stage_server/engine/gradient_norm.h"
+#include "stage_server/engine/agreement.h"
 
 namespace penstock {
 
@@ -48,11 +48,15 @@ class StageBackend {
   // What came.
   virtual absl::Status Incoming(const Action& receive, at::Tensor tensor) = 0;
 
-  // This rank's part of the norm, by layer; the step's gradients are complete.
-  virtual absl::StatusOr<std::vector<LayerSquares>> NormParts() = 0;
+  // What G of the stage sums over the ranks that hold it: contiguous float32,
+  // to be overwritten with the sums before N.
+  virtual absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) = 0;
+
+  // This rank's part of what is agreed on; the step's gradients are complete.
+  virtual absl::StatusOr<AgreementParts> NormParts() = 0;
   // What the ranks agreed on.
   //   FAILED_PRECONDITION  a gradient is not finite; names its layer.
-  virtual absl::Status SetNorm(const GlobalNorm& norm) = 0;
+  virtual absl::Status SetNorm(const Agreement& agreement) = 0;
 
   virtual absl::Status Update(StageId stage) = 0;
 

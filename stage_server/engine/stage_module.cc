@@ -268,15 +268,19 @@ absl::Status StageModule::BackwardWeight(MicrobatchId microbatch) {
   return CatchTorch(where, [&] {
     const at::NoGradGuard no_grad;
     flight->weight_queue->Run();
-    for (std::vector<GradientSum>& layer : sums_) {
-      for (GradientSum& sum : layer) sum.Finish();
-    }
+    FinishGradients();
     *flight = InFlight();
     --num_in_flight_;
     is_added_[microbatch.value()] = true;
     ++num_added_;
     last_added_ = microbatch;
   });
+}
+
+void StageModule::FinishGradients() {
+  for (std::vector<GradientSum>& layer : sums_) {
+    for (GradientSum& sum : layer) sum.Finish();
+  }
 }
 
 absl::Status StageModule::CommitStatistics() {

@@ -90,8 +90,15 @@ class StageModule {
   // Microbatches between their F and their W.
   int num_in_flight() const { return num_in_flight_; }
 
-  // Whether all microbatches of the step are in the main gradients.
-  bool HasWholeGradient() const { return num_added_ == in_flight_.size(); }
+  // Whether all microbatches of the step that this rank runs are in the main
+  // gradients.
+  bool HasWholeGradient() const {
+    return static_cast<int>(num_added_) == stage_.num_own_pieces;
+  }
+
+  // Makes main gradients zero that got nothing, as where this rank runs none of
+  // the step's microbatches.
+  void FinishGradients();
 
  private:
   enum class Phase { kAbsent, kForwarded, kRecorded, kHasInputGradient };

@@ -31,6 +31,7 @@ RankPlan ForkPlan() {
 RankStage ForkStage() {
   RankStage stage;
   stage.id = StageId(1);
+  stage.num_own_pieces = 2;
   stage.layers.resize(2);
   stage.layers[0].layer = 0;
   stage.layers[0].inputs = {{InputSource::Kind::kEdge, 0}};

@@ -73,10 +73,13 @@ class EmptyBackend : public StageBackend {
   absl::Status Incoming(const Action& receive, at::Tensor tensor) override {
     return absl::OkStatus();
   }
-  absl::StatusOr<std::vector<LayerSquares>> NormParts() override {
-    return std::vector<LayerSquares>();
+  absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) override {
+    return std::vector<at::Tensor>();
   }
-  absl::Status SetNorm(const GlobalNorm& norm) override {
+  absl::StatusOr<AgreementParts> NormParts() override {
+    return AgreementParts();
+  }
+  absl::Status SetNorm(const Agreement& agreement) override {
     return absl::OkStatus();
   }
   absl::Status Update(StageId stage) override { return absl::OkStatus(); }
@@ -141,6 +144,7 @@ absl::StatusOr<Cost> MeasureRank(const Schedule& schedule, RankId rank,
   PENSTOCK_ASSIGN_OR_RETURN(
       const auto interpreter,
       Interpreter::Make({rank, schedule, std::vector<std::vector<int>>(kRanks),
+                         std::vector<int>(kRanks),
                          /*receive_lookahead=*/2, absl::Seconds(10)},
                         &backend));
   int64_t waited_nanos = 0;

@@ -1,5 +1,5 @@
-// Every schedule that flushes and has each stage on one rank gives the bits of
-// a plain loop that sums gradients in the schedule's order.
+// Every schedule that flushes gives the bits of a plain loop that sums
+// gradients in the schedule's order.
 
 #include <gtest/gtest.h>
 
@@ -38,6 +38,8 @@ Job JobOf(const FlushCase& test) {
   (*job.mutable_model()->mutable_overrides())["layers"] =
       test.ranks < 8 ? "3" : "7";
   job.set_steps(test.ranks < 8 ? 5 : 2);
+  // Halving wants an even number of samples in a microbatch.
+  if (test.parameters.count("scale") > 0) job.set_batch_size(48);
   ScheduleSpec& schedule = *job.mutable_schedule();
   schedule.set_name(test.schedule);
   schedule.mutable_parameters()->insert(test.parameters.begin(),
@@ -104,6 +106,15 @@ std::vector<FlushCase> Cases() {
     add({.schedule = "v_half"});
     add({.schedule = "v_min"});
     add({.schedule = "dual_pipe_v"});
+    for (const std::string scale : {"concat", "doubling", "halving"}) {
+      add({.name = absl::StrCat("chimera_", scale),
+           .schedule = "chimera",
+           .parameters = {{"scale", scale}}});
+      if (ranks == 2) continue;
+      add({.name = absl::StrCat("chimera_", scale, "_f2"),
+           .schedule = "chimera",
+           .parameters = {{"scale", scale}, {"pipelines", "2"}}});
+    }
     if (ranks == 8) continue;
     for (const std::string recompute : {"except_last", "always", "1"}) {
       for (const std::string schedule :

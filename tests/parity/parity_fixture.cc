@@ -109,17 +109,20 @@ SummationOrder OrderOf(const Plan& plan) {
   const absl::StatusOr<Schedule> schedule = FromProto(plan.schedule());
   if (!schedule.ok()) return {};
   const int pieces = std::max(1, plan.pieces_per_microbatch());
-  std::vector<std::vector<int>> of_stage(schedule->num_stages());
-  for (const std::vector<Action>& list : schedule->ranks) {
-    for (const Action& action : list) {
-      if (action.op != Op::kBackward && action.op != Op::kBackwardWeight) {
-        continue;
-      }
-      for (int i = 0; i < pieces; ++i) {
-        if (action.half == Half::kFirst && i != 0) continue;
-        if (action.half == Half::kSecond && i != 1) continue;
-        of_stage[action.stage.value()].push_back(
-            action.microbatch.value() * pieces + i);
+  std::vector<std::vector<std::vector<int>>> of_stage(schedule->num_stages());
+  for (int stage = 0; stage < schedule->num_stages(); ++stage) {
+    for (const RankId holder : schedule->placement[stage]) {
+      std::vector<int>& copy = of_stage[stage].emplace_back();
+      for (const Action& action : schedule->ranks[holder.value()]) {
+        if (action.stage != StageId(stage) ||
+            (action.op != Op::kBackward && action.op != Op::kBackwardWeight)) {
+          continue;
+        }
+        for (int i = 0; i < pieces; ++i) {
+          if (action.half == Half::kFirst && i != 0) continue;
+          if (action.half == Half::kSecond && i != 1) continue;
+          copy.push_back(action.microbatch.value() * pieces + i);
+        }
       }
     }
   }
@@ -156,8 +159,11 @@ const absl::StatusOr<TrainingRecord>& Reference(const Job& job,
   alone.mutable_schedule()->clear_recompute();
   alone.clear_partition();
   std::string key = alone.SerializeAsString();
-  for (const std::vector<int>& layer : order) {
-    absl::StrAppend(&key, " ", absl::StrJoin(layer, ","));
+  for (const std::vector<std::vector<int>>& layer : order) {
+    for (const std::vector<int>& copy : layer) {
+      absl::StrAppend(&key, " ", absl::StrJoin(copy, ","));
+    }
+    absl::StrAppend(&key, ";");
   }
   const auto [place, is_new] =
       records->try_emplace(key, absl::InternalError("not run"));

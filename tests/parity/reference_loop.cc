@@ -211,16 +211,27 @@ class Loop {
     return absl::OkStatus();
   }
 
+  static at::Tensor SumOf(const Parameter& parameter,
+                          const std::vector<int>& microbatches) {
+    if (microbatches.empty()) return at::zeros(parameter.spec.shape);
+    at::Tensor sum = parameter.parts[microbatches[0]].clone();
+    for (size_t i = 1; i < microbatches.size(); ++i) {
+      sum = sum.add(parameter.parts[microbatches[i]]);
+    }
+    return sum;
+  }
+
   void AddMicrobatches() {
     for (size_t layer = 0; layer < parameters_.size(); ++layer) {
       for (Parameter& parameter : parameters_[layer]) {
-        std::vector<int> order(parameter.parts.size());
-        std::iota(order.begin(), order.end(), 0);
-        if (!order_.empty()) order = order_[layer];
-        parameter.gradient = parameter.parts[order[0]].clone();
-        for (size_t i = 1; i < order.size(); ++i) {
+        std::vector<int> ascending(parameter.parts.size());
+        std::iota(ascending.begin(), ascending.end(), 0);
+        std::vector<std::vector<int>> copies = {ascending};
+        if (!order_.empty()) copies = order_[layer];
+        parameter.gradient = SumOf(parameter, copies[0]);
+        for (size_t copy = 1; copy < copies.size(); ++copy) {
           parameter.gradient =
-              parameter.gradient.add(parameter.parts[order[i]]);
+              parameter.gradient.add(SumOf(parameter, copies[copy]));
         }
         parameter.parts.clear();
       }

@@ -22,9 +22,10 @@ struct TrainingRecord {
                          const TrainingRecord&) = default;
 };
 
-// Index is the layer: the microbatches in the order in which its gradients are
-// added. Empty: ascending.
-using SummationOrder = std::vector<std::vector<int>>;
+// Index is the layer: for each copy of its stage the microbatches in the order
+// in which their gradients are added; then the copies' sums are added in their
+// order. Empty: one copy, ascending.
+using SummationOrder = std::vector<std::vector<std::vector<int>>>;
 
 // Trains `job` for `num_steps` steps in one process on one thread: a plain loop
 // over the model's layers, without schedule, stages, flat buffers or channels.

@@ -91,9 +91,12 @@ class UncheckedRun {
     absl::StatusOr<RankPlan> resolved = ResolveRank(plan_, RankId(rank));
     if (!resolved.ok()) return resolved.status();
     resolved->schedule.ranks = lists_;
-    const RankProgram program = {
-        RankId(rank), resolved->schedule, resolved->owned_layers,
-        /*receive_lookahead=*/2, absl::Seconds(kTimeoutSeconds)};
+    const RankProgram program = {RankId(rank),
+                                 resolved->schedule,
+                                 resolved->owned_layers,
+                                 resolved->loss_places,
+                                 /*receive_lookahead=*/2,
+                                 absl::Seconds(kTimeoutSeconds)};
     auto backend = ModelBackend::Make(*std::move(resolved), device);
     if (!backend.ok()) return backend.status();
     backends_[rank] = *std::move(backend);
