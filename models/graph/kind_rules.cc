@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "base/status_macros.h"
 #include "models/graph/kind_table.h"
 
 namespace penstock {
@@ -78,6 +79,22 @@ absl::Status WantImages(const TensorShape& input, int64_t channels) {
                             channels == 0 ? "channels" : absl::StrCat(channels),
                             ", height, width]"),
                input);
+}
+
+absl::Status WantEqualHeads(const LayerSpec& layer) {
+  const int64_t hidden = CountAttribute(layer, "hidden");
+  const int64_t heads = CountAttribute(layer, "heads");
+  if (hidden % heads == 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("layer \"", layer.name, "\": hidden ", hidden,
+                   " is not a multiple of heads ", heads));
+}
+
+absl::StatusOr<TensorShape> SameAsHiddenInput(const LayerSpec& layer,
+                                              Inputs inputs) {
+  PENSTOCK_RETURN_IF_ERROR(
+      WantActivation(inputs[0], CountAttribute(layer, "hidden")));
+  return inputs[0];
 }
 
 absl::Status WantTokens(const LayerSpec& layer, const TensorShape& input) {

@@ -14,7 +14,7 @@
 namespace penstock {
 
 // What the rows of the kind table are written with. Errors are without the
-// layer's name.
+// layer's name unless it says otherwise.
 
 using Parameters = std::vector<ParameterSpec>;
 using Inputs = absl::Span<const TensorShape>;
@@ -44,6 +44,11 @@ absl::Status WantActivation(const TensorShape& input, int64_t last_size);
 absl::Status WantSequence(const TensorShape& input, int64_t hidden);
 // [batch, channels, height, width]; 0 for any number of channels.
 absl::Status WantImages(const TensorShape& input, int64_t channels);
+// "hidden" is a multiple of "heads"; names the layer.
+absl::Status WantEqualHeads(const LayerSpec& layer);
+// The input, which is [..., "hidden"].
+absl::StatusOr<TensorShape> SameAsHiddenInput(const LayerSpec& layer,
+                                              Inputs inputs);
 // int64 [batch, sequence], below the layer's "vocabulary" where it has one.
 absl::Status WantTokens(const LayerSpec& layer, const TensorShape& input);
 

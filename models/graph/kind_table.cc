@@ -59,12 +59,7 @@ absl::StatusOr<TensorShape> WindowEmbeddingOutput(const LayerSpec& layer,
 
 absl::StatusOr<Parameters> AttentionParameters(const LayerSpec& layer) {
   const int64_t hidden = CountAttribute(layer, "hidden");
-  const int64_t heads = CountAttribute(layer, "heads");
-  if (hidden % heads != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("layer \"", layer.name, "\": hidden ", hidden,
-                     " is not a multiple of heads ", heads));
-  }
+  PENSTOCK_RETURN_IF_ERROR(WantEqualHeads(layer));
   return Parameters{Vector(layer, "norm.weight", hidden, InitKind::kOnes),
                     Vector(layer, "norm.bias", hidden, InitKind::kZeros),
                     Matrix(layer, "qkv.weight", 3 * hidden, hidden),
@@ -91,13 +86,6 @@ absl::StatusOr<Parameters> MlpBlockParameters(const LayerSpec& layer) {
       Vector(layer, "up.bias", inner, InitKind::kZeros),
       Matrix(layer, "down.weight", hidden, inner, ResidualDeviation(layer)),
       Vector(layer, "down.bias", hidden, InitKind::kZeros)};
-}
-
-absl::StatusOr<TensorShape> SameAsHiddenInput(const LayerSpec& layer,
-                                              Inputs inputs) {
-  PENSTOCK_RETURN_IF_ERROR(
-      WantActivation(inputs[0], CountAttribute(layer, "hidden")));
-  return inputs[0];
 }
 
 absl::StatusOr<Parameters> LayerNormParameters(const LayerSpec& layer) {

@@ -26,13 +26,6 @@ absl::StatusOr<Parameters> RmsNormParameters(const LayerSpec& layer) {
                            InitKind::kOnes)};
 }
 
-absl::StatusOr<TensorShape> RmsNormOutput(const LayerSpec& layer,
-                                          Inputs inputs) {
-  PENSTOCK_RETURN_IF_ERROR(
-      WantActivation(inputs[0], CountAttribute(layer, "hidden")));
-  return inputs[0];
-}
-
 // The rows of the matrices are the input, forget, cell and output gates.
 absl::StatusOr<Parameters> LstmParameters(const LayerSpec& layer) {
   const int64_t hidden = CountAttribute(layer, "hidden");
@@ -51,12 +44,7 @@ absl::StatusOr<TensorShape> LstmOutput(const LayerSpec& layer, Inputs inputs) {
 
 absl::StatusOr<Parameters> CrossAttentionParameters(const LayerSpec& layer) {
   const int64_t hidden = CountAttribute(layer, "hidden");
-  const int64_t heads = CountAttribute(layer, "heads");
-  if (hidden % heads != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("layer \"", layer.name, "\": hidden ", hidden,
-                     " is not a multiple of heads ", heads));
-  }
+  PENSTOCK_RETURN_IF_ERROR(WantEqualHeads(layer));
   return Parameters{
       UniformMatrix(layer, "query.weight", hidden, hidden),
       Vector(layer, "query.bias", hidden, InitKind::kZeros),
@@ -134,7 +122,7 @@ std::vector<KindRow> SequenceKinds() {
       {.name = "rms_norm",
        .attributes = {kHidden},
        .parameters = RmsNormParameters,
-       .output = RmsNormOutput},
+       .output = SameAsHiddenInput},
       {.name = "lstm",
        .attributes = {{"in", kCount}, kHidden},
        .parameters = LstmParameters,

@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "gtest/gtest.h"
 #include "schedule/generators/registry.h"
+#include "schedule/generators/word_choices.h"
 #include "schedule/ir/chain.h"
 #include "schedule/ir/text_format.h"
 #include "schedule/ir/unroll.h"
@@ -186,22 +187,6 @@ std::vector<Edge> EdgesOf(int stages, bool tied) {
   return edges;
 }
 
-// Every combination of the generator's words.
-std::vector<Parameters> Choices(const GeneratorInfo& generator) {
-  std::vector<Parameters> choices = {{}};
-  for (const ParameterInfo& parameter : generator.parameters) {
-    std::vector<Parameters> longer;
-    for (const Parameters& choice : choices) {
-      for (const std::string& value : parameter.values) {
-        longer.push_back(choice);
-        longer.back()[parameter.name] = value;
-      }
-    }
-    if (!longer.empty()) choices = std::move(longer);
-  }
-  return choices;
-}
-
 struct Counts {
   int schedules = 0;
   int rejected = 0;
@@ -233,7 +218,7 @@ TEST_P(MutationTest, EveryMutantIsRefusedOrHarmless) {
   const absl::StatusOr<const GeneratorInfo*> info = FindGenerator(GetParam());
   ASSERT_TRUE(info.ok());
   Counts counts;
-  for (const Parameters& parameters : Choices(**info)) {
+  for (const Parameters& parameters : WordChoices(**info)) {
     for (const auto& [p, m, stride] :
          std::vector<std::tuple<int, int, int>>{{1, 1, 1},
                                                 {1, 3, 1},

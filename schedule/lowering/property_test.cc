@@ -7,6 +7,7 @@
 
 #include "gtest/gtest.h"
 #include "schedule/generators/registry.h"
+#include "schedule/generators/word_choices.h"
 #include "schedule/ir/chain.h"
 #include "schedule/lowering/insert_recompute.h"
 #include "schedule/lowering/lower.h"
@@ -16,22 +17,6 @@ namespace penstock {
 namespace {
 
 using Parameters = std::map<std::string, std::string>;
-
-// Every combination of the generator's words.
-std::vector<Parameters> Choices(const GeneratorInfo& generator) {
-  std::vector<Parameters> choices = {{}};
-  for (const ParameterInfo& parameter : generator.parameters) {
-    std::vector<Parameters> longer;
-    for (const Parameters& choice : choices) {
-      for (const std::string& value : parameter.values) {
-        longer.push_back(choice);
-        longer.back()[parameter.name] = value;
-      }
-    }
-    if (!longer.empty()) choices = std::move(longer);
-  }
-  return choices;
-}
 
 // A chain, whose last stage also takes from the first and, where the schedule
 // can carry it, shares a weight with it.
@@ -74,7 +59,7 @@ TEST_P(EveryScheduleTest, VerifiesAfterEveryLoweringAtEverySize) {
   const absl::StatusOr<const GeneratorInfo*> info = FindGenerator(GetParam());
   ASSERT_TRUE(info.ok());
   int made = 0;
-  for (const Parameters& parameters : Choices(**info)) {
+  for (const Parameters& parameters : WordChoices(**info)) {
     for (int p = 1; p <= 8; ++p) {
       for (int m = 1; m <= 16; ++m) {
         absl::StatusOr<Schedule> schedule =

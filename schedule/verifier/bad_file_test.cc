@@ -12,6 +12,7 @@
 #include "gtest/gtest.h"
 #include "schedule/ir/text_format.h"
 #include "schedule/ir/text_places.h"
+#include "schedule/verifier/broken_schedules.h"
 #include "schedule/verifier/verify.h"
 
 namespace penstock {
@@ -26,25 +27,6 @@ placement r0 r1
 edge activation h 0>1
 r0: 0F0 0SF0[h>r1] 0F1 0SF1[h>r1] 0RB0[h<r1] 0B0 0RB1[h<r1] 0B1 N 0U
 r1: 1RF0[h<r0] 1F0 1B0 1SB0[h>r0] 1RF1[h<r0] 1F1 1B1 1SB1[h>r0] N 1U
-)";
-
-// PipeDream on two ranks, where rank 0 reads its weights one update late.
-constexpr char kContinuous[] = R"(penstock-schedule 1
-name by_hand
-microbatches 1
-policy stash
-placement r0 r1
-versions 1/1 1/0
-edge activation h 0>1
-prologue
-r0: 0F0@0 0SF0[h>r1] 0F1@0 0SF1[h>r1] 0RB0[h<r1] 0B0@0 0U@1
-r1: 1RF0[h<r0] 1F0@0 1B0@0 1SB0[h>r0] 1U@1
-period
-r0: 0F2@1 0SF2[h>r1] 0RB1[h<r1] 0B1@0 0U@2
-r1: 1RF1[h<r0] 1F1@1 1B1@1 1SB1[h>r0] 1U@2
-epilogue
-r0: 0RB1[h<r1] 0B1@0 0U@2
-r1: 1RF1[h<r0] 1F1@1 1B1@1 1SB1[h>r0] 1U@2
 )";
 
 // What is wrong with a file, a line each; "" of a good one.
@@ -63,23 +45,14 @@ std::string Check(const std::string& text) {
 struct BadFile {
   const char* what;
   const char* base;
-  std::vector<std::pair<std::string, std::string>> edits;
+  Edits edits;
   const char* message;
 };
-
-std::string With(std::string text, const BadFile& bad) {
-  for (const auto& [from, to] : bad.edits) {
-    const size_t at = text.find(from);
-    EXPECT_NE(at, std::string::npos) << from;
-    if (at != std::string::npos) text.replace(at, from.size(), to);
-  }
-  return text;
-}
 
 class BadFileTest : public ::testing::TestWithParam<BadFile> {};
 
 TEST_P(BadFileTest, IsRefusedWithLineColumnAndWhatWasExpected) {
-  EXPECT_THAT(Check(With(GetParam().base, GetParam())),
+  EXPECT_THAT(Check(Edited(GetParam().base, GetParam().edits)),
               HasSubstr(GetParam().message));
 }
 
@@ -99,8 +72,9 @@ INSTANTIATE_TEST_SUITE_P(
                 {{kSound + std::string(kSound).find("r1: 1RF"), ""}},
                 "placement: stage 1 is placed on rank 1 of 1"},
         BadFile{"truncated_before_the_epilogue",
-                kContinuous,
-                {{kContinuous + std::string(kContinuous).find("epilogue"), ""}},
+                kPipedreamText,
+                {{kPipedreamText + std::string(kPipedreamText).find("epilogue"),
+                  ""}},
                 "line 14, column 1: expected \"epilogue\", got the end"},
         BadFile{"unknown_op",
                 kSound,
@@ -117,10 +91,10 @@ INSTANTIATE_TEST_SUITE_P(
                 "line 6, column 1: complete: r0: 0F1 is missing"},
         BadFile{"cyclic_waits",
                 kSound,
-                {{"1F0 1B0 1SB0[h>r0] 1RF1[h<r0] 1F1 1B1 1SB1[h>r0]",
-                  "1RF1[h<r0] 1F0 1B0 1SB0[h>r0] 1F1 1B1 1SB1[h>r0]"},
-                 {"0F1 0SF1[h>r1] 0RB0[h<r1] 0B0",
-                  "0RB0[h<r1] 0B0 0F1 0SF1[h>r1]"}},
+                {{"0F1 0SF1[h>r1] 0RB0[h<r1] 0B0",
+                  "0RB0[h<r1] 0B0 0F1 0SF1[h>r1]"},
+                 {"1F0 1B0 1SB0[h>r0] 1RF1[h<r0] 1F1 1B1 1SB1[h>r0]",
+                  "1RF1[h<r0] 1F0 1B0 1SB0[h>r0] 1F1 1B1 1SB1[h>r0]"}},
                 "line 6, column 20: deadlock_free: r0 action 2: wait cycle: "
                 "r0 at 0RB0[h<r1] waits for 1SB0[h>r0] of r1; r1 at 1RF1[h<r0]"
                 " waits for 0SF1[h>r1] of r0"},
@@ -131,12 +105,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "expected 1"},
         BadFile{
             "weight_version_in_the_period",
-            kContinuous,
+            kPipedreamText,
             {{"0SF2[h>r1] 0RB1[h<r1] 0B1@0", "0SF2[h>r1] 0RB1[h<r1] 0B1@1"}},
             "line 12, column 33: weight_version: r0 action 10: 0B1@1 reads "
             "another version than 0F1@0"},
         BadFile{"weight_version_in_the_epilogue",
-                kContinuous,
+                kPipedreamText,
                 {{"epilogue\nr0: 0RB1[h<r1] 0B1@0",
                   "epilogue\nr0: 0RB1[h<r1] 0B1@1"}},
                 "line 15, column 16: weight_version: r0"},
@@ -162,7 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(BadFileTest, TheFilesThatTheseAreMadeOfAreSound) {
   EXPECT_EQ(Check(kSound), "");
-  EXPECT_EQ(Check(kContinuous), "");
+  EXPECT_EQ(Check(kPipedreamText), "");
 }
 
 }  // namespace
