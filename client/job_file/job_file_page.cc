@@ -1,8 +1,13 @@
 #include "client/job_file/job_file_page.h"
 
+#include <string>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "client/job_file/key_table.h"
+#include "models/zoo/zoo.h"
 
 namespace penstock {
 namespace {
@@ -36,6 +41,19 @@ this machine, and `penstock submit job.yaml --dry-run` only shows the plan.
 
 )";
 
+constexpr char kModels[] = R"(
+## Models
+
+Those that read `tokens` need `data.tokens`. The others read what stage servers
+make up from the job's `seed`, each for itself: `images` show stripes in noise,
+with classes to tell apart and masks of where they are; `pairs` are such images
+with captions; `translation` is sentences of a toy language and the same turned
+around. `deploy/local/jobs` has examples.
+
+| `model.preset` | what | `data.kind` | `data.sequence_length` | `model.overrides` |
+|---|---|---|---|---|
+)";
+
 constexpr char kTail[] = R"(
 ## Which bits a run gives
 
@@ -57,6 +75,15 @@ std::string DefaultCell(const JobKey& key) {
   return Code(*key.default_value);
 }
 
+// "`{blocks: 1, width: 16}`"
+std::string OverridesCell(const PresetInfo& preset) {
+  std::vector<std::string> numbers;
+  for (const auto& [name, value] : preset.defaults) {
+    numbers.push_back(absl::StrCat(name, ": ", value));
+  }
+  return absl::StrCat("`{", absl::StrJoin(numbers, ", "), "}`");
+}
+
 // A '|' would end the cell.
 std::string Cell(const std::string& text) {
   return absl::StrReplaceAll(text, {{"|", "\\|"}});
@@ -74,6 +101,15 @@ std::string JobFilePage() {
                     Cell(DefaultCell(key)), " | ", key.unit, " | ",
                     Cell(RangeWords(key)), " | ", Cell(Code(key.example)),
                     " | ", Cell(key.doc), " |\n");
+  }
+  absl::StrAppend(&page, kModels);
+  for (const PresetInfo& preset : Presets()) {
+    absl::StrAppend(&page, "| `", preset.name, "` | ", preset.description,
+                    " | `", preset.data_kind, "` | ",
+                    preset.data_kind == "images"
+                        ? ""
+                        : absl::StrCat(preset.default_sequence_length),
+                    " | ", OverridesCell(preset), " |\n");
   }
   return absl::StrCat(page, kTail);
 }

@@ -18,7 +18,7 @@ void AddModelKeys(std::vector<JobKey>& keys) {
                          "digits, `.`, `_` and `-`, at most 63."});
   keys.push_back({.path = "model.preset",
                   .example = "gpt-nano",
-                  .doc = "A model of the zoo."});
+                  .doc = "A model of the zoo, see below."});
   keys.push_back({.path = "model.overrides",
                   .type = KeyType::kNameMap,
                   .default_value = "{}",

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "base/sha256.h"
 #include "coordinator/core/job_fixture.h"
@@ -70,6 +71,63 @@ TEST(BuildPlanTest, ScheduleIsSoundAndItsHashIsOfItsText) {
               Sha256HexOf(PrintSchedule(*schedule)));
     EXPECT_THAT(built.grid, HasSubstr("0F0"));
   }
+}
+
+// What the plan's edges carry: "<tensor> <from>><to>".
+std::vector<std::string> EdgesOf(const Job& job) {
+  const absl::StatusOr<Schedule> schedule =
+      FromProto(Build(job).plan.schedule());
+  EXPECT_TRUE(schedule.ok()) << schedule.status();
+  std::vector<std::string> edges;
+  for (const Edge& edge : schedule->edges) {
+    edges.push_back(absl::StrCat(edge.tensor, " ", edge.from.value(), ">",
+                                 edge.to.value()));
+  }
+  return edges;
+}
+
+Job JobWithoutFile(const std::string& preset, const std::string& kind) {
+  Job job = SmallJob();
+  job.mutable_model()->set_preset(preset);
+  job.mutable_model()->clear_overrides();
+  job.mutable_data()->clear_tokens();
+  job.mutable_data()->set_kind(kind);
+  job.mutable_data()->set_sequence_length(kind == "images" ? 1 : 6);
+  return job;
+}
+
+TEST(BuildPlanTest, ASkipGoesStraightToTheStageThatTakesIt) {
+  Job job = JobWithoutFile("unet", "images");
+  job.mutable_partition()->set_stages(4);
+  AddStage(job, "down0.conv down0.norm down0.relu down0.pool");
+  AddStage(job, "down1.conv down1.norm down1.relu down1.pool");
+  AddStage(job,
+           "bottom.conv bottom.norm bottom.relu up1.upsample up1.concat "
+           "up1.conv up1.norm up1.relu");
+  AddStage(job, "up0.upsample up0.concat up0.conv up0.norm up0.relu head loss");
+  EXPECT_THAT(EdgesOf(job),
+              ElementsAre("down0.pool 0>1", "down1.pool 1>2", "down1.relu 1>2",
+                          "up1.relu 2>3", "down0.relu 0>3"));
+}
+
+TEST(BuildPlanTest, BranchesOfDifferentStagesAreNotJoined) {
+  Job job = JobWithoutFile("two-tower", "pairs");
+  job.mutable_partition()->set_stages(3);
+  std::string image;
+  for (const char* part : {"image.c0", "image.c1", "image.c2"}) {
+    absl::StrAppend(&image, part, ".conv ", part, ".norm ", part, ".relu ");
+  }
+  AddStage(job, image + "image.flat image.projection image.unit");
+  AddStage(job,
+           "text.embed text.h0.attn text.h0.mlp text.norm text.mean "
+           "text.projection text.unit");
+  AddStage(job, "loss");
+  EXPECT_THAT(EdgesOf(job), ElementsAre("image.unit 0>2", "text.unit 1>2"));
+}
+
+TEST(BuildPlanTest, DataThatTheModelDoesNotReadIsRefused) {
+  EXPECT_THAT(Refusal(JobWithoutFile("unet", "pairs")),
+              HasSubstr("model unet reads data of kind images, not pairs"));
 }
 
 TEST(BuildPlanTest, RanksFollowFromTheSchedulesStagesOnEach) {

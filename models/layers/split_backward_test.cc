@@ -57,6 +57,17 @@ std::vector<LayerCase> Cases() {
       {Spec("layer_norm", {{"hidden", 16}}), {2, 8, 16}},
       {Spec("lm_head", {{"hidden", 16}, {"vocabulary", 11}}), {2, 8, 16}},
       {Spec("linear", {{"in", 16}, {"out", 5}}), {2, 8, 16}},
+      {Spec("convolution", {{"in", 4},
+                            {"out", 6},
+                            {"kernel", 3},
+                            {"stride", 2},
+                            {"padding", 1},
+                            {"groups", 2},
+                            {"bias", 1}}),
+       {2, 4, 6, 5}},
+      {Spec("embedding", {{"vocabulary", 11}, {"hidden", 16}}), {}},
+      {Spec("rms_norm", {{"hidden", 16}}), {2, 8, 16}},
+      {Spec("lstm", {{"in", 16}, {"hidden", 8}}), {2, 8, 16}},
   };
 }
 

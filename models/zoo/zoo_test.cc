@@ -130,6 +130,12 @@ TEST(ZooTest, Seq2SeqsDecoderAttendsToTheEncoder) {
               ElementsAre("decoder.lstm0", "encoder.lstm1.add", "source"));
 }
 
+TEST(ZooTest, ParametersAreAsManyAsDescriptionsSay) {
+  EXPECT_EQ(ParameterTotal(Preset("cnn")), 77912);
+  EXPECT_EQ(ParameterTotal(Preset("unet")), 58437);
+  EXPECT_EQ(ParameterTotal(Preset("inception")), 5800);
+}
+
 TEST(ZooTest, ImagesHaveNoSequence) {
   ExpectRefused(Request("cnn"), "the sequence length is 16, want 1");
 }

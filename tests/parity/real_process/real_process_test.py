@@ -5,6 +5,8 @@ embedding are on: what must not depend on the cut.
 """
 
 import json
+import os
+import re
 import subprocess
 import tempfile
 import unittest
@@ -52,6 +54,35 @@ class RealProcessParityTest(unittest.TestCase):
         self.assertEqual(self.through_processes(alone), plain)
         cut = self.job_file(stages, schedule, optimizer, recompute)
         self.assertEqual(self.through_processes(cut), plain)
+
+    def example(self, name):
+        """An example job with fewer steps; its path."""
+        with open(runfile(f"deploy/local/jobs/{name}.yaml"),
+                  encoding="utf-8") as f:
+            text = f.read()
+        path = os.path.join(self.cluster.folder, name + ".yaml")
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(re.sub(r"^steps: .*", f"steps: {STEPS}", text,
+                           flags=re.MULTILINE))
+        return path
+
+    def assert_example_has_same_bits(self, name):
+        path = self.example(name)
+        self.assertEqual(self.through_processes(path),
+                         output_of("train_in_one_loop", path))
+
+    # Models that are no chains, with data that servers make up.
+
+    def test_skips_on_two_servers(self):
+        self.assert_example_has_same_bits("cnn")
+
+    def test_two_towers_on_two_servers_that_meet_on_a_third(self):
+        self.assert_example_has_same_bits("two-tower")
+
+    def test_encoder_and_decoder_on_three_servers(self):
+        self.assert_example_has_same_bits("seq2seq")
+
+    # Chains.
 
     def test_one_f_one_b_on_two_servers_with_adamw(self):
         self.assert_same_bits(2, "one_f_one_b", ADAMW)
