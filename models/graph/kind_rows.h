@@ -9,6 +9,9 @@ namespace penstock {
 
 // Parts of the table of kinds, in the order in which it is shown.
 
+// Of the blocks of Llama (Touvron et al. 2023).
+std::vector<KindRow> LlamaKinds();
+
 // Of images [batch, channels, height, width], and what joins branches.
 std::vector<KindRow> VisionKinds();
 

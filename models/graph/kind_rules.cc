@@ -36,6 +36,11 @@ ParameterSpec UniformMatrix(const LayerSpec& layer, absl::string_view name,
   return matrix;
 }
 
+double ResidualDeviation(const LayerSpec& layer) {
+  return kInitDeviation /
+         std::sqrt(2.0 * static_cast<double>(CountAttribute(layer, "depth")));
+}
+
 ParameterSpec Vector(const LayerSpec& layer, absl::string_view name,
                      int64_t size, InitKind init) {
   return {.name = absl::StrCat(layer.name, ".", name),

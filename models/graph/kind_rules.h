@@ -32,6 +32,10 @@ ParameterSpec Matrix(const LayerSpec& layer, absl::string_view name,
 ParameterSpec UniformMatrix(const LayerSpec& layer, absl::string_view name,
                             int64_t rows, int64_t columns);
 
+// GPT-2's, of the projections that end in the residual stream: scaled by
+// 1/sqrt(number of residual branches); each block of the "depth" has two.
+double ResidualDeviation(const LayerSpec& layer);
+
 ParameterSpec Vector(const LayerSpec& layer, absl::string_view name,
                      int64_t size, InitKind init);
 

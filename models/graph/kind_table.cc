@@ -13,13 +13,6 @@
 namespace penstock {
 namespace {
 
-// GPT-2 scales the projections that end in the residual stream by
-// 1/sqrt(number of residual branches); each block has two.
-double ResidualDeviation(const LayerSpec& layer) {
-  return kInitDeviation /
-         std::sqrt(2.0 * static_cast<double>(CountAttribute(layer, "depth")));
-}
-
 absl::StatusOr<Parameters> TokenEmbeddingParameters(const LayerSpec& layer) {
   const int64_t hidden = CountAttribute(layer, "hidden");
   return Parameters{Matrix(layer, "token.weight",
@@ -215,7 +208,7 @@ const std::vector<KindRow>& Kinds() {
   static const auto* const kinds = [] {
     auto* const all = new std::vector<KindRow>;
     for (std::vector<KindRow> rows :
-         {LanguageKinds(), VisionKinds(), SequenceKinds()}) {
+         {LanguageKinds(), LlamaKinds(), VisionKinds(), SequenceKinds()}) {
       for (KindRow& row : rows) all->push_back(std::move(row));
     }
     return all;

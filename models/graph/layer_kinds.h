@@ -29,6 +29,14 @@ namespace penstock {
 //                     last dimension, of images [b,classes,h,w] the second;
 //                     labels of kIgnoredLabel do not count
 //
+//   rms_norm          Zhang and Sennrich 2019
+//   rotary_attention  x + project(causal attention(rms_norm(x))), queries and
+//                     keys turned by their positions (Su et al. 2021), each of
+//                     `key_heads` heads of keys and values shared by several
+//                     of queries (Ainslie et al. 2023); no biases
+//   swiglu_block      x + down(silu(gate(n)) * up(n)), n = rms_norm(x) (Shazeer
+//                     2020); no biases
+//
 //   convolution       [b,in,h,w] -> [b,out,h',w']; square kernel, groups
 //   batch_norm        over the microbatch, of each channel; keeps statistics
 //   max_pool, average_pool, global_average_pool ([b,c,h,w] -> [b,c])
@@ -39,7 +47,6 @@ namespace penstock {
 //                     else along the last dimension
 //
 //   embedding         tokens [b,s] -> [b,s,hidden]
-//   rms_norm          Zhang and Sennrich 2019
 //   lstm              [b,s,in] -> hidden states [b,s,hidden], from zeros on
 //                     (Hochreiter and Schmidhuber 1997, with forget gates)
 //   cross_attention   x, memory, source -> x + project(attention of x to

@@ -21,11 +21,6 @@ absl::StatusOr<TensorShape> EmbeddingOutput(const LayerSpec& layer,
                       CountAttribute(layer, "hidden")}};
 }
 
-absl::StatusOr<Parameters> RmsNormParameters(const LayerSpec& layer) {
-  return Parameters{Vector(layer, "weight", CountAttribute(layer, "hidden"),
-                           InitKind::kOnes)};
-}
-
 // The rows of the matrices are the input, forget, cell and output gates.
 absl::StatusOr<Parameters> LstmParameters(const LayerSpec& layer) {
   const int64_t hidden = CountAttribute(layer, "hidden");
@@ -119,10 +114,6 @@ std::vector<KindRow> SequenceKinds() {
        .attributes = {{"vocabulary", kCount}, kHidden},
        .parameters = EmbeddingParameters,
        .output = EmbeddingOutput},
-      {.name = "rms_norm",
-       .attributes = {kHidden},
-       .parameters = RmsNormParameters,
-       .output = SameAsHiddenInput},
       {.name = "lstm",
        .attributes = {{"in", kCount}, kHidden},
        .parameters = LstmParameters,

@@ -178,7 +178,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Case{"gpt-nano",
                            {{"hidden", "36"}, {"vocabulary", "101"}}},
                       Case{"gpt-nano", {{"dropout", "0.2"}}, at::kBFloat16},
-                      Case{"mlp", {}},
+                      Case{"llama-nano", {{"hidden", "64"}}}, Case{"mlp", {}},
                       Case{"mlp", {{"window", "1"}}, at::kBFloat16}),
     [](const ::testing::TestParamInfo<Case>& info) {
       std::string name = info.param.preset + std::to_string(info.index);

@@ -13,6 +13,7 @@ struct FunctionRow {
 };
 
 // Parts of the table of computations, as models/graph/kind_rows.h.
+absl::Span<const FunctionRow> LlamaFunctions();
 absl::Span<const FunctionRow> VisionFunctions();
 absl::Span<const FunctionRow> SequenceFunctions();
 

@@ -117,6 +117,12 @@ std::vector<Case> Cases() {
       {"concat", {}, pair},
       {"embedding", {{"vocabulary", 9}, {"hidden", 4}}, one(Words)},
       {"rms_norm", {{"hidden", 8}}, one(States)},
+      {"rotary_attention",
+       {{"hidden", 8}, {"heads", 4}, {"key_heads", 2}, {"depth", 1}},
+       one(States)},
+      {"swiglu_block",
+       {{"hidden", 8}, {"inner", 12}, {"depth", 1}},
+       one(States)},
       {"lstm", {{"in", 8}, {"hidden", 4}}, one(States)},
       {"cross_attention",
        {{"hidden", 8}, {"heads", 2}},
@@ -359,6 +365,78 @@ TEST(SequenceKindsTest, RmsNormDividesByTheRootOfTheMeanSquare) {
   const at::Tensor x = States();
   const at::Tensor want = x / (x.pow(2).mean(-1, true) + 1e-5).sqrt() * p[0];
   EXPECT_TRUE(at::allclose(Output(spec, p, {x}), want, 1e-5, 1e-6));
+}
+
+LayerSpec RotarySpec() {
+  return {.name = "x",
+          .kind = "rotary_attention",
+          .attributes = {{"hidden", 8},
+                         {"heads", 2},
+                         {"key_heads", 1},
+                         {"depth", 1}},
+          .inputs = {"a"}};
+}
+
+// Written out pair by pair, with complex numbers.
+TEST(LlamaKindsTest, RotaryAttentionTurnsQueriesAndSharedKeys) {
+  at::manual_seed(6);
+  const Tensors p = Leaves(RotarySpec());
+  const at::Tensor x = at::randn({1, 3, 8});
+  const at::Tensor n = x / (x.pow(2).mean(-1, true) + 1e-5).sqrt() * p[0];
+  const auto turned = [](const at::Tensor& rows) {
+    const at::Tensor result = rows.clone();
+    for (int64_t t = 0; t < rows.size(0); ++t) {
+      for (int64_t i = 0; i < 2; ++i) {
+        const double angle = static_cast<double>(t) / std::pow(100.0, i);
+        const double a = rows[t][i].item<double>();
+        const double b = rows[t][i + 2].item<double>();
+        result[t][i] = a * std::cos(angle) - b * std::sin(angle);
+        result[t][i + 2] = b * std::cos(angle) + a * std::sin(angle);
+      }
+    }
+    return result;
+  };
+  const at::Tensor query = at::matmul(n[0], p[1].t());
+  const at::Tensor memory = at::matmul(n[0], p[2].t());
+  const at::Tensor later = at::ones({3, 3}, at::kBool).triu(1);
+  Tensors heads;
+  for (int64_t head = 0; head < 2; ++head) {
+    const at::Tensor scores =
+        at::matmul(turned(query.slice(1, 4 * head, 4 * head + 4).detach()),
+                   turned(memory.slice(1, 0, 4).detach()).t()) /
+        2.0;  // sqrt(4)
+    heads.push_back(at::matmul(scores.masked_fill(later, -1e9).softmax(-1),
+                               memory.slice(1, 4)));
+  }
+  const at::Tensor want = x[0] + at::matmul(at::cat(heads, 1), p[3].t());
+  EXPECT_TRUE(at::allclose(Output(RotarySpec(), p, {x})[0], want, 1e-4, 1e-5));
+}
+
+TEST(LlamaKindsTest, HeadsMustFit) {
+  LayerSpec spec = RotarySpec();
+  spec.attributes["heads"] = 8;
+  EXPECT_THAT(std::string(Layer::Make(spec).status().message()),
+              HasSubstr("want heads of an even size"));
+  spec.attributes["heads"] = 2;
+  spec.attributes["key_heads"] = 4;
+  EXPECT_THAT(std::string(Layer::Make(spec).status().message()),
+              HasSubstr("key_heads that divide heads"));
+}
+
+TEST(LlamaKindsTest, SwigluGatesWithSilu) {
+  const LayerSpec spec = {
+      .name = "x",
+      .kind = "swiglu_block",
+      .attributes = {{"hidden", 8}, {"inner", 12}, {"depth", 1}},
+      .inputs = {"a"}};
+  const Tensors p = Leaves(spec);
+  const at::Tensor x = States();
+  const at::Tensor n = x / (x.pow(2).mean(-1, true) + 1e-5).sqrt() * p[0];
+  const at::Tensor both = at::matmul(n, p[1].t());
+  const at::Tensor gate = both.slice(2, 0, 12);
+  const at::Tensor want =
+      x + at::matmul(gate * gate.sigmoid() * both.slice(2, 12), p[2].t());
+  EXPECT_TRUE(at::allclose(Output(spec, p, {x}), want, 1e-4, 1e-5));
 }
 
 TEST(SequenceKindsTest, CrossAttentionLeavesPaddingOut) {

@@ -125,7 +125,7 @@ constexpr FunctionRow kFunctions[] = {
 
 LayerFunction FindLayerFunction(absl::string_view kind) {
   for (const absl::Span<const FunctionRow> rows :
-       {absl::MakeConstSpan(kFunctions), VisionFunctions(),
+       {absl::MakeConstSpan(kFunctions), LlamaFunctions(), VisionFunctions(),
         SequenceFunctions()}) {
     for (const FunctionRow& row : rows) {
       if (row.kind == kind) return row.function;

@@ -12,20 +12,11 @@
 namespace penstock {
 namespace {
 
-constexpr double kNormEpsilon = 1e-5;
 // Keeps a vector of zeros finite.
 constexpr double kLengthEpsilon = 1e-12;
 
 at::Tensor EmbeddingLayer(const LayerCall& call) {
   return Embedding(call, call.inputs[0], 0);
-}
-
-// The mean of squares in float32, as Llama has it.
-at::Tensor RmsNorm(const LayerCall& call) {
-  const at::Tensor x = call.inputs[0].to(at::kFloat);
-  const at::Tensor squares = x.mul(x).mean(-1, /*keepdim=*/true);
-  const at::Tensor normed = x.mul(squares.add(kNormEpsilon).rsqrt());
-  return Scale(call, normed.to(call.inputs[0].scalar_type()), 0);
 }
 
 at::Tensor Lstm(const LayerCall& call) {
@@ -82,13 +73,9 @@ at::Tensor ContrastiveLoss(const LayerCall& call) {
 }
 
 constexpr FunctionRow kFunctions[] = {
-    {"embedding", EmbeddingLayer},
-    {"rms_norm", RmsNorm},
-    {"lstm", Lstm},
-    {"cross_attention", CrossAttention},
-    {"sequence_mean", SequenceMean},
-    {"l2_normalize", L2Normalize},
-    {"contrastive_loss", ContrastiveLoss},
+    {"embedding", EmbeddingLayer},       {"lstm", Lstm},
+    {"cross_attention", CrossAttention}, {"sequence_mean", SequenceMean},
+    {"l2_normalize", L2Normalize},       {"contrastive_loss", ContrastiveLoss},
 };
 
 }  // namespace

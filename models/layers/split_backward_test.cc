@@ -67,6 +67,11 @@ std::vector<LayerCase> Cases() {
        {2, 4, 6, 5}},
       {Spec("embedding", {{"vocabulary", 11}, {"hidden", 16}}), {}},
       {Spec("rms_norm", {{"hidden", 16}}), {2, 8, 16}},
+      {Spec("rotary_attention",
+            {{"hidden", 16}, {"heads", 4}, {"key_heads", 2}, {"depth", 1}}),
+       {2, 8, 16}},
+      {Spec("swiglu_block", {{"hidden", 16}, {"inner", 24}, {"depth", 1}}),
+       {2, 8, 16}},
       {Spec("lstm", {{"in", 16}, {"hidden", 8}}), {2, 8, 16}},
   };
 }

@@ -24,6 +24,9 @@ struct FamilyArguments {
 
 // GPT-2's shape (Radford et al. 2019): pre-norm blocks, learned positions.
 void AddGpt(const FamilyArguments& arguments, Graph* graph);
+// Llama's (Touvron et al. 2023): RMS norm, rotary positions, grouped queries,
+// gated linear units.
+void AddLlama(const FamilyArguments& arguments, Graph* graph);
 // A feed-forward language model (Bengio et al. 2003): each position sees its
 // last `window` tokens.
 void AddMlp(const FamilyArguments& arguments, Graph* graph);

@@ -51,6 +51,34 @@ void AddGpt(const FamilyArguments& arguments, Graph* graph) {
   builder.Add("loss", "cross_entropy", {}, {x, "labels"});
 }
 
+void AddLlama(const FamilyArguments& arguments, Graph* graph) {
+  const Numbers& numbers = arguments.numbers;
+  const double hidden = numbers.at("hidden");
+  const double vocabulary = numbers.at("vocabulary");
+  const double depth = numbers.at("layers");
+  AddTokenInputs(arguments, graph);
+  GraphBuilder builder(graph);
+  std::string x =
+      builder.Add("embed", "embedding",
+                  {{"vocabulary", vocabulary}, {"hidden", hidden}}, {"tokens"});
+  for (int i = 0; i < static_cast<int>(depth); ++i) {
+    x = builder.Add(absl::StrCat("h", i, ".attn"), "rotary_attention",
+                    {{"hidden", hidden},
+                     {"heads", numbers.at("heads")},
+                     {"key_heads", numbers.at("key_heads")},
+                     {"depth", depth}},
+                    {x});
+    x = builder.Add(
+        absl::StrCat("h", i, ".mlp"), "swiglu_block",
+        {{"hidden", hidden}, {"inner", numbers.at("inner")}, {"depth", depth}},
+        {x});
+  }
+  x = builder.Add("final_norm", "rms_norm", {{"hidden", hidden}}, {x});
+  x = builder.Add("head", "lm_head",
+                  {{"hidden", hidden}, {"vocabulary", vocabulary}}, {x});
+  builder.Add("loss", "cross_entropy", {}, {x, "labels"});
+}
+
 void AddMlp(const FamilyArguments& arguments, Graph* graph) {
   const Numbers& numbers = arguments.numbers;
   const double hidden = numbers.at("hidden");

@@ -127,8 +127,9 @@ TEST_P(MutatedGraphTest, IsSoundOrRefusedWithAReason) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Presets, MutatedGraphTest,
-                         ::testing::Values("gpt-nano", "mlp", "cnn", "unet",
-                                           "inception", "two-tower", "seq2seq"),
+                         ::testing::Values("gpt-nano", "llama-nano", "mlp",
+                                           "cnn", "unet", "inception",
+                                           "two-tower", "seq2seq"),
                          [](const auto& info) {
                            std::string name = info.param;
                            std::replace(name.begin(), name.end(), '-', '_');

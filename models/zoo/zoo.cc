@@ -103,6 +103,7 @@ using AddFamily = void (*)(const FamilyArguments&, Graph*);
 
 AddFamily FamilyOf(const std::string& preset) {
   static const auto* const families = new std::map<std::string, AddFamily>{
+      {"llama-nano", AddLlama},
       {"mlp", AddMlp},
       {"cnn", AddCnn},
       {"unet", AddUnet},
@@ -162,6 +163,15 @@ std::vector<PresetInfo> LanguagePresets() {
         {"dropout", "0.1"},
         {"tied", "true"}},
        1024},
+      {"llama-nano",
+       "Llama's blocks over bytes, 0.8 million parameters",
+       {{"layers", "4"},
+        {"hidden", "128"},
+        {"heads", "4"},
+        {"key_heads", "2"},
+        {"inner", "336"},
+        {"vocabulary", "256"}},
+       64},
       {"mlp",
        "feed-forward language model over bytes, 0.3 million parameters",
        {{"layers", "3"},

@@ -40,9 +40,9 @@ TEST(ZooTest, EveryPresetIsSoundAtItsDefaultSequence) {
     const absl::StatusOr<Graph> graph = MakeModel(request);
     EXPECT_TRUE(graph.ok()) << graph.status();
   }
-  EXPECT_THAT(names,
-              ElementsAre("gpt-nano", "gpt-mini", "gpt2-small", "mlp", "cnn",
-                          "unet", "inception", "two-tower", "seq2seq"));
+  EXPECT_THAT(names, ElementsAre("gpt-nano", "gpt-mini", "gpt2-small",
+                                 "llama-nano", "mlp", "cnn", "unet",
+                                 "inception", "two-tower", "seq2seq"));
 }
 
 TEST(ZooTest, EveryPresetSaysWhatItReads) {
@@ -134,6 +134,7 @@ TEST(ZooTest, ParametersAreAsManyAsDescriptionsSay) {
   EXPECT_EQ(ParameterTotal(Preset("cnn")), 77912);
   EXPECT_EQ(ParameterTotal(Preset("unet")), 58437);
   EXPECT_EQ(ParameterTotal(Preset("inception")), 5800);
+  EXPECT_NEAR(ParameterTotal(Preset("llama-nano", {}, 64)), 800000, 50000);
 }
 
 TEST(ZooTest, ImagesHaveNoSequence) {

@@ -11,6 +11,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "coordinator/core/plan_builder.h"
 #include "models/zoo/zoo.h"
 #include "proto/job.pb.h"
@@ -39,9 +40,9 @@ Job JobOf(const ModelCase& test) {
   Job job = TinyGpt("adamw");
   job.mutable_model()->set_preset(test.preset);
   job.mutable_model()->clear_overrides();
-  job.mutable_data()->clear_tokens();
   for (const PresetInfo& preset : Presets()) {
     if (preset.name != test.preset) continue;
+    if (preset.data_kind != "tokens") job.mutable_data()->clear_tokens();
     job.mutable_data()->set_kind(preset.data_kind);
     job.mutable_data()->set_sequence_length(preset.default_sequence_length);
     if (preset.defaults.count("image_size") > 0) {
@@ -79,14 +80,13 @@ TEST_P(GraphModelTest, HasTheBitsOfThePlainLoop) {
 std::vector<ModelCase> Cases() {
   std::vector<ModelCase> cases;
   for (const std::string preset :
-       {"cnn", "unet", "inception", "two-tower", "seq2seq"}) {
+       {"cnn", "unet", "inception", "two-tower", "seq2seq", "llama-nano"}) {
     const auto add = [&](ModelCase test) {
       test.preset = preset;
-      test.name =
-          absl::StrCat(absl::StrContains(preset, '-') ? "towers" : preset, "_",
-                       test.schedule, "_p", test.ranks,
-                       test.recompute == "never" ? "" : "_recompute",
-                       test.dtype == "float32" ? "" : "_bfloat16");
+      test.name = absl::StrCat(absl::StrReplaceAll(preset, {{"-", "_"}}), "_",
+                               test.schedule, "_p", test.ranks,
+                               test.recompute == "never" ? "" : "_recompute",
+                               test.dtype == "float32" ? "" : "_bfloat16");
       cases.push_back(std::move(test));
     };
     add({.schedule = "gpipe", .ranks = 4});
