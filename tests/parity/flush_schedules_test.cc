@@ -96,16 +96,11 @@ std::vector<FlushCase> Cases() {
          .parameters = {{"warmup", ranks == 2   ? "4,1"
                                    : ranks == 4 ? "6,6,3,1"
                                                 : "9,9,8,6,6,3,3,1"}}});
-    add({.schedule = "interleaved"});
-    add({.schedule = "gpipe_grouped"});
-    add({.schedule = "loop_bfs"});
-    add({.schedule = "zb_h1"});
-    add({.schedule = "zb_h2"});
-    add({.schedule = "interleaved_zb"});
-    add({.schedule = "zbv"});
-    add({.schedule = "v_half"});
-    add({.schedule = "v_min"});
-    add({.schedule = "dual_pipe_v"});
+    for (const std::string schedule :
+         {"interleaved", "gpipe_grouped", "loop_bfs", "zb_h1", "zb_h2",
+          "interleaved_zb", "zbv", "v_half", "v_min", "dual_pipe_v"}) {
+      add({.schedule = schedule});
+    }
     for (const std::string scale : {"concat", "doubling", "halving"}) {
       add({.name = absl::StrCat("chimera_", scale),
            .schedule = "chimera",
