@@ -1,48 +1,26 @@
 #include "client/schedules/costs.h"
 
-#include <cmath>
-#include <cstdint>
 #include <set>
 #include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "base/status_context.h"
 #include "base/status_macros.h"
 #include "google/protobuf/util/json_util.h"
 #include "schedule/planner/partition.h"
+#include "schedule/planner/profile_cut.h"
 #include "schedule/simulator/profile.h"
 
 namespace penstock {
 namespace {
 
-// As the partition weighs them.
-int64_t Nanoseconds(const LayerRange& range, const wire::Profile& profile) {
-  double seconds = 0;
-  for (int i = range.begin; i < range.end; ++i) {
-    const wire::LayerProfile& layer = profile.layers(i);
-    seconds +=
-        layer.forward_seconds() + (layer.has_backward_seconds()
-                                       ? layer.backward_seconds()
-                                       : layer.input_gradient_seconds() +
-                                             layer.weight_gradient_seconds());
-  }
-  return std::llround(seconds * 1e9);
-}
-
 absl::StatusOr<CostModel> FromProfile(const wire::Profile& profile,
                                       Schedule schedule) {
-  PENSTOCK_RETURN_IF_ERROR(CheckProfile(profile));
-  std::vector<int64_t> weights;
-  for (int i = 0; i < profile.layers_size(); ++i) {
-    weights.push_back(Nanoseconds({i, i + 1}, profile));
-  }
-  absl::StatusOr<std::vector<LayerRange>> cut =
-      PartitionEvenly(weights, schedule.num_stages());
-  if (!cut.ok()) return WithContext(cut.status(), "profile");
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<LayerRange> cut,
+                            CutProfile(profile, schedule.num_stages()));
   std::vector<std::vector<int>> stage_layers;
-  for (const LayerRange& range : *cut) {
+  for (const LayerRange& range : cut) {
     stage_layers.emplace_back();
     for (int i = range.begin; i < range.end; ++i) {
       stage_layers.back().push_back(i);
