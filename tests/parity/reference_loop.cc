@@ -85,6 +85,18 @@ class Loop {
     return absl::OkStatus();
   }
 
+  // Of the step just made; those of owners.
+  std::map<std::string, at::Tensor> Gradients() const {
+    std::map<std::string, at::Tensor> gradients;
+    for (const std::vector<Parameter>& layer : parameters_) {
+      for (const Parameter& parameter : layer) {
+        if (!parameter.spec.tied_to.empty()) continue;
+        gradients[parameter.spec.name] = parameter.gradient;
+      }
+    }
+    return gradients;
+  }
+
   std::vector<std::string> LayerDigests() const {
     std::vector<std::string> digests;
     for (size_t i = 0; i < parameters_.size(); ++i) {
@@ -352,6 +364,18 @@ absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps,
     }
     record.layer_digests = loop.LayerDigests();
     return record;
+  });
+}
+
+absl::StatusOr<std::map<std::string, at::Tensor>> FirstGradients(
+    const Job& job) {
+  using Gradients = std::map<std::string, at::Tensor>;
+  return CatchTorch("first gradients", [&]() -> absl::StatusOr<Gradients> {
+    at::set_num_threads(job.threads());
+    PENSTOCK_ASSIGN_OR_RETURN(Loop loop, Loop::Make(job, {}));
+    TrainingRecord record;
+    PENSTOCK_RETURN_IF_ERROR(loop.Step(0, &record));
+    return loop.Gradients();
   });
 }
 

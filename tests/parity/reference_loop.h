@@ -1,6 +1,9 @@
 #ifndef PENSTOCK_TESTS_PARITY_REFERENCE_LOOP_H_
 #define PENSTOCK_TESTS_PARITY_REFERENCE_LOOP_H_
 
+#include <ATen/core/Tensor.h>
+
+#include <map>
 #include <string>
 #include <vector>
 
@@ -43,6 +46,10 @@ using SummationOrder = std::vector<std::vector<std::vector<int>>>;
 // Autograd computes all gradients: the loop does not split the backward.
 absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps,
                                               const SummationOrder& order = {});
+
+// The main gradients of the job's first step, by parameter, before clipping.
+absl::StatusOr<std::map<std::string, at::Tensor>> FirstGradients(
+    const Job& job);
 
 }  // namespace penstock
 

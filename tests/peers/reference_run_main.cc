@@ -1,11 +1,13 @@
 // Trains a small GPT with the plain loop of tests/parity, once per optimizer,
-// and writes what agree_with_torch.py needs to do the same in PyTorch.
+// and writes what agree_with_torch.py and agree_with_pipelining.py need to do
+// the same in PyTorch.
 //
 //   reference_run FOLDER
 //
 // makes FOLDER/adamw and FOLDER/sgd, each with reference.json, weights.f32 (the
 // initial weights) and batches.i64 (tokens, with the last label: [steps,
-// batch, sequence + 1]).
+// batch, sequence + 1]), and FOLDER/gradients with the same and gradients.f32
+// (of the first step, where weights.f32 has the weight).
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/empty.h>
@@ -34,6 +36,8 @@ constexpr int kBatch = 8;
 constexpr int kMicrobatches = 4;
 constexpr int kSequence = 32;
 constexpr int kLayers = 2;
+// Of the model that is cut into four stages.
+constexpr int kPipelineLayers = 4;
 constexpr int kHidden = 64;
 constexpr int kHeads = 4;
 constexpr int kVocabulary = 64;
@@ -94,6 +98,14 @@ void Append(std::string& bytes, const at::Tensor& tensor) {
                static_cast<size_t>(tensor.nbytes()));
 }
 
+nlohmann::json ModelJson(int layers) {
+  return {{"layers", layers},
+          {"hidden", kHidden},
+          {"heads", kHeads},
+          {"vocabulary", kVocabulary},
+          {"positions", kSequence}};
+}
+
 absl::StatusOr<nlohmann::json> WriteWeights(const Job& job,
                                             const std::string& path) {
   PENSTOCK_ASSIGN_OR_RETURN(const Graph graph, GraphOf(job));
@@ -136,6 +148,43 @@ absl::Status WriteBatches(const Job& job, const std::string& path) {
   return WriteFileAtomically(path, bytes);
 }
 
+// In the order of `entries`, which WriteWeights returned.
+absl::Status WriteGradients(const Job& job, const nlohmann::json& entries,
+                            const std::string& path) {
+  PENSTOCK_ASSIGN_OR_RETURN(const auto gradients, FirstGradients(job));
+  std::string bytes;
+  for (const nlohmann::json& entry : entries) {
+    Append(bytes, gradients.at(entry["name"].get<std::string>()).contiguous());
+  }
+  return WriteFileAtomically(path, bytes);
+}
+
+absl::Status WriteForPipelines(const std::string& folder) {
+  PENSTOCK_RETURN_IF_ERROR(MakeFolder(folder));
+  const std::string tokens = absl::StrCat(folder, "/tokens.bin");
+  PENSTOCK_RETURN_IF_ERROR(WriteFileAtomically(tokens, Tokens()));
+  Job job = MakeJob("sgd", tokens);
+  auto& overrides = *job.mutable_model()->mutable_overrides();
+  overrides["layers"] = absl::StrCat(kPipelineLayers);
+  overrides["tied"] = "false";
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const nlohmann::json parameters,
+      WriteWeights(job, absl::StrCat(folder, "/weights.f32")));
+  PENSTOCK_RETURN_IF_ERROR(
+      WriteBatches(job, absl::StrCat(folder, "/batches.i64")));
+  PENSTOCK_RETURN_IF_ERROR(WriteGradients(
+      job, parameters, absl::StrCat(folder, "/gradients.f32")));
+  const nlohmann::json reference = {{"model", ModelJson(kPipelineLayers)},
+                                    {"steps", kSteps},
+                                    {"batch_size", kBatch},
+                                    {"weights", "weights.f32"},
+                                    {"gradients", "gradients.f32"},
+                                    {"parameters", parameters},
+                                    {"batches", "batches.i64"}};
+  return WriteFileAtomically(absl::StrCat(folder, "/reference.json"),
+                             reference.dump(2));
+}
+
 absl::Status Write(const std::string& optimizer, const std::string& folder) {
   PENSTOCK_RETURN_IF_ERROR(MakeFolder(folder));
   const std::string tokens = absl::StrCat(folder, "/tokens.bin");
@@ -150,12 +199,7 @@ absl::Status Write(const std::string& optimizer, const std::string& folder) {
                             TrainInOneLoop(job, kSteps));
   const OptimizerSpec& spec = job.optimizer();
   const nlohmann::json reference = {
-      {"model",
-       {{"layers", kLayers},
-        {"hidden", kHidden},
-        {"heads", kHeads},
-        {"vocabulary", kVocabulary},
-        {"positions", kSequence}}},
+      {"model", ModelJson(kLayers)},
       {"tied", true},
       {"steps", kSteps},
       {"batch_size", kBatch},
@@ -186,6 +230,12 @@ int Main(int argc, char** argv) {
     const absl::Status status =
         Write(optimizer, absl::StrCat(argv[1], "/", optimizer));
     if (status.ok()) continue;
+    std::fprintf(stderr, "reference_run: %s\n", status.ToString().c_str());
+    return 1;
+  }
+  const absl::Status status =
+      WriteForPipelines(absl::StrCat(argv[1], "/gradients"));
+  if (!status.ok()) {
     std::fprintf(stderr, "reference_run: %s\n", status.ToString().c_str());
     return 1;
   }
