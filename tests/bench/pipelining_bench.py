@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Throughput of gpt-mini, p = 2, m = 8, 1F1B: Penstock against
-torch.distributed.pipelining with Gloo. Same model, dtype (float32), cut,
-microbatches and cores, one intra-op thread a rank, optimizer step included.
+"""Throughput, p = 2, m = 8, 1F1B: Penstock against torch.distributed.pipelining
+with Gloo, for a GPT and an MLP with large actions and with tiny ones. Same
+model, dtype (float32), cut, microbatches and cores, one intra-op thread a rank,
+optimizer step included.
 
     make build && tools/setup --peers
-    tests/bench/pipelining_bench.py [--rounds 7] [--steps 12]
+    tests/bench/pipelining_bench.py [--rounds 7] [--cases gpt-large,mlp-tiny]
 
-Rounds are interleaved (Penstock, PyTorch, Penstock, ...). Prints the ratio of
-tokens per second as median and min..max over the rounds; above 1 Penstock is
-faster. Both sides leave out their first steps.
+Rounds and cases are interleaved (Penstock, PyTorch, Penstock, ...). Prints the
+ratio of tokens per second as median and min..max over the rounds; above 1
+Penstock is faster. Both sides leave out their first steps. Targets: 1.2 with
+large actions (milliseconds), 3 with tiny ones (tens of microseconds).
 """
 
 import argparse
@@ -24,24 +26,46 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 CACHE = pathlib.Path(os.environ.get(
     "XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "penstock"
+VOCABULARY = 256
 
-MODEL = {"layers": 6, "hidden": 256, "heads": 8, "vocabulary": 256,
-         "positions": 512}
-SEQUENCE = 128
-BATCH = 32
-MICROBATCHES = 8
-WARMUP = 2
-# embed, h0..h2 (attention and MLP each): the rest is on stage 1.
-FIRST_STAGE = ["embed"] + [f"h{i}.{part}" for i in range(3)
-                           for part in ("attn", "mlp")]
-SECOND_STAGE = [f"h{i}.{part}" for i in range(3, 6)
-                for part in ("attn", "mlp")] + ["final_norm", "head", "loss"]
+
+def gpt(layers, hidden, heads, sequence, batch, steps):
+    blocks = [f"h{i}.{part}" for i in range(layers) for part in ("attn", "mlp")]
+    return {
+        "family": "gpt", "preset": "gpt-mini", "overrides": {"dropout": 0},
+        "model": {"layers": layers, "hidden": hidden, "heads": heads,
+                  "vocabulary": VOCABULARY, "positions": 512},
+        "first_stage": ["embed"] + blocks[:layers],
+        "second_stage": blocks[layers:] + ["final_norm", "head", "loss"],
+        "sequence": sequence, "batch": batch, "microbatches": 8,
+        "steps": steps, "warmup": 2}
+
+
+def mlp(layers, hidden, embedding, sequence, batch, steps):
+    blocks = [f"{part}{i}" for i in range(layers) for part in ("fc", "relu")]
+    return {
+        "family": "mlp", "preset": "mlp", "overrides": {},
+        "model": {"layers": layers, "hidden": hidden,
+                  "vocabulary": VOCABULARY, "embedding": embedding,
+                  "window": 8},
+        "first_stage": ["embed"] + blocks[:layers],
+        "second_stage": blocks[layers:] + ["head", "loss"],
+        "sequence": sequence, "batch": batch, "microbatches": 8,
+        "steps": steps, "warmup": 2}
+
+
+CASES = {
+    "gpt-large": gpt(6, 256, 8, sequence=128, batch=32, steps=12),
+    "gpt-tiny": gpt(2, 16, 2, sequence=8, batch=8, steps=400),
+    "mlp-large": mlp(4, 1024, 128, sequence=64, batch=32, steps=12),
+    "mlp-tiny": mlp(4, 16, 2, sequence=8, batch=8, steps=400),
+}
 
 JOB = """\
 name: pipelining-bench
 model:
-  preset: gpt-mini
-  overrides: {{dropout: 0}}
+  preset: {preset}
+  overrides: {overrides}
 data:
   tokens: {tokens}
   sequence_length: {sequence}
@@ -55,7 +79,7 @@ schedule:
   microbatches: {microbatches}
 partition:
   stages: 2
-  layers: [{first}, {second}]
+  layers: {layers}
 """
 
 
@@ -65,7 +89,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def penstock(folder, steps, name):
+def penstock(case, folder, run):
     job = folder / "job.yaml"
     tokens = folder / "tokens.bin"
     if not tokens.exists():
@@ -73,24 +97,21 @@ def penstock(folder, steps, name):
         tokens.write_bytes(b"".join(byte.to_bytes(2, "little")
                                     for byte in os.urandom(200_000)))
     job.write_text(JOB.format(
-        tokens=tokens, sequence=SEQUENCE, batch=BATCH, steps=steps,
-        microbatches=MICROBATCHES, first=FIRST_STAGE,
-        second=SECOND_STAGE))
+        preset=case["preset"], tokens=tokens, sequence=case["sequence"],
+        overrides=json.dumps({**case["model"], **case["overrides"]}),
+        batch=case["batch"], steps=case["steps"],
+        microbatches=case["microbatches"],
+        layers=json.dumps([case["first_stage"], case["second_stage"]])))
     result = subprocess.run(
-        [ROOT / "bazel-bin/client/penstock", "local", "run", job, "--stages",
-         "2", "--run-dir", folder / name, "-o", "json"],
+        [ROOT / "bazel-bin/client/penstock", "local", "run", job,
+         "--run-dir", folder / run, "-o", "json"],
         check=True, stdout=subprocess.PIPE, text=True, cwd=folder)
     return json.loads(result.stdout)["tokens_per_second"]
 
 
-def torch(steps):
-    command = [CACHE / "peers/bin/python",
-               ROOT / "tests/bench/torch_pipeline.py",
-               "--sequence", SEQUENCE, "--batch", BATCH, "--microbatches",
-               MICROBATCHES, "--steps", steps, "--warmup", WARMUP,
-               "--first-stage-layers", len(FIRST_STAGE)]
-    for key, value in MODEL.items():
-        command += ["--" + key, value]
+def torch(case):
+    command = [CACHE / "peers/bin/python", ROOT / "tests/bench/torch_pipeline.py",
+               json.dumps(case)]
     environment = dict(os.environ, MASTER_ADDR="127.0.0.1",
                        MASTER_PORT=str(free_port()), WORLD_SIZE="2",
                        OMP_NUM_THREADS="1", GLOO_SOCKET_IFNAME="lo")
@@ -110,22 +131,32 @@ def spread(values):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--cases", default=",".join(CASES))
     options = parser.parse_args()
-    ratios = []
-    with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name)
+    names = options.cases.split(",")
+    for name in names:
+        if name not in CASES:
+            parser.error(f"no case {name}; there are {', '.join(CASES)}")
+    ratios = {name: [] for name in names}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary)
         for i in range(options.rounds):
-            ours = penstock(folder, options.steps, f"round-{i}")
-            theirs = torch(options.steps)
-            ratios.append(ours / theirs)
-            print(f"round {i + 1}: Penstock {ours:.0f} tokens/s, "
-                  f"PyTorch {theirs:.0f}, ratio {ratios[-1]:.3f}", flush=True)
-    print(f"throughput, Penstock / torch.distributed.pipelining (Gloo), "
-          f"gpt-mini p=2 m=8 1F1B float32, {os.cpu_count()} cores, "
-          f"1 thread a rank, {options.rounds} rounds: {spread(ratios)}")
+            for name in names:
+                ours = penstock(CASES[name], folder, f"{name}-{i}")
+                theirs = torch(CASES[name])
+                ratios[name].append(ours / theirs)
+                print(f"round {i + 1}, {name}: Penstock {ours:.0f} tokens/s, "
+                      f"PyTorch {theirs:.0f}, ratio {ratios[name][-1]:.3f}",
+                      flush=True)
+    print(f"throughput, Penstock / torch.distributed.pipelining (Gloo), p=2 m=8 "
+          f"1F1B float32, {os.cpu_count()} cores, 1 thread a rank, "
+          f"{options.rounds} rounds:")
+    for name in names:
+        print(f"  {name}: {spread(ratios[name])}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""The PyTorch side of pipelining_bench.py: gpt under 1F1B with Gloo.
+"""The PyTorch side of pipelining_bench.py: a model under 1F1B with Gloo.
 
 Started by pipelining_bench.py, one process a rank, with the usual RANK,
-WORLD_SIZE, MASTER_ADDR and MASTER_PORT. Rank 0 prints one JSON line.
+WORLD_SIZE, MASTER_ADDR and MASTER_PORT, and one argument, the case as JSON.
+Rank 0 prints one JSON line.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -18,33 +18,26 @@ from torch.distributed.pipelining import PipelineStage, Schedule1F1B
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "peers"))
 import gpt  # noqa: E402
-
-
-def arguments():
-    parser = argparse.ArgumentParser()
-    for name in ("layers", "hidden", "heads", "vocabulary", "positions",
-                 "sequence", "batch", "microbatches", "steps", "warmup",
-                 "first-stage-layers"):
-        parser.add_argument("--" + name, type=int, required=True)
-    return parser.parse_args()
+import mlp  # noqa: E402
 
 
 def main():
-    a = arguments()
+    case = json.loads(sys.argv[1])
     rank = int(os.environ["RANK"])
     gpt.set_threads(1)
     dist.init_process_group("gloo")
     torch.manual_seed(1)
-    modules = gpt.gpt_layers(a.layers, a.hidden, a.heads, a.vocabulary,
-                             a.positions)
-    cut = a.first_stage_layers
+    make = gpt.gpt_layers if case["family"] == "gpt" else mlp.mlp_layers
+    modules = make(**case["model"])
+    cut = len(case["first_stage"])
     mine = modules[:cut] if rank == 0 else modules[cut:]
     module = nn.Sequential(*(m for _, m in mine))
     stage = PipelineStage(module, rank, 2, torch.device("cpu"))
-    schedule = Schedule1F1B(stage, a.microbatches, loss_fn=gpt.loss_of)
+    schedule = Schedule1F1B(stage, case["microbatches"], loss_fn=gpt.loss_of)
     optimizer = torch.optim.AdamW(
         gpt.decay_groups(list(module.parameters()), 0.1), lr=1e-3, fused=True)
-    data = torch.randint(a.vocabulary, (a.steps, a.batch, a.sequence + 1))
+    data = torch.randint(case["model"]["vocabulary"],
+                         (case["steps"], case["batch"], case["sequence"] + 1))
     times = []
     for batch in data:
         begin = time.perf_counter()
@@ -56,8 +49,9 @@ def main():
         optimizer.step()
         times.append(time.perf_counter() - begin)
     if rank == 0:
-        tokens = a.batch * a.sequence * (a.steps - a.warmup)
-        print(json.dumps({"tokens_per_second": tokens / sum(times[a.warmup:])}),
+        warmup = case["warmup"]
+        tokens = case["batch"] * case["sequence"] * (case["steps"] - warmup)
+        print(json.dumps({"tokens_per_second": tokens / sum(times[warmup:])}),
               flush=True)
     dist.destroy_process_group()
 
