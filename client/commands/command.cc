@@ -129,9 +129,15 @@ CLI::App& AddGroup(CLI::App& parent, const std::string& name,
 }
 
 void AddJobFlags(CLI::App& command, JobFlags& flags) {
-  command.add_option("job_file", flags.path, "YAML; see docs/job_file.md")
-      ->required()
+  command
+      .add_option("job_file", flags.path,
+                  "YAML; see docs/job_file.md. Not needed with --emulate")
       ->type_name("FILE");
+  command
+      .add_option("--emulate", flags.emulate,
+                  "Instead of a model, devices that are busy for the times of "
+                  "this profile")
+      ->type_name("PROFILE");
   command
       .add_option("--set", flags.sets,
                   "Change a key of the job file; may be repeated")
@@ -143,7 +149,20 @@ void AddJobFlags(CLI::App& command, JobFlags& flags) {
 
 absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,
                             const Environment& environment) {
+  if (flags.path.empty() && flags.emulate.empty()) {
+    return absl::InvalidArgumentError(
+        "job_file is required, or --emulate PROFILE; deploy/local/jobs holds "
+        "examples");
+  }
   std::vector<JobOverride> overrides;
+  if (flags.path.empty()) {
+    overrides.push_back({"name", "emulated", "--emulate"});
+    overrides.push_back({"steps", "20", "--emulate"});
+  }
+  if (!flags.emulate.empty()) {
+    overrides.push_back(
+        {"emulate", flags.emulate, absl::StrCat("--emulate ", flags.emulate)});
+  }
   for (const std::string& set : flags.sets) {
     PENSTOCK_ASSIGN_OR_RETURN(JobOverride change, ParseSetFlag(set));
     overrides.push_back(std::move(change));
@@ -156,8 +175,12 @@ absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,
     overrides.push_back({"partition.stages", absl::StrCat(stages),
                          absl::StrCat("--stages ", stages)});
   }
+  const std::string& folder = environment.working_folder;
   absl::StatusOr<Job> job =
-      LoadJobFile(flags.path, environment.working_folder, overrides, Presets());
+      flags.path.empty()
+          ? LoadJobText("{}", {"--emulate", folder, folder}, overrides,
+                        Presets())
+          : LoadJobFile(flags.path, folder, overrides, Presets());
   if (job.ok() || absl::IsInvalidArgument(job.status()) ||
       absl::IsPermissionDenied(job.status())) {
     return job;
@@ -168,6 +191,7 @@ absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,
 }
 
 absl::Status CheckTokens(const Job& job) {
+  if (job.has_emulate()) return absl::OkStatus();
   int64_t vocabulary = 0;
   for (const PresetInfo& preset : Presets()) {
     if (preset.name != job.model().preset()) continue;

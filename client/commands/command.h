@@ -76,9 +76,10 @@ CLI::App& AddGroup(CLI::App& parent, const std::string& name,
                    const std::string& description,
                    const std::vector<std::string>& examples);
 
-// The flags that make a job: the file, --set and --name.
+// The flags that make a job: the file, --emulate, --set and --name.
 struct JobFlags {
   std::string path;
+  std::string emulate;
   std::vector<std::string> sets;
   std::string name;
 };

@@ -213,7 +213,9 @@ void AddLocalRun(CLI::App& local, CommandContext& context) {
       local, context, "run",
       "Run one job: start a coordinator and stage servers, follow, clean up",
       {"penstock local run deploy/local/jobs/gpt-nano.yaml --stages 2",
-       "penstock local run job.yaml --set steps=20 -o json > result.json"},
+       "penstock local run job.yaml --set steps=20 -o json > result.json",
+       "penstock local run --emulate profile.json --stages 16 "
+       "--set schedule.name=zb_h1"},
       [&context, flags] { return Run(context, *flags); });
   AddJobFlags(command, flags->job);
   command

@@ -49,7 +49,9 @@ absl::Status FollowProgress(CoordinatorClient& coordinator,
       },
       [&](const ProgressRecord& record) {
         request.set_after_step(record.step());
-        losses.push_back({record.step(), record.loss()});
+        if (record.has_loss()) {
+          losses.push_back({record.step(), record.loss()});
+        }
         view.ShowStep(record);
       },
       policy, stop);

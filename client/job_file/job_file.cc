@@ -20,6 +20,7 @@
 #include "base/suggest.h"
 #include "client/job_file/given_values.h"
 #include "client/job_file/key_table.h"
+#include "client/schedules/costs.h"
 #include "schedule/generators/registry.h"
 #include "schedule/ir/text_format.h"
 
@@ -334,8 +335,25 @@ void CheckData(const PresetInfo& preset, Assembler& assembler) {
   }
 }
 
+// Emulated devices stand for the model and its data.
+void CheckNoModel(Assembler& assembler) {
+  for (const absl::string_view section : {"model", "data"}) {
+    for (const std::string& name : NamesInSection(section)) {
+      const std::string path = absl::StrCat(section, ".", name);
+      const bool has_overrides = path == "model.overrides" &&
+                                 !assembler.job().model().overrides().empty();
+      if (!assembler.WasGiven(path) && !has_overrides) continue;
+      assembler.Problem(assembler.Where(path),
+                        absl::StrCat("emulate stands for a model and its data; "
+                                     "leave ",
+                                     path, " or emulate out"));
+    }
+  }
+}
+
 void CheckModel(const std::vector<PresetInfo>& presets, Assembler& assembler) {
   Job& job = assembler.job();
+  if (job.has_emulate()) return CheckNoModel(assembler);
   const std::string& name = job.model().preset();
   if (name.empty()) return;
   std::vector<std::string> names;
@@ -373,6 +391,22 @@ std::vector<int> Divisors(int number) {
     if (number % d == 0) divisors.push_back(d);
   }
   return divisors;
+}
+
+// What a batch is where nothing is trained on.
+void FillEmulatedBatch(Assembler& assembler) {
+  Job& job = assembler.job();
+  if (!job.has_emulate()) return;
+  constexpr int kPerStage = 4;
+  if (!assembler.WasGiven("schedule.microbatches")) {
+    const PartitionSpec& partition = job.partition();
+    job.mutable_schedule()->set_microbatches(
+        kPerStage * std::max({1, partition.stages(), partition.ranks(),
+                              partition.explicit_layers_size()}));
+  }
+  if (!assembler.WasGiven("batch_size")) {
+    job.set_batch_size(job.schedule().microbatches());
+  }
 }
 
 void CheckBatch(Assembler& assembler) {
@@ -483,6 +517,23 @@ absl::Status AddScheduleFile(Job* job) {
   return absl::OkStatus();
 }
 
+absl::Status AddProfile(Job* job) {
+  const std::string path = job->emulate().model();
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("emulate: ", text.status().message()));
+  }
+  absl::StatusOr<wire::Profile> profile = ParseProfile(*text);
+  if (!profile.ok()) {
+    return WithContext(profile.status(), absl::StrCat("emulate: ", path));
+  }
+  *job->mutable_emulate() = *std::move(profile);
+  // Where it is from, for people.
+  job->mutable_emulate()->set_model(path);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<JobOverride> ParseSetFlag(absl::string_view flag) {
@@ -506,11 +557,15 @@ absl::StatusOr<Job> ParseJobFile(absl::string_view text,
   }
   Assembler assembler(source, std::move(values));
   assembler.SetAll();
+  if (!assembler.WasGiven("model.preset") && !assembler.WasGiven("emulate")) {
+    assembler.ReportMissing(*FindJobKey("model.preset"));
+  }
   // Numbers that were refused are 0 here; rules between keys would only repeat
   // what has been said about one of them.
   if (assembler.problems().empty()) {
     FillName(source, assembler);
     CheckModel(presets, assembler);
+    FillEmulatedBatch(assembler);
     CheckBatch(assembler);
     CheckSchedule(assembler);
     CheckPartition(assembler);
@@ -529,13 +584,21 @@ absl::StatusOr<Job> LoadJobFile(const std::string& path,
   PENSTOCK_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
   const std::filesystem::path absolute =
       std::filesystem::path(Absolute(path, working_folder));
-  PENSTOCK_ASSIGN_OR_RETURN(
-      Job job,
-      ParseJobFile(text,
-                   {path, absolute.parent_path().string(), working_folder},
-                   overrides, presets));
-  if (job.schedule().file().empty()) return job;
-  PENSTOCK_RETURN_IF_ERROR(AddScheduleFile(&job));
+  return LoadJobText(text,
+                     {path, absolute.parent_path().string(), working_folder},
+                     overrides, presets);
+}
+
+absl::StatusOr<Job> LoadJobText(absl::string_view text,
+                                const JobFileSource& source,
+                                const std::vector<JobOverride>& overrides,
+                                const std::vector<PresetInfo>& presets) {
+  PENSTOCK_ASSIGN_OR_RETURN(Job job,
+                            ParseJobFile(text, source, overrides, presets));
+  if (!job.schedule().file().empty()) {
+    PENSTOCK_RETURN_IF_ERROR(AddScheduleFile(&job));
+  }
+  if (job.has_emulate()) PENSTOCK_RETURN_IF_ERROR(AddProfile(&job));
   return job;
 }
 

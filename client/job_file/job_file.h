@@ -45,11 +45,18 @@ absl::StatusOr<Job> ParseJobFile(absl::string_view text,
                                  const std::vector<JobOverride>& overrides,
                                  const std::vector<PresetInfo>& presets);
 
-// Reads `path` and parses it, and reads the schedule file that it names, if
-// any.
+// Parses the text, and reads the schedule file and the profile that it names,
+// if any.
+//   INVALID_ARGUMENT  as above; a file that it names cannot be read, is none,
+//                     or is larger than a message allows.
+absl::StatusOr<Job> LoadJobText(absl::string_view text,
+                                const JobFileSource& source,
+                                const std::vector<JobOverride>& overrides,
+                                const std::vector<PresetInfo>& presets);
+
+// Reads `path` and loads its text.
 //   NOT_FOUND         there is no such job file.
-//   INVALID_ARGUMENT  as above; the schedule file cannot be read, or is larger
-//                     than a message allows.
+//   INVALID_ARGUMENT  as above.
 absl::StatusOr<Job> LoadJobFile(const std::string& path,
                                 const std::string& working_folder,
                                 const std::vector<JobOverride>& overrides,

@@ -13,6 +13,7 @@
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
@@ -86,7 +87,8 @@ TEST(JobFileTest, EveryKeysExampleParses) {
     // Values that only go together with another key's.
     if (key.path == "model.overrides") sets = {"model.overrides={layers: 6}"};
     if (key.path == "schedule.microbatches") sets.push_back("batch_size=16");
-    const absl::StatusOr<Job> job = Parse(kShortest, sets);
+    const absl::StatusOr<Job> job =
+        Parse(key.path == "emulate" ? "steps: 1" : kShortest, sets);
     EXPECT_TRUE(job.ok()) << key.path << ": " << job.status();
   }
 }
@@ -409,6 +411,36 @@ TEST(LoadJobFileTest, MissingFileIsNotFound) {
   EXPECT_EQ(job.status().code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(job.status().message()),
               HasSubstr("/nowhere/job.yaml"));
+}
+
+TEST(JobFileTest, AnEmulatedJobNeedsNoModel) {
+  const absl::StatusOr<Job> job =
+      Parse("steps: 3\nemulate: profile.json\npartition: {stages: 4}\n");
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->emulate().model(), "/jobs/profile.json");
+  EXPECT_EQ(job->schedule().microbatches(), 16);
+  EXPECT_EQ(job->batch_size(), 16);
+}
+
+TEST(JobFileTest, ABatchOfAnEmulatedJobIsItsMicrobatches) {
+  const absl::StatusOr<Job> job =
+      Parse("steps: 3\nemulate: profile.json\n", {"schedule.microbatches=6"});
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->batch_size(), 6);
+}
+
+TEST(JobFileTest, EmulateStandsForModelAndData) {
+  EXPECT_THAT(ErrorOf(kShortest, {"emulate=profile.json"}),
+              AllOf(HasSubstr("nano.yaml:2:11: emulate stands for a model and "
+                              "its data; leave model.preset or emulate out"),
+                    HasSubstr("leave data.tokens or emulate out")));
+  EXPECT_THAT(
+      ErrorOf("steps: 3\nemulate: p.json\n", {"model.overrides.layers=2"}),
+      HasSubstr("leave model.overrides or emulate out"));
+}
+
+TEST(JobFileTest, WithoutEmulateAModelIsRequired) {
+  EXPECT_THAT(ErrorOf("steps: 3\n"), HasSubstr("model.preset is missing"));
 }
 
 }  // namespace

@@ -17,6 +17,8 @@ void AddModelKeys(std::vector<JobKey>& keys) {
                   .doc = "What lists and run folders call the job. Letters, "
                          "digits, `.`, `_` and `-`, at most 63."});
   keys.push_back({.path = "model.preset",
+                  .default_value = "",
+                  .default_words = "**required** without `emulate`",
                   .example = "gpt-nano",
                   .doc = "A model of the zoo, see below."});
   keys.push_back({.path = "model.overrides",
@@ -53,6 +55,19 @@ void AddModelKeys(std::vector<JobKey>& keys) {
                   .below = 1 << 20,
                   .example = "128",
                   .doc = "Length of one sample; images have none."});
+  keys.push_back(
+      {.path = "emulate",
+       .type = KeyType::kPath,
+       .default_value = "",
+       .default_words = "none: `model` is trained",
+       .example = "profile.json",
+       .doc = "A profile (the JSON of proto/profile.proto). Instead of "
+              "a model, devices are kept busy for its times, with processes, "
+              "messages and schedule real: more ranks than there are cores "
+              "can be timed so. `batch_size` is then "
+              "`schedule.microbatches`, and that four times the stages, unless "
+              "given.",
+       .field = "emulate.model"});
 }
 
 void AddTrainingKeys(std::vector<JobKey>& keys) {

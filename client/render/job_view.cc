@@ -45,7 +45,7 @@ std::string StepText(const JobInfo& info) {
 }
 
 std::string LossOf(const JobInfo& info) {
-  return info.has_latest() ? LossText(info.latest().loss()) : "";
+  return info.latest().has_loss() ? LossText(info.latest().loss()) : "";
 }
 
 // "name      value" lines; rows without a value are left out.
@@ -68,7 +68,14 @@ std::string RunTime(const JobInfo& info) {
                                                 info.started_unix_nanos()));
 }
 
-std::string DataText(const DataSpec& data) {
+std::string ModelText(const Job& job) {
+  if (!job.has_emulate()) return job.model().preset();
+  return absl::StrCat("emulated devices, ", job.emulate().model());
+}
+
+std::string DataText(const Job& job) {
+  if (job.has_emulate()) return "";
+  const DataSpec& data = job.data();
   return data.tokens().empty() ? absl::StrCat(data.kind(), ", made up")
                                : data.tokens();
 }
@@ -109,7 +116,7 @@ std::string StagesText(const PartitionSpec& partition) {
 
 std::string BatchText(const Job& job) {
   const std::string length =
-      job.data().kind() == "images"
+      job.data().kind() == "images" || job.has_emulate()
           ? ""
           : absl::StrCat(" of ", job.data().sequence_length(), " tokens");
   return absl::StrCat(job.batch_size(), " samples", length, ", ",
@@ -148,7 +155,7 @@ ordered_json JobInfoToJson(const JobInfo& info) {
       {"reason", info.reason()},
       {"step", latest.step()},
       {"steps", info.job().steps()},
-      {"loss", NumberOrNull(stepped, latest.loss())},
+      {"loss", NumberOrNull(latest.has_loss(), latest.loss())},
       {"gradient_norm", NumberOrNull(stepped, latest.gradient_norm())},
       {"learning_rate", NumberOrNull(stepped, latest.learning_rate())},
       {"tokens_per_second", NumberOrNull(stepped, TokensPerSecond(info))},
@@ -237,8 +244,8 @@ std::string JobTable(const std::vector<JobInfo>& jobs, absl::Time now,
         AgeText(info.submitted_unix_nanos(), now)};
     if (wide) {
       row.insert(row.end(),
-                 {job.model().preset(), job.schedule().name(),
-                  absl::StrCat(job.partition().stages()),
+                 {job.has_emulate() ? "(emulated)" : job.model().preset(),
+                  job.schedule().name(), absl::StrCat(job.partition().stages()),
                   info.has_latest() ? PercentText(BubbleFraction(info)) : "",
                   absl::StrCat(info.epoch())});
     }
@@ -282,15 +289,17 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
           {"reason", info.reason()},
           {"step", StepText(info)},
           {"loss", LossOf(info)},
-          {"gradient norm", stepped ? LossText(latest.gradient_norm()) : ""},
+          {"gradient norm", stepped && !job.has_emulate()
+                                ? LossText(latest.gradient_norm())
+                                : ""},
           {"throughput",
            stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")
                    : ""},
           {"bubble", stepped ? PercentText(BubbleFraction(info)) : ""},
           {"step time", stepped ? SecondsText(latest.step_seconds()) : ""},
           {"weights", info.weights_digest()},
-          {"model", job.model().preset()},
-          {"data", DataText(job.data())},
+          {"model", ModelText(job)},
+          {"data", DataText(job)},
           {"batch", BatchText(job)},
           {"schedule", absl::StrCat(job.schedule().name(), " on ",
                                     StagesText(job.partition()))},
@@ -315,14 +324,15 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
 }
 
 std::string JobSummary(const JobInfo& info) {
+  const Job& job = info.job();
   const bool stepped = info.has_latest();
   return absl::StrCat(
-      info.job().name(), " (", info.id(),
+      job.name(), " (", info.id(),
       "): ", absl::AsciiStrToLower(StateName(info.state())), "\n",
       Fields({
+          {"devices", job.has_emulate() ? "emulated" : ""},
           {"reason", info.state() == JOB_STATE_SUCCEEDED ? "" : info.reason()},
-          {"step",
-           absl::StrCat(info.latest().step(), " of ", info.job().steps())},
+          {"step", absl::StrCat(info.latest().step(), " of ", job.steps())},
           {"loss", LossOf(info)},
           {"throughput",
            stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")

@@ -16,15 +16,24 @@ std::string Bar(double fraction, int width) {
                       std::string(inner - full, '-'), "]");
 }
 
+namespace {
+
+// " loss 2.31 "; a space where nothing computes one.
+std::string LossPart(const ProgressRecord& record) {
+  if (!record.has_loss()) return " ";
+  return absl::StrCat(" loss ", LossText(record.loss()), "  ");
+}
+
+}  // namespace
+
 std::string LiveLine(const ProgressSnapshot& progress, int columns) {
   const ProgressRecord& record = progress.record;
   const std::string head = absl::StrCat(progress.name, "  ", record.step(), "/",
                                         progress.steps, " ");
   std::string tail =
-      absl::StrCat(" loss ", LossText(record.loss()), "  ",
-                   RateText(record.tokens_per_second()), " tok/s  ",
-                   SecondsText(record.step_seconds()), "/step  bubble ",
-                   PercentText(record.bubble_fraction()));
+      absl::StrCat(LossPart(record), RateText(record.tokens_per_second()),
+                   " tok/s  ", SecondsText(record.step_seconds()),
+                   "/step  bubble ", PercentText(record.bubble_fraction()));
   if (progress.eta_seconds >= 0) {
     absl::StrAppend(&tail, "  ETA ", SecondsText(progress.eta_seconds));
   }
@@ -44,12 +53,11 @@ std::string LiveLine(const ProgressSnapshot& progress, int columns) {
 
 std::string PlainLine(const ProgressSnapshot& progress) {
   const ProgressRecord& record = progress.record;
-  std::string line =
-      absl::StrCat("step ", record.step(), "/", progress.steps, "  loss ",
-                   LossText(record.loss()), "  tokens/s ",
-                   RateText(record.tokens_per_second()), "  step time ",
-                   SecondsText(record.step_seconds()), "  bubble ",
-                   PercentText(record.bubble_fraction()));
+  std::string line = absl::StrCat(
+      "step ", record.step(), "/", progress.steps, " ", LossPart(record),
+      "tokens/s ", RateText(record.tokens_per_second()), "  step time ",
+      SecondsText(record.step_seconds()), "  bubble ",
+      PercentText(record.bubble_fraction()));
   if (progress.eta_seconds >= 0) {
     absl::StrAppend(&line, "  ETA ", SecondsText(progress.eta_seconds));
   }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "base/suggest.h"
+#include "coordinator/core/emulation.h"
 
 namespace penstock {
 namespace {
@@ -117,8 +118,12 @@ absl::Status CheckJob(const Job& job) {
   PENSTOCK_RETURN_IF_ERROR(CheckName(job.name()));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("batch_size", 1, job.batch_size()));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("steps", 1, job.steps()));
-  PENSTOCK_RETURN_IF_ERROR(
-      AtLeast("data.sequence_length", 1, job.data().sequence_length()));
+  if (job.has_emulate()) {
+    PENSTOCK_RETURN_IF_ERROR(CheckEmulation(job));
+  } else {
+    PENSTOCK_RETURN_IF_ERROR(
+        AtLeast("data.sequence_length", 1, job.data().sequence_length()));
+  }
   PENSTOCK_RETURN_IF_ERROR(
       AtLeast("schedule.microbatches", 1, job.schedule().microbatches()));
   PENSTOCK_RETURN_IF_ERROR(

@@ -10,6 +10,7 @@
 #include "base/sha256.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "coordinator/core/emulation.h"
 #include "coordinator/core/given_schedule.h"
 #include "coordinator/core/job_check.h"
 #include "models/graph/layer_kinds.h"
@@ -39,6 +40,8 @@ struct Cut {
   // Index is the layer.
   std::vector<int> stage_of;
   int num_stages = 0;
+  // What each layer's output is on the wire, by the layer's name.
+  std::map<std::string, TensorSpec> tensors;
 };
 
 absl::StatusOr<Graph> ModelOf(const Job& job) {
@@ -120,32 +123,6 @@ absl::Status CheckDirection(const Cut& cut) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Cut> CutModel(const Job& job) {
-  Cut cut;
-  PENSTOCK_ASSIGN_OR_RETURN(cut.graph, ModelOf(job));
-  PENSTOCK_ASSIGN_OR_RETURN(cut.parameter_counts, ParameterCounts(cut.graph));
-  cut.num_stages = job.partition().stages();
-  const int num_layers = static_cast<int>(cut.graph.layers.size());
-  if (cut.num_stages > num_layers) {
-    return BadPartition(absl::StrCat(cut.num_stages, " stages, but model ",
-                                     job.model().preset(), " has only ",
-                                     num_layers, " layers; use at most ",
-                                     num_layers, " stages"));
-  }
-  if (job.partition().explicit_layers_size() > 0) {
-    PENSTOCK_ASSIGN_OR_RETURN(cut.stage_of, ExplicitStages(job, cut.graph));
-    PENSTOCK_RETURN_IF_ERROR(CheckDirection(cut));
-    return cut;
-  }
-  PENSTOCK_ASSIGN_OR_RETURN(
-      const std::vector<LayerRange> ranges,
-      PartitionEvenly(cut.parameter_counts, cut.num_stages));
-  for (size_t stage = 0; stage < ranges.size(); ++stage) {
-    cut.stage_of.resize(ranges[stage].end, static_cast<int>(stage));
-  }
-  return cut;
-}
-
 TensorSpec SpecOf(const TensorShape& shape, const Job& job) {
   TensorSpec spec;
   if (shape.element_type == ElementType::kInt64) {
@@ -157,10 +134,58 @@ TensorSpec SpecOf(const TensorShape& shape, const Job& job) {
   return spec;
 }
 
-// One edge for each tensor and later stage that takes it, in layer order.
-absl::Status AddActivationEdges(const Cut& cut, const Job& job,
-                                std::vector<Edge>& edges, Plan& plan) {
+// The model, not cut yet.
+absl::StatusOr<Cut> WholeModel(const Job& job) {
+  Cut cut;
+  if (job.has_emulate()) {
+    cut.graph = EmulatedGraph(job.emulate());
+    cut.parameter_counts = EmulatedParameterCounts(job.emulate());
+    cut.tensors = EmulatedTensors(job.emulate());
+    return cut;
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(cut.graph, ModelOf(job));
+  PENSTOCK_ASSIGN_OR_RETURN(cut.parameter_counts, ParameterCounts(cut.graph));
   PENSTOCK_ASSIGN_OR_RETURN(const auto shapes, InferShapes(cut.graph));
+  for (const auto& [name, shape] : shapes) {
+    cut.tensors[name] = SpecOf(shape, job);
+  }
+  return cut;
+}
+
+absl::StatusOr<Cut> CutModel(const Job& job) {
+  PENSTOCK_ASSIGN_OR_RETURN(Cut cut, WholeModel(job));
+  cut.num_stages = job.partition().stages();
+  const int num_layers = static_cast<int>(cut.graph.layers.size());
+  if (cut.num_stages > num_layers) {
+    return BadPartition(absl::StrCat(
+        cut.num_stages, " stages, but ",
+        job.has_emulate() ? "the profile"
+                          : absl::StrCat("model ", job.model().preset()),
+        " has only ", num_layers, " layers; use at most ", num_layers,
+        " stages"));
+  }
+  if (job.partition().explicit_layers_size() > 0) {
+    PENSTOCK_ASSIGN_OR_RETURN(cut.stage_of, ExplicitStages(job, cut.graph));
+    PENSTOCK_RETURN_IF_ERROR(CheckDirection(cut));
+    return cut;
+  }
+  if (job.has_emulate()) {
+    PENSTOCK_ASSIGN_OR_RETURN(cut.stage_of,
+                              EmulatedStages(job.emulate(), cut.num_stages));
+    return cut;
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const std::vector<LayerRange> ranges,
+      PartitionEvenly(cut.parameter_counts, cut.num_stages));
+  for (size_t stage = 0; stage < ranges.size(); ++stage) {
+    cut.stage_of.resize(ranges[stage].end, static_cast<int>(stage));
+  }
+  return cut;
+}
+
+// One edge for each tensor and later stage that takes it, in layer order.
+absl::Status AddActivationEdges(const Cut& cut, std::vector<Edge>& edges,
+                                Plan& plan) {
   std::map<std::string, int> stage_of_tensor;
   std::set<std::pair<std::string, int>> seen;
   for (size_t i = 0; i < cut.graph.layers.size(); ++i) {
@@ -173,7 +198,14 @@ absl::Status AddActivationEdges(const Cut& cut, const Job& job,
       if (!seen.emplace(input, to).second) continue;
       edges.push_back(
           {EdgeKind::kActivation, input, StageId(made->second), StageId(to)});
-      *plan.add_edge_tensors() = SpecOf(shapes.at(input), job);
+      const auto tensor = cut.tensors.find(input);
+      if (tensor == cut.tensors.end()) {
+        return absl::InvalidArgumentError(absl::StrCat(
+            "emulate: the profile has no size of tensor \"", input,
+            "\", which goes from stage ", made->second, " to ", to,
+            "; add it to `tensors`, or cut elsewhere with partition.layers"));
+      }
+      *plan.add_edge_tensors() = tensor->second;
     }
     stage_of_tensor[layer.name] = to;
   }
@@ -298,8 +330,10 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
   built.plan.set_receive_lookahead(kReceiveLookahead);
   AddStages(cut, built.plan);
   std::vector<Edge> edges;
-  PENSTOCK_RETURN_IF_ERROR(AddActivationEdges(cut, job, edges, built.plan));
-  PENSTOCK_RETURN_IF_ERROR(AddTiedEdges(cut, edges, built.plan));
+  PENSTOCK_RETURN_IF_ERROR(AddActivationEdges(cut, edges, built.plan));
+  if (!job.has_emulate()) {
+    PENSTOCK_RETURN_IF_ERROR(AddTiedEdges(cut, edges, built.plan));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule,
                             ScheduleOf(job, cut, std::move(edges)));
   PENSTOCK_ASSIGN_OR_RETURN(const int pieces,
@@ -310,7 +344,8 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
   PENSTOCK_RETURN_IF_ERROR(CheckSize(built.plan));
   built.grid = CutGrid(PrintGrid(schedule));
   for (size_t i = 0; i < cut.parameter_counts.size(); ++i) {
-    if (cut.parameter_counts[i] > 0) {
+    // An emulated layer has no weights whose digest could be told.
+    if (cut.parameter_counts[i] > 0 && !job.has_emulate()) {
       built.parameter_layers.push_back(static_cast<int>(i));
     }
   }

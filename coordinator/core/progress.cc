@@ -43,8 +43,8 @@ ProgressRecord AssembleStep(const std::vector<StepReport>& reports,
   for (const StepReport& report : reports) {
     if (report.has_loss()) {
       record.set_loss(report.loss());
-      tokens = report.tokens();
     }
+    tokens = std::max(tokens, report.tokens());
     if (report.has_gradient_norm()) {
       record.set_gradient_norm(report.gradient_norm());
     }

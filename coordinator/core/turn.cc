@@ -44,6 +44,7 @@ std::string WhatHappened(const JobRecord& job) {
     case JOB_STATE_COMPLETING:
       return "a rank has finished";
     case JOB_STATE_SUCCEEDED:
+      if (job.info.weights_digest().empty()) return "every rank has finished";
       return absl::StrCat("every rank has finished; weights ",
                           job.info.weights_digest());
     default:
@@ -262,6 +263,8 @@ void Turn::PlaceQueued() {
 }
 
 absl::StatusOr<std::string> DigestOf(const JobRecord& job) {
+  // Emulated devices have no weights.
+  if (job.parameter_layers.empty()) return "";
   std::vector<LayerDigest> digests;
   for (const RankRun& rank : job.ranks) {
     if (!rank.finished) continue;

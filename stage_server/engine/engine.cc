@@ -5,6 +5,9 @@
 #include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "stage_server/engine/device.h"
+#include "stage_server/engine/emulated_backend.h"
+#include "stage_server/engine/emulated_plan.h"
+#include "stage_server/engine/engine_backend.h"
 #include "stage_server/engine/interpreter.h"
 #include "stage_server/engine/model_backend.h"
 #include "stage_server/engine/rank_plan.h"
@@ -12,10 +15,10 @@
 namespace penstock {
 namespace {
 
-class ModelEngine : public Engine {
+class ListEngine : public Engine {
  public:
-  ModelEngine(std::unique_ptr<ModelBackend> backend,
-              std::unique_ptr<Interpreter> interpreter)
+  ListEngine(std::unique_ptr<EngineBackend> backend,
+             std::unique_ptr<Interpreter> interpreter)
       : backend_(std::move(backend)), interpreter_(std::move(interpreter)) {}
 
   void Attach(std::unique_ptr<Transport> transport) override {
@@ -28,12 +31,9 @@ class ModelEngine : public Engine {
     ++step_;
     StepResult result;
     result.step = step_;
-    result.loss = backend_->MeanLoss();
-    result.gradient_norm = backend_->gradient_norm();
     result.step_nanos = timing.step_nanos;
     result.busy_nanos = timing.busy_nanos;
-    result.learning_rate = backend_->learning_rate();
-    result.tokens = backend_->tokens_per_step();
+    backend_->Report(result);
     return result;
   }
 
@@ -49,38 +49,66 @@ class ModelEngine : public Engine {
 
  private:
   // Before the interpreter, whose transport may still read its tensors.
-  const std::unique_ptr<ModelBackend> backend_;
+  const std::unique_ptr<EngineBackend> backend_;
   const std::unique_ptr<Interpreter> interpreter_;
   int64_t step_ = 0;
 };
+
+// A backend and the program that it is run by.
+struct Loaded {
+  std::unique_ptr<EngineBackend> backend;
+  RankProgram program;
+};
+
+absl::StatusOr<Loaded> LoadModel(const Plan& plan, RankId rank,
+                                 Device& device) {
+  Loaded loaded;
+  PENSTOCK_ASSIGN_OR_RETURN(RankPlan resolved, ResolveRank(plan, rank));
+  PENSTOCK_RETURN_IF_ERROR(device.PrepareThread(plan.job().threads()));
+  loaded.program.schedule = resolved.schedule;
+  loaded.program.owned_layers = resolved.owned_layers;
+  loaded.program.loss_places = resolved.loss_places;
+  PENSTOCK_ASSIGN_OR_RETURN(loaded.backend,
+                            ModelBackend::Make(std::move(resolved), device));
+  return loaded;
+}
+
+absl::StatusOr<Loaded> LoadEmulation(const Plan& plan, RankId rank) {
+  Loaded loaded;
+  PENSTOCK_ASSIGN_OR_RETURN(EmulatedRank resolved,
+                            ResolveEmulatedRank(plan, rank));
+  const auto num_ranks = static_cast<size_t>(resolved.schedule.num_ranks());
+  loaded.program.schedule = resolved.schedule;
+  loaded.program.owned_layers.resize(num_ranks);
+  loaded.program.loss_places.resize(num_ranks);
+  PENSTOCK_ASSIGN_OR_RETURN(loaded.backend,
+                            EmulatedBackend::Make(std::move(resolved)));
+  return loaded;
+}
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
                                                      RankId rank,
                                                      Device& device) {
-  PENSTOCK_ASSIGN_OR_RETURN(RankPlan resolved, ResolveRank(plan, rank));
-  PENSTOCK_RETURN_IF_ERROR(device.PrepareThread(plan.job().threads()));
   if (plan.receive_lookahead() < 0 ||
       !(plan.job().step_timeout_seconds() > 0)) {
     return absl::InvalidArgumentError(
         "plan: receive_lookahead must be at least 0, step_timeout_seconds "
         "more than 0");
   }
-  RankProgram program;
-  program.rank = rank;
-  program.schedule = resolved.schedule;
-  program.owned_layers = resolved.owned_layers;
-  program.loss_places = resolved.loss_places;
-  program.receive_lookahead = plan.receive_lookahead();
-  program.step_timeout = absl::Seconds(plan.job().step_timeout_seconds());
-  PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<ModelBackend> backend,
-                            ModelBackend::Make(std::move(resolved), device));
+  PENSTOCK_ASSIGN_OR_RETURN(Loaded loaded, plan.job().has_emulate()
+                                               ? LoadEmulation(plan, rank)
+                                               : LoadModel(plan, rank, device));
+  loaded.program.rank = rank;
+  loaded.program.receive_lookahead = plan.receive_lookahead();
+  loaded.program.step_timeout =
+      absl::Seconds(plan.job().step_timeout_seconds());
   PENSTOCK_ASSIGN_OR_RETURN(
       std::unique_ptr<Interpreter> interpreter,
-      Interpreter::Make(std::move(program), backend.get()));
-  return std::make_unique<ModelEngine>(std::move(backend),
-                                       std::move(interpreter));
+      Interpreter::Make(std::move(loaded.program), loaded.backend.get()));
+  return std::make_unique<ListEngine>(std::move(loaded.backend),
+                                      std::move(interpreter));
 }
 
 }  // namespace penstock

@@ -528,10 +528,13 @@ std::optional<double> ModelBackend::MeanLoss() const {
   return sum / static_cast<double>(losses_.size());
 }
 
-int64_t ModelBackend::tokens_per_step() const {
-  return has_loss_ ? int64_t{plan_.job.batch_size()} *
-                         plan_.job.data().sequence_length()
-                   : 0;
+void ModelBackend::Report(StepResult& result) const {
+  result.loss = MeanLoss();
+  result.gradient_norm = norm_;
+  result.learning_rate = learning_rate_;
+  if (!has_loss_) return;
+  result.tokens =
+      int64_t{plan_.job.batch_size()} * plan_.job.data().sequence_length();
 }
 
 std::vector<LayerDigestResult> ModelBackend::Digests() const {

@@ -12,10 +12,10 @@
 #include "stage_server/engine/activation_store.h"
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
+#include "stage_server/engine/engine_backend.h"
 #include "stage_server/engine/flat_buffers.h"
 #include "stage_server/engine/optimizer.h"
 #include "stage_server/engine/rank_plan.h"
-#include "stage_server/engine/stage_backend.h"
 #include "stage_server/engine/stage_module.h"
 
 namespace penstock {
@@ -27,7 +27,7 @@ namespace penstock {
 // whether they came over an edge or lie here. A user on the owner's rank reads
 // the owner's memory; elsewhere it has a copy, replaced once a step from the
 // owner's master.
-class ModelBackend : public StageBackend {
+class ModelBackend : public EngineBackend {
  public:
   // Draws weights and opens the data if a layer of the rank reads it.
   //   as DataSource::Open, Layer::Make, Optimizer::Make; RESOURCE_EXHAUSTED.
@@ -52,15 +52,8 @@ class ModelBackend : public StageBackend {
   absl::Status Update(StageId stage) override;
   absl::Status EndStep() override;
 
-  // Of the step just run: mean over the pieces, added in their order;
-  // only where the loss is computed.
-  std::optional<double> MeanLoss() const;
-  std::optional<double> gradient_norm() const { return norm_; }
-  double learning_rate() const { return learning_rate_; }
-  // Of the whole job in one step.
-  int64_t tokens_per_step() const;
-
-  std::vector<LayerDigestResult> Digests() const;
+  void Report(StepResult& result) const override;
+  std::vector<LayerDigestResult> Digests() const override;
 
  private:
   // One stage of this rank.
@@ -113,6 +106,9 @@ class ModelBackend : public StageBackend {
   absl::StatusOr<at::Tensor> OutgoingTied(const Action& send);
   absl::Status IncomingTied(const Action& receive, at::Tensor tensor);
   absl::Status ForwardPiece(StageId stage, MicrobatchId piece);
+  // Mean over the pieces, added in their order; only where the loss is
+  // computed.
+  std::optional<double> MeanLoss() const;
   absl::Status RecordLoss(StageId stage, MicrobatchId piece, float loss);
 
   const RankPlan plan_;

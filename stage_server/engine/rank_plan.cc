@@ -10,7 +10,6 @@
 #include "base/status_macros.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
-#include "schedule/ir/schedule_proto.h"
 #include "stage_server/engine/list_check.h"
 
 namespace penstock {
@@ -38,45 +37,6 @@ absl::StatusOr<Graph> GraphOf(const Job& job, int num_microbatches,
   request.sequence_length = job.data().sequence_length();
   request.data_kind = job.data().kind();
   return MakeModel(request);
-}
-
-absl::Status CheckShape(const Plan& plan, const Schedule& schedule,
-                        RankId rank) {
-  if (rank.value() < 0 || rank.value() >= schedule.num_ranks()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "plan: rank ", rank.value(), " of ", schedule.num_ranks(), " ranks"));
-  }
-  if (plan.stages_size() != schedule.num_stages() ||
-      plan.edge_tensors_size() != static_cast<int>(schedule.edges.size())) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "plan: ", plan.stages_size(), " stages and ", plan.edge_tensors_size(),
-        " edge tensors for a schedule of ", schedule.num_stages(),
-        " stages and ", schedule.edges.size(), " edges"));
-  }
-  for (int stage = 0; stage < schedule.num_stages(); ++stage) {
-    const std::vector<RankId>& ranks = schedule.placement[stage];
-    bool exist = !ranks.empty();
-    for (const RankId holder : ranks) {
-      exist =
-          exist && holder.value() >= 0 && holder.value() < schedule.num_ranks();
-    }
-    if (exist) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "plan: stage ", stage, " is on ", ranks.size(),
-        " ranks, want at least one, of the ", schedule.num_ranks()));
-  }
-  for (size_t i = 0; i < schedule.edges.size(); ++i) {
-    const Edge& edge = schedule.edges[i];
-    if (edge.from.value() < schedule.num_stages() &&
-        edge.to.value() < schedule.num_stages()) {
-      continue;
-    }
-    return absl::InvalidArgumentError(
-        absl::StrCat("plan: edge ", i, " (", edge.tensor, ") joins stages ",
-                     edge.from.value(), " and ", edge.to.value(), " of ",
-                     schedule.num_stages()));
-  }
-  return absl::OkStatus();
 }
 
 // Every layer in exactly one stage, in graph order there.
@@ -332,8 +292,7 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
     return absl::InvalidArgumentError(absl::StrCat(
         "plan: dtype is \"", dtype, "\", want float32 or bfloat16"));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(resolved.schedule, FromProto(plan.schedule()));
-  PENSTOCK_RETURN_IF_ERROR(CheckShape(plan, resolved.schedule, rank));
+  PENSTOCK_ASSIGN_OR_RETURN(resolved.schedule, PlannedSchedule(plan, rank));
   resolved.edge_tensors = {plan.edge_tensors().begin(),
                            plan.edge_tensors().end()};
   resolved.pieces_per_microbatch = std::max(1, plan.pieces_per_microbatch());
@@ -367,7 +326,8 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
       resolved.loss_places[holder.value()] = resolved.num_pieces();
     }
   }
-  PENSTOCK_RETURN_IF_ERROR(CheckList(resolved));
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckList(resolved.schedule, rank, resolved.pieces_per_microbatch));
   FindRecomputed(&resolved);
   CountOwnPieces(&resolved);
   return resolved;

@@ -72,6 +72,48 @@ class LocalRunTest(unittest.TestCase):
                 mode = os.lstat(os.path.join(folder, name)).st_mode
                 self.assertTrue(stat.S_ISREG(mode), name)
 
+    def local_run(self, *arguments):
+        """Its exit code, standard output and standard error."""
+        process = subprocess.run(
+            [binary("penstock"), "local", "run", *arguments, "--run-dir",
+             os.path.join(self.folder, "emulated"), "-o", "json"],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            timeout=DEADLINE_SECONDS, check=False)
+        return process.returncode, process.stdout, process.stderr
+
+    def write_profile(self, layers, tensors):
+        path = os.path.join(self.folder, "profile.json")
+        seconds = 0.001
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump({
+                "layers": [{"name": f"l{i}", "forward_seconds": seconds,
+                            "input_gradient_seconds": seconds,
+                            "weight_gradient_seconds": seconds}
+                           for i in range(layers)],
+                "tensors": [{"name": f"l{i}", "bytes": 4096}
+                            for i in range(tensors)]}, file)
+        return path
+
+    def test_emulated_devices_need_no_model(self):
+        code, out, err = self.local_run(
+            "--emulate", self.write_profile(4, 4), "--stages", "4",
+            "--set", "steps=3", "--set", "schedule.name=zb_h1")
+        self.assertEqual(code, 0, err)
+        job = json.loads(out)
+        self.assertEqual(job["state"], "SUCCEEDED")
+        self.assertEqual(len(job["ranks"]), 4)
+        self.assertIsNone(job["loss"])
+        self.assertIsNone(job["weights_digest"])
+        # 16 microbatches of 3 ms on each of the ranks.
+        self.assertGreater(job["step_seconds"], 0.048)
+
+    def test_a_profile_without_the_tensor_of_a_cut_is_refused(self):
+        code, _, err = self.local_run(
+            "--emulate", self.write_profile(4, 1), "--stages", "2")
+        self.assertEqual(code, 2, err)
+        self.assertIn('no size of tensor "l1", which goes from stage 0 to 1',
+                      err)
+
     def test_standard_output_is_one_json_object(self):
         process = self.start(steps=3)
         out, err = process.communicate(timeout=DEADLINE_SECONDS)

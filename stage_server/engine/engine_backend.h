@@ -1,0 +1,23 @@
+#ifndef PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_BACKEND_H_
+#define PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_BACKEND_H_
+
+#include <vector>
+
+#include "stage_server/engine/engine.h"
+#include "stage_server/engine/stage_backend.h"
+
+namespace penstock {
+
+// What an engine is made of: a backend that can also say how a step went.
+class EngineBackend : public StageBackend {
+ public:
+  // Of the step just run: everything but its number and times.
+  virtual void Report(StepResult& result) const = 0;
+
+  // As Engine::Digests.
+  virtual std::vector<LayerDigestResult> Digests() const = 0;
+};
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_BACKEND_H_
