@@ -1,7 +1,7 @@
 #ifndef PENSTOCK_STAGE_SERVER_ENGINE_ACTION_RING_H_
 #define PENSTOCK_STAGE_SERVER_ENGINE_ACTION_RING_H_
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -13,7 +13,11 @@ struct ActionRecord {
   int64_t step = 0;
   // Position in the rank's list.
   int action = 0;
+  // When all that stands before it was done ...
+  int64_t issue_nanos = 0;
+  // ... what it needs was there ...
   int64_t start_nanos = 0;
+  // ... and it was done.
   int64_t end_nanos = 0;
 };
 
@@ -21,18 +25,26 @@ struct ActionRecord {
 // nanoseconds. Used by one thread.
 class ActionRing {
  public:
-  static constexpr int kCapacity = 4096;
+  static constexpr size_t kMinCapacity = 4096;
+
+  // Keeps at least `capacity`: with the length of the rank's list, all of a
+  // step.
+  explicit ActionRing(size_t capacity = kMinCapacity)
+      : records_(std::max(capacity, kMinCapacity)) {}
 
   void Add(const ActionRecord& record) {
-    records_[static_cast<size_t>(num_added_++ % kCapacity)] = record;
+    records_[next_] = record;
+    if (++next_ == records_.size()) next_ = 0;
+    ++num_added_;
   }
 
   // At most `count` of the latest, oldest first.
-  std::vector<ActionRecord> Latest(int count) const;
+  std::vector<ActionRecord> Latest(size_t count) const;
 
  private:
-  std::array<ActionRecord, kCapacity> records_;
-  int64_t num_added_ = 0;
+  std::vector<ActionRecord> records_;
+  size_t next_ = 0;
+  size_t num_added_ = 0;
 };
 
 }  // namespace penstock

@@ -26,7 +26,7 @@ class ListEngine : public Engine {
   }
 
   absl::StatusOr<StepResult> RunStep() override {
-    PENSTOCK_ASSIGN_OR_RETURN(const StepTiming timing,
+    PENSTOCK_ASSIGN_OR_RETURN(StepTiming timing,
                               interpreter_->RunStep(step_ + 1));
     ++step_;
     StepResult result;
@@ -34,7 +34,12 @@ class ListEngine : public Engine {
     result.step_nanos = timing.step_nanos;
     result.busy_nanos = timing.busy_nanos;
     backend_->Report(result);
+    result.trace = std::move(timing.trace);
     return result;
+  }
+
+  std::optional<MissingAction> Missing() const override {
+    return interpreter_->Missing();
   }
 
   void Cancel(absl::Status why) override {

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "base/ids.h"
 #include "proto/plan.pb.h"
+#include "proto/stage_service.pb.h"
 #include "stage_server/transport/transport.h"
 
 namespace penstock {
@@ -30,6 +31,9 @@ struct StepResult {
   double learning_rate = 0;
   // Trained on in this step by the whole job; only where the loss is computed.
   int64_t tokens = 0;
+  // Of some steps (step_trace.h), the same ones on every rank with as many
+  // actions.
+  std::optional<StepTrace> trace;
 };
 
 // Of the float32 masters that the layer owns, in parameter order, and then its
@@ -68,6 +72,10 @@ class Engine {
   //   FAILED_PRECONDITION  the loss or a gradient is not finite; names step,
   //                        stage and microbatch.
   virtual absl::StatusOr<StepResult> RunStep() = 0;
+
+  // What the `RunStep` that failed was at, also when it was cancelled; unset
+  // before one has.
+  virtual std::optional<MissingAction> Missing() const = 0;
 
   // Makes the running and every later `RunStep` return `why` soon (within the
   // compute action that it is in). Any thread.

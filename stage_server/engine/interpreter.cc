@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "schedule/ir/text_format.h"
 #include "stage_server/engine/edge_direction.h"
+#include "stage_server/engine/step_trace.h"
 
 namespace penstock {
 namespace {
@@ -36,6 +37,9 @@ MessageHeader HeaderOf(int64_t step, const Action& action,
           {tensor.sizes().begin(), tensor.sizes().end()}};
 }
 
+// Whether an action's time from its start counts as busy. N counts its own.
+bool IsWork(Op op) { return IsCompute(op) || op == Op::kUpdate; }
+
 absl::Span<const std::byte> BytesOf(const at::Tensor& tensor) {
   return {static_cast<const std::byte*>(tensor.const_data_ptr()),
           static_cast<size_t>(tensor.nbytes())};
@@ -49,8 +53,10 @@ Interpreter::Interpreter(RankProgram program, StageBackend* backend,
       backend_(backend),
       agreement_(program_.rank, program_.owned_layers, program_.loss_places,
                  channels),
+      clock_offset_(program_.rank, program_.schedule.num_ranks(), channels),
       reduction_(program_.rank, program_.schedule.placement,
-                 std::move(channels)) {}
+                 std::move(channels)),
+      trace_(program_.schedule.ranks[program_.rank.value()].size()) {}
 
 absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
     RankProgram program, StageBackend* backend) {
@@ -108,7 +114,7 @@ absl::StatusOr<StepTiming> Interpreter::RunStep(int64_t step) {
   if (transport_ == nullptr) {
     return absl::FailedPreconditionError("no transport is attached");
   }
-  const int64_t start = MonotonicNanos();
+  step_start_nanos_ = MonotonicNanos();
   busy_nanos_ = 0;
   next_to_post_ = 0;
   const absl::Status status = RunCells(step);
@@ -117,13 +123,20 @@ absl::StatusOr<StepTiming> Interpreter::RunStep(int64_t step) {
     PENSTOCK_RETURN_IF_ERROR(Cancelled());
     return status;
   }
-  return StepTiming{MonotonicNanos() - start, busy_nanos_};
+  StepTiming timing{MonotonicNanos() - step_start_nanos_, busy_nanos_, {}};
+  if (program_.traces && IsTracedStep(step, cells_.size())) {
+    timing.trace = TraceOfStep(step);
+  }
+  return timing;
 }
 
 absl::Status Interpreter::RunCells(int64_t step) {
   PENSTOCK_RETURN_IF_ERROR(backend_->BeginStep(step - 1));
+  cell_issue_nanos_ = MonotonicNanos();
   for (size_t i = 0; i < cells_.size(); ++i) {
+    failure_ = {step, i, /*is_begun=*/false};
     PENSTOCK_RETURN_IF_ERROR(Cancelled());
+    failure_->is_begun = true;
     const size_t ahead = static_cast<size_t>(program_.receive_lookahead) + 1;
     absl::Status status =
         PostReceives(step, std::min(cells_.size(), i + ahead));
@@ -131,11 +144,44 @@ absl::Status Interpreter::RunCells(int64_t step) {
     cell_start_nanos_ = MonotonicNanos();
     if (status.ok()) status = Run(step, cells_[i]);
     if (!status.ok()) return Explain(step, i, status);
-    trace_.Add(
-        {step, static_cast<int>(i), cell_start_nanos_, MonotonicNanos()});
+    const int64_t end = MonotonicNanos();
+    if (IsWork(cells_[i].action.op)) busy_nanos_ += end - cell_start_nanos_;
+    if (program_.traces) {
+      trace_.Add({step, static_cast<int>(i), cell_issue_nanos_,
+                  cell_start_nanos_, end});
+    }
+    cell_issue_nanos_ = end;
   }
+  failure_.reset();
   PENSTOCK_RETURN_IF_ERROR(FinishSends());
   return backend_->EndStep();
+}
+
+StepTrace Interpreter::TraceOfStep(int64_t step) const {
+  std::vector<ActionRecord> records = trace_.Latest(cells_.size());
+  std::erase_if(records, [step](const ActionRecord& record) {
+    return record.step != step;
+  });
+  StepTrace trace = TraceOf(step, step_start_nanos_, records);
+  const ClockSample clock = clock_offset_.best();
+  trace.set_clock_offset_nanos(clock.offset_nanos);
+  trace.set_round_trip_nanos(clock.round_trip_nanos);
+  return trace;
+}
+
+std::optional<MissingAction> Interpreter::Missing() const {
+  if (!failure_.has_value()) return std::nullopt;
+  const Action& action = cells_[failure_->cell].action;
+  MissingAction missing;
+  missing.set_step(failure_->step);
+  missing.set_position(static_cast<int>(failure_->cell));
+  missing.set_action(ToString(action, program_.schedule.edges));
+  if (IsReceive(action.op)) missing.set_peer(action.peer.value());
+  *missing.mutable_trace() = TraceOfStep(failure_->step);
+  if (failure_->is_begun) {
+    missing.mutable_trace()->add_issued(cell_issue_nanos_ - step_start_nanos_);
+  }
+  return missing;
 }
 
 absl::Status Interpreter::Run(int64_t step, Cell& cell) {
@@ -145,9 +191,7 @@ absl::Status Interpreter::Run(int64_t step, Cell& cell) {
   if (cell.action.op == Op::kReduceGradient) {
     return RunReduction(step, cell.action);
   }
-  const absl::Status status = RunCompute(cell.action);
-  busy_nanos_ += MonotonicNanos() - cell_start_nanos_;
-  return status;
+  return RunCompute(cell.action);
 }
 
 absl::Status Interpreter::RunCompute(const Action& action) {
@@ -179,6 +223,7 @@ absl::Status Interpreter::RunSend(int64_t step, Cell& cell) {
   // A tied weight's gradient is that of all copies.
   if (cell.action.microbatch == kWholeStep) {
     PENSTOCK_RETURN_IF_ERROR(FinishReductions());
+    cell_start_nanos_ = MonotonicNanos();
   }
   PENSTOCK_ASSIGN_OR_RETURN(at::Tensor tensor, backend_->Outgoing(cell.action));
   PENSTOCK_ASSIGN_OR_RETURN(
@@ -191,6 +236,7 @@ absl::Status Interpreter::RunSend(int64_t step, Cell& cell) {
 
 absl::Status Interpreter::RunReceive(Cell& cell) {
   PENSTOCK_RETURN_IF_ERROR(transport_->Wait(cell.request, Deadline()));
+  cell_start_nanos_ = MonotonicNanos();
   return backend_->Incoming(cell.action, std::move(cell.buffer));
 }
 
@@ -211,6 +257,7 @@ absl::Status Interpreter::FinishReductions() {
 }
 
 absl::Status Interpreter::RunAgreement(int64_t step) {
+  const int64_t busy_before = busy_nanos_;
   PENSTOCK_RETURN_IF_ERROR(FinishReductions());
   const int64_t start = MonotonicNanos();
   int64_t waited_nanos = 0;
@@ -218,8 +265,17 @@ absl::Status Interpreter::RunAgreement(int64_t step) {
   PENSTOCK_ASSIGN_OR_RETURN(
       const Agreement agreement,
       agreement_.Agree(step, parts, *transport_, Deadline(), &waited_nanos));
-  busy_nanos_ += MonotonicNanos() - start - waited_nanos;
-  return backend_->SetNorm(agreement);
+  const int64_t agreed = MonotonicNanos();
+  busy_nanos_ += agreed - start - waited_nanos;
+  // Everyone is here just now.
+  if (IsSampledStep(step)) {
+    PENSTOCK_RETURN_IF_ERROR(
+        clock_offset_.Exchange(step, *transport_, Deadline()));
+  }
+  PENSTOCK_RETURN_IF_ERROR(backend_->SetNorm(agreement));
+  // Its arithmetic is told as one piece at its end.
+  cell_start_nanos_ = MonotonicNanos() - (busy_nanos_ - busy_before);
+  return absl::OkStatus();
 }
 
 absl::Status Interpreter::PostReceives(int64_t step, size_t end) {

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,9 +16,11 @@
 #include "absl/time/time.h"
 #include "base/ids.h"
 #include "base/mutex.h"
+#include "proto/stage_service.pb.h"
 #include "schedule/ir/schedule.h"
 #include "stage_server/engine/action_ring.h"
 #include "stage_server/engine/channels.h"
+#include "stage_server/engine/clock_offset.h"
 #include "stage_server/engine/gradient_reduction.h"
 #include "stage_server/engine/norm_agreement.h"
 #include "stage_server/engine/stage_backend.h"
@@ -38,6 +41,8 @@ struct RankProgram {
   int receive_lookahead = 0;
   // How long one receive or agreement may take.
   absl::Duration step_timeout;
+  // Whether it keeps when its actions ran; off only to measure what that costs.
+  bool traces = true;
 };
 
 // How long a step took, by this thread's own clock.
@@ -45,6 +50,8 @@ struct StepTiming {
   int64_t step_nanos = 0;
   // In compute, updates and the arithmetic of agreement.
   int64_t busy_nanos = 0;
+  // Of the steps that are reported (`IsTracedStep`).
+  std::optional<StepTrace> trace;
 };
 
 // Runs a rank's action list, one step at a time: each action in its order, as
@@ -78,6 +85,9 @@ class Interpreter {
 
   const ActionRing& trace() const { return trace_; }
 
+  // What the `RunStep` that failed was at; unset before one has.
+  std::optional<MissingAction> Missing() const;
+
  private:
   // An action with what its execution needs.
   struct Cell {
@@ -97,6 +107,7 @@ class Interpreter {
   Interpreter(RankProgram program, StageBackend* backend, ChannelMap channels);
 
   absl::Status RunCells(int64_t step);
+  StepTrace TraceOfStep(int64_t step) const;
   absl::Status Run(int64_t step, Cell& cell);
   absl::Status RunCompute(const Action& action);
   absl::Status RunSend(int64_t step, Cell& cell);
@@ -114,6 +125,7 @@ class Interpreter {
   const RankProgram program_;
   StageBackend* const backend_;
   NormAgreement agreement_;
+  ClockOffset clock_offset_;
   GradientReduction reduction_;
   std::vector<Cell> cells_;
   std::deque<Sending> sending_;
@@ -121,10 +133,21 @@ class Interpreter {
   std::unique_ptr<Transport> transport_;
   // Cells before it have their receives posted.
   size_t next_to_post_ = 0;
+  int64_t step_start_nanos_ = 0;
   int64_t busy_nanos_ = 0;
-  // Of the cell that runs.
+  // Of the cell that runs: when all before it was done, and when what it needs
+  // was there.
+  int64_t cell_issue_nanos_ = 0;
   int64_t cell_start_nanos_ = 0;
   ActionRing trace_;
+  // Step and cell that a `RunStep` failed at.
+  struct Failure {
+    int64_t step = 0;
+    size_t cell = 0;
+    // Whether the cell had been begun.
+    bool is_begun = false;
+  };
+  std::optional<Failure> failure_;
 
   std::atomic<bool> is_cancelled_ = false;
   Mutex mutex_;

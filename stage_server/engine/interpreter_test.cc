@@ -244,6 +244,71 @@ TEST_F(InterpreterTest, ErrorsSayWhichAction) {
   EXPECT_EQ(interpreter->trace().Latest(5)[0].step, 3);
 }
 
+TEST_F(InterpreterTest, ATracedStepTellsWhenEachActionRan) {
+  const Schedule schedule = TwoRanks("0F0 0B0 0U", "");
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  auto interpreter = *Interpreter::Make(Program(schedule, 0), &backends_[0]);
+  interpreter->Attach(std::move(transports[0]));
+  const auto timing = interpreter->RunStep(2);
+  ASSERT_TRUE(timing.ok()) << timing.status();
+  ASSERT_TRUE(timing->trace.has_value());
+  const StepTrace& trace = *timing->trace;
+  EXPECT_EQ(trace.step(), 2);
+  ASSERT_EQ(trace.ended_size(), 3);
+  int64_t before = 0;
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_GE(trace.issued(i), before);
+    EXPECT_GE(trace.started(i), trace.issued(i));
+    EXPECT_GE(trace.ended(i), trace.started(i));
+    before = trace.ended(i);
+  }
+  EXPECT_LE(before, timing->step_nanos);
+  EXPECT_FALSE(interpreter->RunStep(33)->trace.has_value());
+  EXPECT_FALSE(interpreter->Missing().has_value());
+}
+
+TEST_F(InterpreterTest, ATracedStepMeasuresTheClocksWhereTheRanksMeet) {
+  const Schedule schedule = TwoRanks("N", "N");
+  backends_[0].parts = {{0, 1.0}, {2, 1.0}};
+  backends_[1].parts = {{1, 1.0}};
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  std::vector<std::thread> threads;
+  std::vector<StepTrace> traces(2);
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      auto interpreter =
+          *Interpreter::Make(Program(schedule, rank), &backends_[rank]);
+      interpreter->Attach(std::move(transports[rank]));
+      const auto timing = interpreter->RunStep(1);
+      ASSERT_TRUE(timing.ok()) << timing.status();
+      traces[rank] = *timing->trace;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(traces[0].round_trip_nanos(), 0);
+  EXPECT_GT(traces[1].round_trip_nanos(), 0);
+  EXPECT_LE(2 * std::abs(traces[1].clock_offset_nanos()),
+            traces[1].round_trip_nanos() + 1);
+}
+
+TEST_F(InterpreterTest, AStepThatWaitsTooLongSaysWhatItWasAt) {
+  const Schedule schedule = TwoRanks("0F0 0RB0[x<r1] 0B0", "");
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  RankProgram program = Program(schedule, 0);
+  program.step_timeout = absl::Milliseconds(20);
+  auto interpreter = *Interpreter::Make(program, &backends_[0]);
+  interpreter->Attach(std::move(transports[0]));
+  EXPECT_TRUE(absl::IsDeadlineExceeded(interpreter->RunStep(5).status()));
+  const std::optional<MissingAction> missing = interpreter->Missing();
+  ASSERT_TRUE(missing.has_value());
+  EXPECT_EQ(missing->step(), 5);
+  EXPECT_EQ(missing->position(), 1);
+  EXPECT_EQ(missing->action(), "0RB0[x<r1]");
+  EXPECT_EQ(missing->peer(), 1);
+  EXPECT_EQ(missing->trace().ended_size(), 1);
+  EXPECT_EQ(missing->trace().issued_size(), 2);
+}
+
 TEST_F(InterpreterTest, CommunicationWithoutAChannelIsRefusedAtOnce) {
   const Schedule schedule = TwoRanks("0F0 0SF0[x>r0]", "");
   EXPECT_EQ(
