@@ -6,9 +6,28 @@
 
 namespace penstock {
 
-void EpochReports::AddStep(const StepReport& report) {
-  steps_.push_back(report);
+namespace {
+
+int64_t ActionsOf(const std::optional<StepTrace>& trace) {
+  return trace.has_value() ? trace->ended_size() : 0;
+}
+
+}  // namespace
+
+void EpochReports::AddStep(const StepReport& report,
+                           std::optional<StepTrace> trace) {
+  num_traced_actions_ += ActionsOf(trace);
+  steps_.push_back({report, std::move(trace)});
   last_step_ = report.step();
+  ForgetOldTraces();
+}
+
+void EpochReports::ForgetOldTraces() {
+  for (size_t i = 0;
+       num_traced_actions_ > kMaxTracedActions && i + 1 < steps_.size(); ++i) {
+    num_traced_actions_ -= ActionsOf(steps_[i].trace);
+    steps_[i].trace.reset();
+  }
 }
 
 void EpochReports::AddLog(absl::Time time, const std::string& level,
@@ -31,7 +50,8 @@ void EpochReports::SetFinished(std::vector<LayerDigest> layers) {
 }
 
 void EpochReports::Acknowledge(const Ack& ack) {
-  while (!steps_.empty() && steps_.front().step() <= ack.step()) {
+  while (!steps_.empty() && steps_.front().report.step() <= ack.step()) {
+    num_traced_actions_ -= ActionsOf(steps_.front().trace);
     steps_.pop_front();
   }
   while (!logs_.empty() && logs_.front().sequence() <= ack.log_sequence()) {
@@ -47,7 +67,7 @@ void EpochReports::StartSession() {
 }
 
 bool EpochReports::has_unsent() const {
-  return (!steps_.empty() && steps_.back().step() > sent_step_) ||
+  return (!steps_.empty() && steps_.back().report.step() > sent_step_) ||
          (!logs_.empty() && logs_.back().sequence() > sent_log_) ||
          (finished_ && !finished_acknowledged_ && !finished_sent_);
 }
@@ -55,14 +75,19 @@ bool EpochReports::has_unsent() const {
 std::vector<StageMessage> EpochReports::TakeUnsent(const std::string& job_id) {
   std::vector<StageMessage> messages;
   StepReports* steps = nullptr;
-  for (const StepReport& report : steps_) {
-    if (report.step() <= sent_step_) continue;
-    if (steps == nullptr || steps->reports_size() == kStepsPerMessage) {
+  int64_t traced_actions = 0;
+  for (const FinishedStep& step : steps_) {
+    if (step.report.step() <= sent_step_) continue;
+    if (steps == nullptr || steps->reports_size() == kStepsPerMessage ||
+        traced_actions + ActionsOf(step.trace) > kTracedActionsPerMessage) {
       steps = messages.emplace_back().mutable_steps();
       steps->set_job_id(job_id);
+      traced_actions = 0;
     }
-    *steps->add_reports() = report;
-    sent_step_ = report.step();
+    *steps->add_reports() = step.report;
+    if (step.trace.has_value()) *steps->add_traces() = *step.trace;
+    traced_actions += ActionsOf(step.trace);
+    sent_step_ = step.report.step();
   }
   LogTail* logs = nullptr;
   for (const LogEntry& entry : logs_) {

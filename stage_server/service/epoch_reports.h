@@ -14,22 +14,26 @@
 namespace penstock {
 
 // What one epoch has to tell the coordinator, until it is acknowledged: step
-// reports, log lines and the end. A new session gets everything again that the
+// reports, some with the step's trace, log lines and the end. A new session gets everything again that the
 // last one did not see acknowledged.
 //
-// Pure value; not thread-safe. Memory: about 100 bytes a step, and at most
-// `kMaxLogEntries` lines, of which the oldest go first (their sequence numbers
-// show the gap).
+// Pure value; not thread-safe. Memory: about 100 bytes a step; the traces of at
+// most `kMaxTracedActions` actions (of a single step, if it has more); and at
+// most `kMaxLogEntries` lines. Of both the oldest go first (a line's sequence
+// number shows the gap).
 class EpochReports {
  public:
   static constexpr size_t kMaxLogEntries = 10'000;
+  static constexpr int64_t kMaxTracedActions = 500'000;
   // A message stays well below gRPC's 4 MiB.
   static constexpr int kStepsPerMessage = 1'000;
+  static constexpr int64_t kTracedActionsPerMessage = 50'000;
   static constexpr int kLogEntriesPerMessage = 200;
   // Longer lines are cut, and say so.
   static constexpr size_t kMaxLogTextBytes = 8 * 1024;
 
-  void AddStep(const StepReport& report);
+  void AddStep(const StepReport& report,
+               std::optional<StepTrace> trace = std::nullopt);
   void AddLog(absl::Time time, const std::string& level,
               const std::string& text);
   void SetFinished(std::vector<LayerDigest> layers);
@@ -42,8 +46,8 @@ class EpochReports {
 
   bool has_unsent() const;
 
-  // The unsent as messages without fence, steps before the end; counts them as
-  // sent.
+  // The unsent as messages without fence, steps before the end, a step's trace
+  // with its report; counts them as sent.
   std::vector<StageMessage> TakeUnsent(const std::string& job_id);
 
   // Steps finished so far, acknowledged or not.
@@ -51,8 +55,17 @@ class EpochReports {
   bool finished() const { return finished_; }
 
  private:
+  struct FinishedStep {
+    StepReport report;
+    std::optional<StepTrace> trace;
+  };
+
+  void ForgetOldTraces();
+
   std::vector<LayerDigest> layers_;
-  std::deque<StepReport> steps_;
+  std::deque<FinishedStep> steps_;
+  // In the traces of `steps_`.
+  int64_t num_traced_actions_ = 0;
   std::deque<LogEntry> logs_;
   int64_t last_step_ = 0;
   int64_t last_log_ = 0;

@@ -76,6 +76,61 @@ TEST(EpochReportsTest, ANewSessionGetsWhatWasNotAcknowledged) {
   EXPECT_THAT(LogsIn(again), ElementsAre(2));
 }
 
+StepTrace TraceOf(int64_t step, int actions) {
+  StepTrace trace;
+  trace.set_step(step);
+  for (int i = 0; i < actions; ++i) trace.add_ended(i);
+  return trace;
+}
+
+std::vector<int64_t> TracesIn(const std::vector<StageMessage>& messages) {
+  std::vector<int64_t> steps;
+  for (const StageMessage& message : messages) {
+    for (const StepTrace& trace : message.steps().traces()) {
+      steps.push_back(trace.step());
+    }
+  }
+  return steps;
+}
+
+TEST(EpochReportsTest, ATraceGoesWithItsReportUntilThatIsAcknowledged) {
+  EpochReports reports;
+  reports.AddStep(Step(1), TraceOf(1, 3));
+  reports.AddStep(Step(2));
+  reports.AddStep(Step(3), TraceOf(3, 3));
+  const std::vector<StageMessage> messages = reports.TakeUnsent("j");
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_THAT(StepsIn(messages), ElementsAre(1, 2, 3));
+  EXPECT_THAT(TracesIn(messages), ElementsAre(1, 3));
+  EXPECT_THAT(TracesIn(reports.TakeUnsent("j")), IsEmpty());
+  reports.Acknowledge(Durable(1));
+  reports.StartSession();
+  EXPECT_THAT(TracesIn(reports.TakeUnsent("j")), ElementsAre(3));
+}
+
+TEST(EpochReportsTest, LongTracesGoInMessagesOfTheirOwn) {
+  EpochReports reports;
+  const int actions = EpochReports::kTracedActionsPerMessage / 2;
+  for (int step = 1; step <= 5; ++step) {
+    reports.AddStep(Step(step), TraceOf(step, actions));
+  }
+  const std::vector<StageMessage> messages = reports.TakeUnsent("j");
+  ASSERT_EQ(messages.size(), 3u);
+  EXPECT_THAT(TracesIn(messages), ElementsAre(1, 2, 3, 4, 5));
+  EXPECT_LT(messages[0].ByteSizeLong(), size_t{2} << 20);
+}
+
+TEST(EpochReportsTest, TheOldestTracesGoFirstAndTheirReportsStay) {
+  EpochReports reports;
+  const int actions = EpochReports::kMaxTracedActions / 2;
+  for (int step = 1; step <= 3; ++step) {
+    reports.AddStep(Step(step), TraceOf(step, actions));
+  }
+  const std::vector<StageMessage> messages = reports.TakeUnsent("j");
+  EXPECT_THAT(StepsIn(messages), ElementsAre(1, 2, 3));
+  EXPECT_THAT(TracesIn(messages), ElementsAre(2, 3));
+}
+
 TEST(EpochReportsTest, EverythingAcknowledgedLeavesNothingForANewSession) {
   EpochReports reports;
   reports.AddStep(Step(1));

@@ -100,6 +100,7 @@ void Executor::Loop() {
     if (const auto* load = std::get_if<LoadLayers>(&*order)) {
       epoch_ = load->epoch;
       failed_ = false;
+      missing_.reset();
     }
     if (failed_) continue;
     const absl::Status status = std::visit(
@@ -113,8 +114,13 @@ void Executor::Loop() {
         *order);
     if (status.ok()) continue;
     failed_ = true;
+    const bool too_long = absl::IsDeadlineExceeded(status);
+    if (engine_ != nullptr && (too_long || !Interrupted().ok())) {
+      missing_ = engine_->Missing();
+    }
     DropEpoch();
-    sink_(Failed{epoch_, status, GoneRank(status)});
+    sink_(Failed{epoch_, status, GoneRank(status),
+                 too_long ? missing_ : std::nullopt});
   }
   DropEpoch();
 }
@@ -160,8 +166,8 @@ absl::Status Executor::Run(const ConnectPeers& order) {
 absl::Status Executor::Run(const RunSteps& order) {
   while (engine_->step() < plan_.job().steps()) {
     PENSTOCK_RETURN_IF_ERROR(Interrupted());
-    PENSTOCK_ASSIGN_OR_RETURN(const StepResult result, engine_->RunStep());
-    sink_(StepDone{epoch_, ToProto(result)});
+    PENSTOCK_ASSIGN_OR_RETURN(StepResult result, engine_->RunStep());
+    sink_(StepDone{epoch_, ToProto(result), std::move(result.trace)});
   }
   std::vector<LayerDigest> layers;
   for (const LayerDigestResult& digest : engine_->Digests()) {
@@ -183,7 +189,7 @@ void Executor::Leave(const LeaveEpoch& order) {
     MutexLock lock(&mutex_);
     interrupt_ = absl::OkStatus();
   }
-  sink_(Left{order.epoch});
+  sink_(Left{order.epoch, std::exchange(missing_, std::nullopt)});
 }
 
 void Executor::DropEpoch() {

@@ -82,6 +82,8 @@ TEST_F(ExecutorTest, RunsEveryStepAndTellsTheDigestsAtTheEnd) {
     const auto done = events_.Next<StepDone>();
     ASSERT_TRUE(done.has_value());
     EXPECT_EQ(done->report.step(), step);
+    ASSERT_TRUE(done->trace.has_value());
+    EXPECT_EQ(done->trace->step(), step);
     EXPECT_TRUE(done->report.has_loss());
     EXPECT_FALSE(done->report.has_gradient_norm());
   }
@@ -113,8 +115,23 @@ TEST_F(ExecutorTest, LeavingInterruptsAStepThatWaits) {
   const auto failed = events_.Next<Failed>();
   ASSERT_TRUE(failed.has_value());
   EXPECT_EQ(failed->why.message(), "cancelled by a test");
-  ASSERT_TRUE(events_.Next<Left>().has_value());
+  EXPECT_FALSE(failed->missing.has_value());
+  const auto left = events_.Next<Left>();
+  ASSERT_TRUE(left.has_value());
+  ASSERT_TRUE(left->missing.has_value());
+  EXPECT_EQ(left->missing->step(), 2);
   EXPECT_EQ(EnginesAlive(), 0);
+}
+
+TEST_F(ExecutorTest, AStepThatWaitedTooLongSaysWhatItWasAt) {
+  world_.Set(&FakeWorld::step_status, absl::DeadlineExceededError("receive"));
+  Load(5);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  ASSERT_TRUE(failed->missing.has_value());
+  EXPECT_EQ(failed->missing->step(), 1);
 }
 
 TEST_F(ExecutorTest, LeavingInterruptsAConnectThatWaits) {
@@ -157,6 +174,7 @@ TEST_F(ExecutorTest, AnErrorOfTheEngineIsToldAndEndsTheEpoch) {
   ASSERT_TRUE(failed.has_value());
   EXPECT_EQ(failed->epoch, kJob);
   EXPECT_EQ(failed->why, absl::InternalError("boom"));
+  EXPECT_FALSE(failed->missing.has_value());
   EXPECT_EQ(EnginesAlive(), 0);
 }
 

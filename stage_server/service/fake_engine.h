@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,8 +69,14 @@ class FakeEngine : public Engine {
     if (!world_.step_status.ok()) return world_.step_status;
     StepResult result;
     result.step = ++step_;
+    result.trace.emplace().set_step(step_);
     result.loss = 1.0 / static_cast<double>(step_);
     return result;
+  }
+  std::optional<MissingAction> Missing() const override {
+    MissingAction missing;
+    missing.set_step(step_ + 1);
+    return missing;
   }
   void Cancel(absl::Status why) override {
     MutexLock lock(&world_.mutex);

@@ -352,7 +352,7 @@ void SessionCore::On(const Connected& event) {
 void SessionCore::On(const StepDone& event) {
   Epoch* epoch = Current(event.epoch);
   if (epoch == nullptr) return;
-  epoch->reports.AddStep(event.report);
+  epoch->reports.AddStep(event.report, event.trace);
   FlushSoon();
 }
 
@@ -369,6 +369,7 @@ void SessionCore::On(const Failed& event) {
   Epoch* epoch = Current(event.epoch);
   if (epoch == nullptr) return;
   epoch->suspect = event.suspect;
+  epoch->missing = event.missing;
   Fault(Text(event.why));
 }
 
@@ -384,6 +385,9 @@ void SessionCore::On(const Left& event) {
   message.mutable_fence()->set_job_epoch(left.job_epoch);
   message.mutable_status()->set_job_id(left.job_id);
   message.mutable_status()->set_phase(StageStatus::IDLE);
+  if (event.missing.has_value()) {
+    *message.mutable_status()->mutable_missing() = *event.missing;
+  }
   Send(std::move(message));
   Log(Level::kInfo, absl::StrCat("left ", ToString(left), "; idle"));
   if (auto successor = std::exchange(successor_, std::nullopt)) {
@@ -488,6 +492,9 @@ void SessionCore::SendStatus() {
         status.set_error(epoch_->error);
         if (epoch_->suspect.has_value()) {
           status.set_suspect_rank(epoch_->suspect->value());
+        }
+        if (epoch_->missing.has_value()) {
+          *status.mutable_missing() = *epoch_->missing;
         }
         break;
     }

@@ -91,6 +91,7 @@ class SessionCore {
     DataAddress address;
     std::string error;
     std::optional<RankId> suspect;
+    std::optional<MissingAction> missing;
     EpochReports reports;
     bool leaving = false;
   };

@@ -31,6 +31,39 @@ TEST_F(SessionCoreTest, StepsAreBatched) {
   EXPECT_THAT(Steps(), ElementsAre(2, 3));
 }
 
+TEST_F(SessionCoreTest, AStepsTraceGoesWithItsReport) {
+  Run();
+  StepDone event;
+  event.epoch = kJob;
+  event.report.set_step(1);
+  event.trace.emplace().set_step(1);
+  Apply(event);
+  ASSERT_EQ(sent_.size(), 1u);
+  ASSERT_EQ(sent_[0].steps().traces_size(), 1);
+  EXPECT_EQ(sent_[0].steps().traces(0).step(), 1);
+}
+
+TEST_F(SessionCoreTest, WhatWaitedTooLongGoesWithTheFault) {
+  Run();
+  MissingAction missing;
+  missing.set_position(4);
+  Apply(Failed{kJob, absl::DeadlineExceededError("receive"), std::nullopt,
+               missing});
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::FAULTED));
+  EXPECT_EQ(sent_.back().status().missing().position(), 4);
+}
+
+TEST_F(SessionCoreTest, ARankThatLeftAStepSaysWhatItWasAt) {
+  Run();
+  SayIdle();
+  MissingAction missing;
+  missing.set_position(7);
+  Apply(Left{kJob, missing});
+  ASSERT_THAT(Phases(), ElementsAre(StageStatus::IDLE));
+  EXPECT_EQ(sent_.back().status().job_id(), "job-1");
+  EXPECT_EQ(sent_.back().status().missing().position(), 7);
+}
+
 TEST_F(SessionCoreTest, TheEndIsSentAtOnceAfterTheLastSteps) {
   Run();
   FinishStep(1);

@@ -65,6 +65,8 @@ struct Connected {
 struct StepDone {
   EpochKey epoch;
   StepReport report;
+  // Of some steps.
+  std::optional<StepTrace> trace;
 };
 // All steps are done.
 struct RunDone {
@@ -77,10 +79,14 @@ struct Failed {
   absl::Status why;
   // Whose fault it is, where there is evidence.
   std::optional<RankId> suspect;
+  // What waited too long, where that is why.
+  std::optional<MissingAction> missing;
 };
 // Answers `LeaveEpoch`: the executor is free for another epoch.
 struct Left {
   EpochKey epoch;
+  // What it was at, where that was within a step.
+  std::optional<MissingAction> missing;
 };
 
 // ---- Events: the process --------------------------------------------------
