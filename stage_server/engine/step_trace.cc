@@ -25,8 +25,8 @@ bool IsSampledStep(int64_t step) { return IsSampled(step, kStepsPerOctave); }
 bool IsTracedStep(int64_t step, size_t num_actions) {
   if (num_actions > kMostActions) return false;
   const size_t fitting = kActionsPerOctave / std::max<size_t>(1, num_actions);
-  return IsSampled(step, std::bit_floor(std::clamp<uint64_t>(fitting, 1,
-                                                             kStepsPerOctave)));
+  return IsSampled(
+      step, std::bit_floor(std::clamp<uint64_t>(fitting, 1, kStepsPerOctave)));
 }
 
 StepTrace TraceOf(int64_t step, int64_t start_nanos,

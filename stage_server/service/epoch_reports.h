@@ -14,8 +14,8 @@
 namespace penstock {
 
 // What one epoch has to tell the coordinator, until it is acknowledged: step
-// reports, some with the step's trace, log lines and the end. A new session gets everything again that the
-// last one did not see acknowledged.
+// reports, some with the step's trace, log lines and the end. A new session
+// gets everything again that the last one did not see acknowledged.
 //
 // Pure value; not thread-safe. Memory: about 100 bytes a step; the traces of at
 // most `kMaxTracedActions` actions (of a single step, if it has more); and at
