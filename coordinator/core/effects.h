@@ -20,6 +20,11 @@ struct NewStep {
   StepRow row;
 };
 
+struct NewTimeline {
+  std::string job_id;
+  TimelineRow row;
+};
+
 struct NewLogLine {
   std::string job_id;
   int64_t epoch = 0;
@@ -40,11 +45,13 @@ struct WriteBatch {
   // In sequence.
   std::vector<Event> events;
   std::vector<NewStep> steps;
+  std::vector<NewTimeline> timelines;
   std::vector<NewLogLine> logs;
 
   bool empty() const {
     return !term && !cluster_secret && jobs.empty() && servers.empty() &&
-           plans.empty() && events.empty() && steps.empty() && logs.empty();
+           plans.empty() && events.empty() && steps.empty() &&
+           timelines.empty() && logs.empty();
   }
 };
 

@@ -1,6 +1,9 @@
 #include "coordinator/core/progress.h"
 
 #include <algorithm>
+#include <utility>
+
+#include "coordinator/core/fractions.h"
 
 namespace penstock {
 namespace {
@@ -28,6 +31,29 @@ void AddToTotals(const ProgressRecord& record, JobRecord& job) {
   if (totals.seconds() <= 0) return;
   job.info.set_mean_tokens_per_second(totals.tokens() / totals.seconds());
   job.info.set_mean_bubble_fraction(totals.bubble_seconds() / totals.seconds());
+}
+
+// Takes out what the ranks have traced through `step`; the step's as a row if
+// it is whole.
+std::optional<TimelineRow> TakeTraces(JobRecord& job, int64_t step) {
+  TimelineRow row;
+  row.set_step(step);
+  bool is_whole = true;
+  for (RankRun& run : job.ranks) {
+    const auto found = run.pending_traces.find(step);
+    if (found == run.pending_traces.end()) {
+      is_whole = false;
+    } else {
+      *row.add_ranks() = std::move(found->second);
+    }
+    run.pending_traces.erase(run.pending_traces.begin(),
+                             run.pending_traces.upper_bound(step));
+  }
+  if (!is_whole || !job.plan) return std::nullopt;
+  const absl::StatusOr<Fractions> fractions = FractionsOf(*job.plan, row);
+  if (!fractions.ok()) return std::nullopt;
+  *job.info.mutable_fractions() = *fractions;
+  return row;
 }
 
 }  // namespace
@@ -66,16 +92,20 @@ ProgressRecord AssembleStep(const std::vector<StepReport>& reports,
   return record;
 }
 
-std::vector<StepRow> TakeReports(JobRecord& job, int rank,
-                                 const StepReports& reports, absl::Time now) {
+FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,
+                          absl::Time now) {
   for (const StepReport& report : reports.reports()) {
     if (report.step() <= job.info.latest().step()) continue;
     job.ranks[rank].pending_steps.emplace(report.step(), report);
   }
-  std::vector<StepRow> rows;
+  for (const StepTrace& trace : reports.traces()) {
+    if (trace.step() <= job.info.latest().step()) continue;
+    job.ranks[rank].pending_traces.emplace(trace.step(), trace);
+  }
+  FinishedSteps finished;
   while (true) {
     const int64_t step = job.info.latest().step() + 1;
-    if (!IsComplete(job, step)) return rows;
+    if (!IsComplete(job, step)) return finished;
     std::vector<StepReport> complete;
     for (RankRun& run : job.ranks) {
       complete.push_back(std::move(run.pending_steps.at(step)));
@@ -83,9 +113,12 @@ std::vector<StepRow> TakeReports(JobRecord& job, int rank,
     }
     *job.info.mutable_latest() = AssembleStep(complete, now);
     AddToTotals(job.info.latest(), job);
-    StepRow& row = rows.emplace_back();
+    StepRow& row = finished.steps.emplace_back();
     *row.mutable_record() = job.info.latest();
     *row.mutable_totals() = job.totals;
+    if (auto timeline = TakeTraces(job, step)) {
+      finished.timelines.push_back(*std::move(timeline));
+    }
   }
 }
 

@@ -19,12 +19,18 @@ namespace penstock {
 ProgressRecord AssembleStep(const std::vector<StepReport>& reports,
                             absl::Time now);
 
+struct FinishedSteps {
+  std::vector<StepRow> steps;
+  // Of those of them that every rank has traced.
+  std::vector<TimelineRow> timelines;
+};
+
 // Keeps `reports` of `rank`, drops the ones already assembled or already kept,
 // and takes every step out that all ranks have now reported: in order, without
-// gaps, after job.info.latest().step(). Updates `job`'s latest record, totals
-// and means.
-std::vector<StepRow> TakeReports(JobRecord& job, int rank,
-                                 const StepReports& reports, absl::Time now);
+// gaps, after job.info.latest().step(). Updates `job`'s latest record, totals,
+// means and fractions. Traces that do not fit the plan are dropped.
+FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,
+                          absl::Time now);
 
 }  // namespace penstock
 

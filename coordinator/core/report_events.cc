@@ -1,10 +1,13 @@
 #include <algorithm>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/hang_inquiry.h"
 #include "coordinator/core/progress.h"
 
 namespace penstock {
@@ -72,8 +75,24 @@ void OnIdle(const StageStatus& status, int64_t epoch, ServerRecord& server,
   }
 }
 
+// A rank of a job that hangs has left it, or has waited too long itself.
+void HearAnswer(const StageStatus& status, int64_t epoch,
+                const ServerRecord& server, Turn& turn) {
+  JobRecord* job = turn.JobOf(server);
+  if (job == nullptr || job->info.id() != status.job_id() ||
+      job->info.epoch() != epoch ||
+      (status.phase() != StageStatus::IDLE && !status.has_missing())) {
+    return;
+  }
+  AddAnswer(
+      *job, server.info.rank(),
+      status.has_missing() ? std::optional(status.missing()) : std::nullopt,
+      turn);
+}
+
 void On(const StageStatus& status, int64_t epoch, ServerRecord& server,
         Turn& turn) {
+  HearAnswer(status, epoch, server, turn);
   if (status.phase() == StageStatus::IDLE) {
     return OnIdle(status, epoch, server, turn);
   }
@@ -84,7 +103,11 @@ void On(const StageStatus& status, int64_t epoch, ServerRecord& server,
   }
   JobRecord& job = *turn.JobOf(server);
   if (status.phase() == StageStatus::FAULTED) {
-    turn.Fire(job, JobTrigger::kFault, FaultText(status, job, server, turn));
+    const bool failed = turn.Fire(job, JobTrigger::kFault,
+                                  FaultText(status, job, server, turn));
+    if (failed && status.has_missing()) {
+      BeginInquiry(job, server.info.rank(), status.missing(), turn);
+    }
     return;
   }
   rank->phase = std::max(rank->phase, status.phase());
@@ -101,13 +124,18 @@ void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
       job.info.state() != JOB_STATE_COMPLETING) {
     return;
   }
-  const std::vector<StepRow> rows =
+  FinishedSteps finished =
       TakeReports(job, server.info.rank(), steps, turn.now());
   // Also when nothing is new: the server may have missed the last one.
   turn.effects().acks.insert(server.info.id());
-  if (rows.empty()) return;
-  for (const StepRow& row : rows) {
-    turn.effects().batch.steps.push_back({job.info.id(), row});
+  if (finished.steps.empty()) return;
+  for (StepRow& row : finished.steps) {
+    turn.effects().batch.steps.push_back({job.info.id(), std::move(row)});
+  }
+  // Its fractions are part of the job's row.
+  if (!finished.timelines.empty()) turn.Touch(job);
+  for (TimelineRow& row : finished.timelines) {
+    turn.effects().batch.timelines.push_back({job.info.id(), std::move(row)});
   }
   for (const RankRun& rank : job.ranks) {
     turn.effects().acks.insert(rank.server_id);

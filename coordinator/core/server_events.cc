@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "coordinator/core/handlers.h"
+#include "coordinator/core/hang_inquiry.h"
 
 namespace penstock {
 namespace {
@@ -132,6 +133,7 @@ absl::StatusOr<std::string> On(const Tick&, Turn& turn) {
       turn.ExplainRunning(server);
     }
   }
+  EndOverdueInquiries(turn);
   return "";
 }
 

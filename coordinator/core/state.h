@@ -31,6 +31,18 @@ struct RankRun {
   int64_t log_sequence = 0;
   // Reports of steps that other ranks have not reported yet, by step.
   std::map<int64_t, StepReport> pending_steps;
+  // Of those of these steps that are traced.
+  std::map<int64_t, StepTrace> pending_traces;
+};
+
+// After a rank has waited too long: what all of them were at, as they say when
+// they leave. Not kept over a restart; the job has failed already.
+struct HangInquiry {
+  int first_rank = 0;
+  // When those that have not answered are not waited for any more.
+  absl::Time until;
+  // By rank; without a value where it was in no step.
+  std::map<int, std::optional<MissingAction>> answers;
 };
 
 struct JobRecord {
@@ -50,6 +62,9 @@ struct JobRecord {
   bool connecting = false;
   RunTotals totals;
   int64_t last_log_sequence = 0;
+  // Its reason is being found out; people are told that it has failed, but
+  // those who follow it do not see its end before this has one.
+  std::optional<HangInquiry> hang;
 
   int num_ranks() const { return plan ? plan->schedule().ranks_size() : 0; }
 };

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "coordinator/core/job_lookup.h"
 #include "coordinator/core/job_machine.h"
@@ -32,6 +35,11 @@ bool IsSettled(const ClusterState& state, const JobRecord& job) {
                         return server.info.job_id() == job.info.id() &&
                                server.session != 0;
                       });
+}
+
+// The job has ended, and why is known.
+bool HasItsReason(const JobRecord& job) {
+  return IsTerminal(job.info.state()) && !job.hang.has_value();
 }
 
 bool IsOfStage(const LogLine& line, const StreamLogsRequest& request) {
@@ -72,10 +80,48 @@ absl::StatusOr<Page<ProgressRecord>> FetchSteps(StreamProgressRequest& request,
   PENSTOCK_ASSIGN_OR_RETURN(
       page.rows, view.store.ReadSteps(id, request.after_step(), kPageRows));
   if (!page.rows.empty()) request.set_after_step(page.rows.back().step());
-  page.is_last =
-      page.rows.size() < kPageRows &&
-      (!request.follow() || IsTerminal(view.state.jobs.at(id).info.state()));
+  page.is_last = page.rows.size() < kPageRows &&
+                 (!request.follow() || HasItsReason(view.state.jobs.at(id)));
   return page;
+}
+
+// Up to two steps before and after the one that was asked for.
+std::string NearestSteps(const std::vector<int64_t>& steps, int64_t step) {
+  const auto after = std::lower_bound(steps.begin(), steps.end(), step);
+  const auto first = after - std::min<int64_t>(2, after - steps.begin());
+  const auto last = after + std::min<int64_t>(2, steps.end() - after);
+  return absl::StrJoin(first, last, ", ");
+}
+
+absl::Status FillTimeline(const GetTimelineRequest& request,
+                          const LoopView& view, GetTimelineResponse& response) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string id,
+                            FindJob(view.state, request.job()));
+  const JobRecord& job = view.state.jobs.at(id);
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<int64_t> steps,
+                            view.store.ReadTimelineSteps(id));
+  if (steps.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        "job ", id, " has no traced step: it is ", Name(job.info.state()),
+        " and has finished ", job.info.latest().step(), " steps"));
+  }
+  const int64_t step = request.has_step() ? request.step() : steps.back();
+  if (!std::binary_search(steps.begin(), steps.end(), step)) {
+    return absl::NotFoundError(absl::StrCat(
+        "step ", step, " of job ", id, " was not traced; the nearest that ",
+        "were: ", NearestSteps(steps, step), " (the last is ", steps.back(),
+        ")"));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(TimelineRow row, view.store.ReadTimeline(id, step));
+  response.set_step(step);
+  *response.mutable_ranks() = std::move(*row.mutable_ranks());
+  response.mutable_steps()->Add(steps.begin(), steps.end());
+  if (job.plan) {
+    *response.mutable_plan() = *job.plan;
+    return absl::OkStatus();
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(*response.mutable_plan(), view.store.ReadPlan(id));
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Page<Event>> FetchEvents(WatchEventsRequest& request,
@@ -209,6 +255,16 @@ grpc::ServerWriteReactor<ProgressRecord>* JobServiceAdapter::StreamProgress(
       loop_, [cursor = *request](const LoopView& view) mutable {
         return FetchSteps(cursor, view);
       });
+}
+
+grpc::ServerUnaryReactor* JobServiceAdapter::GetTimeline(
+    grpc::CallbackServerContext* context, const GetTimelineRequest* request,
+    GetTimelineResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  loop_.Ask([=](const LoopView& view) {
+    reactor->Finish(ToGrpcStatus(FillTimeline(*request, view, *response)));
+  });
+  return reactor;
 }
 
 }  // namespace penstock

@@ -45,6 +45,9 @@ class JobServiceAdapter final : public JobService::CallbackService {
   grpc::ServerWriteReactor<ProgressRecord>* StreamProgress(
       grpc::CallbackServerContext* context,
       const StreamProgressRequest* request) override;
+  grpc::ServerUnaryReactor* GetTimeline(grpc::CallbackServerContext* context,
+                                        const GetTimelineRequest* request,
+                                        GetTimelineResponse* response) override;
 
  private:
   Loop& loop_;

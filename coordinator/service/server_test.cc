@@ -47,6 +47,14 @@ class LimitedStore final : public StateStore {
       const std::string& job_id, int64_t after, int limit) override {
     return store_.ReadSteps(job_id, after, limit);
   }
+  absl::StatusOr<std::vector<int64_t>> ReadTimelineSteps(
+      const std::string& job_id) override {
+    return store_.ReadTimelineSteps(job_id);
+  }
+  absl::StatusOr<TimelineRow> ReadTimeline(const std::string& job_id,
+                                           int64_t step) override {
+    return store_.ReadTimeline(job_id, step);
+  }
   absl::StatusOr<Plan> ReadPlan(const std::string& job_id) override {
     return store_.ReadPlan(job_id);
   }

@@ -190,6 +190,27 @@ TEST_P(StateStoreConformance, StepsAndLogsAreReadInPages) {
   EXPECT_TRUE(store_->ReadSteps("unknown", 0, 10)->empty());
 }
 
+TEST_P(StateStoreConformance, TimelinesAreReadByStep) {
+  WriteBatch batch;
+  for (const int64_t step : {4, 2}) {
+    NewTimeline& timeline = batch.timelines.emplace_back();
+    timeline.job_id = "a";
+    timeline.row.set_step(step);
+    timeline.row.add_ranks()->set_start_nanos(10 * step);
+  }
+  EXPECT_FALSE(batch.empty());
+  Write(batch);
+  EXPECT_THAT(store_->ReadTimelineSteps("a").value(),
+              ::testing::ElementsAre(2, 4));
+  EXPECT_TRUE(store_->ReadTimelineSteps("b")->empty());
+  const auto row = store_->ReadTimeline("a", 4);
+  ASSERT_TRUE(row.ok()) << row.status();
+  EXPECT_EQ(row->step(), 4);
+  EXPECT_EQ(row->ranks(0).start_nanos(), 40);
+  EXPECT_TRUE(absl::IsNotFound(store_->ReadTimeline("a", 3).status()));
+  EXPECT_TRUE(absl::IsNotFound(store_->ReadTimeline("b", 4).status()));
+}
+
 TEST_P(StateStoreConformance, JobsComeInOrderOfSubmission) {
   Write(NewJob("b", JOB_STATE_QUEUED, 2));
   Write(NewJob("a", JOB_STATE_QUEUED, 1));

@@ -39,6 +39,9 @@ absl::Status MemoryStore::Write(const WriteBatch& batch) {
   for (const NewStep& step : batch.steps) {
     steps_[step.job_id].push_back(step.row);
   }
+  for (const NewTimeline& timeline : batch.timelines) {
+    timelines_[timeline.job_id][timeline.row.step()] = timeline.row;
+  }
   for (const NewLogLine& log : batch.logs) logs_[log.job_id].push_back(log);
   events_.insert(events_.end(), batch.events.begin(), batch.events.end());
   return absl::OkStatus();
@@ -73,6 +76,23 @@ absl::StatusOr<std::vector<ProgressRecord>> MemoryStore::ReadSteps(
     if (row.record().step() > after_step) page.push_back(row.record());
   }
   return page;
+}
+
+absl::StatusOr<std::vector<int64_t>> MemoryStore::ReadTimelineSteps(
+    const std::string& job_id) {
+  std::vector<int64_t> steps;
+  for (const auto& [step, row] : timelines_[job_id]) steps.push_back(step);
+  return steps;
+}
+
+absl::StatusOr<TimelineRow> MemoryStore::ReadTimeline(const std::string& job_id,
+                                                      int64_t step) {
+  const auto found = timelines_[job_id].find(step);
+  if (found == timelines_[job_id].end()) {
+    return absl::NotFoundError(
+        absl::StrCat("no timeline of step ", step, " of job ", job_id));
+  }
+  return found->second;
 }
 
 absl::StatusOr<Plan> MemoryStore::ReadPlan(const std::string& job_id) {

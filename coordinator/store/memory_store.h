@@ -23,6 +23,10 @@ class MemoryStore final : public StateStore {
                                                 int limit) override;
   absl::StatusOr<std::vector<ProgressRecord>> ReadSteps(
       const std::string& job_id, int64_t after_step, int limit) override;
+  absl::StatusOr<std::vector<int64_t>> ReadTimelineSteps(
+      const std::string& job_id) override;
+  absl::StatusOr<TimelineRow> ReadTimeline(const std::string& job_id,
+                                           int64_t step) override;
   absl::StatusOr<Plan> ReadPlan(const std::string& job_id) override;
 
  private:
@@ -33,6 +37,8 @@ class MemoryStore final : public StateStore {
   std::map<std::string, std::shared_ptr<const Plan>> plans_;
   std::vector<Event> events_;
   std::map<std::string, std::vector<StepRow>> steps_;
+  // By job id and step.
+  std::map<std::string, std::map<int64_t, TimelineRow>> timelines_;
   std::map<std::string, std::vector<NewLogLine>> logs_;
 };
 

@@ -36,6 +36,10 @@ constexpr const char* kMigrations[] = {
                         entry INTEGER NOT NULL, row BLOB NOT NULL,
                         PRIMARY KEY(job_id, sequence)) WITHOUT ROWID;
     )sql",
+    R"sql(
+      CREATE TABLE timelines(job_id TEXT NOT NULL, step INTEGER NOT NULL,
+                             row BLOB NOT NULL, PRIMARY KEY(job_id, step));
+    )sql",
 };
 constexpr int kSchemaVersion = std::size(kMigrations);
 
@@ -109,6 +113,10 @@ class SqliteStore final : public StateStore {
                                                 int limit) override;
   absl::StatusOr<std::vector<ProgressRecord>> ReadSteps(
       const std::string& job_id, int64_t after_step, int limit) override;
+  absl::StatusOr<std::vector<int64_t>> ReadTimelineSteps(
+      const std::string& job_id) override;
+  absl::StatusOr<TimelineRow> ReadTimeline(const std::string& job_id,
+                                           int64_t step) override;
   absl::StatusOr<Plan> ReadPlan(const std::string& job_id) override;
 
  private:
@@ -282,6 +290,16 @@ absl::Status SqliteStore::WriteAppended(const WriteBatch& batch) {
                                  .Run());
   }
   PENSTOCK_ASSIGN_OR_RETURN(
+      SqliteStatement timelines,
+      database_->Prepare("INSERT OR REPLACE INTO timelines VALUES(?1, ?2, "
+                         "?3)"));
+  for (const NewTimeline& timeline : batch.timelines) {
+    PENSTOCK_RETURN_IF_ERROR(timelines.Bind(1, timeline.job_id)
+                                 .Bind(2, timeline.row.step())
+                                 .BindBlob(3, timeline.row.SerializeAsString())
+                                 .Run());
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(
       SqliteStatement logs,
       database_->Prepare("INSERT INTO logs VALUES(?1, ?2, ?3, ?4, ?5, ?6)"));
   for (const NewLogLine& log : batch.logs) {
@@ -345,6 +363,36 @@ absl::StatusOr<std::vector<ProgressRecord>> SqliteStore::ReadSteps(
                               Parse<StepRow>(query.Bytes(0), "steps"));
     page.push_back(row.record());
   }
+}
+
+absl::StatusOr<std::vector<int64_t>> SqliteStore::ReadTimelineSteps(
+    const std::string& job_id) {
+  PENSTOCK_ASSIGN_OR_RETURN(
+      SqliteStatement query,
+      database_->Prepare(
+          "SELECT step FROM timelines WHERE job_id = ?1 ORDER BY step"));
+  query.Bind(1, job_id);
+  std::vector<int64_t> steps;
+  while (true) {
+    PENSTOCK_ASSIGN_OR_RETURN(const bool more, query.Next());
+    if (!more) return steps;
+    steps.push_back(query.Int(0));
+  }
+}
+
+absl::StatusOr<TimelineRow> SqliteStore::ReadTimeline(const std::string& job_id,
+                                                      int64_t step) {
+  PENSTOCK_ASSIGN_OR_RETURN(
+      SqliteStatement query,
+      database_->Prepare(
+          "SELECT row FROM timelines WHERE job_id = ?1 AND step = ?2"));
+  PENSTOCK_ASSIGN_OR_RETURN(const bool found,
+                            query.Bind(1, job_id).Bind(2, step).Next());
+  if (!found) {
+    return absl::NotFoundError(
+        absl::StrCat("no timeline of step ", step, " of job ", job_id));
+  }
+  return Parse<TimelineRow>(query.Bytes(0), "timelines");
 }
 
 absl::StatusOr<Plan> SqliteStore::ReadPlan(const std::string& job_id) {

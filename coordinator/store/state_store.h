@@ -40,6 +40,13 @@ class StateStore {
   virtual absl::StatusOr<std::vector<ProgressRecord>> ReadSteps(
       const std::string& job_id, int64_t after_step, int limit) = 0;
 
+  // Steps of the job that have a timeline, ascending.
+  virtual absl::StatusOr<std::vector<int64_t>> ReadTimelineSteps(
+      const std::string& job_id) = 0;
+  // NOT_FOUND for a step without one.
+  virtual absl::StatusOr<TimelineRow> ReadTimeline(const std::string& job_id,
+                                                   int64_t step) = 0;
+
   // NOT_FOUND for an unknown job.
   virtual absl::StatusOr<Plan> ReadPlan(const std::string& job_id) = 0;
 };

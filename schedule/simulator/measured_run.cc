@@ -276,7 +276,28 @@ class CostSamples {
   std::vector<double> receives_;
 };
 
+int64_t BytesOf(DType dtype) {
+  switch (dtype) {
+    case DTYPE_BFLOAT16:
+    case DTYPE_FLOAT16:
+      return 2;
+    case DTYPE_INT64:
+      return 8;
+    default:
+      return 4;
+  }
+}
+
 }  // namespace
+
+std::vector<int64_t> EdgeBytes(const Plan& plan) {
+  std::vector<int64_t> bytes;
+  for (const TensorSpec& tensor : plan.edge_tensors()) {
+    bytes.push_back(BytesOf(tensor.dtype()));
+    for (const int64_t size : tensor.shape()) bytes.back() *= size;
+  }
+  return bytes;
+}
 
 absl::StatusOr<Timeline> MeasuredTimeline(const Schedule& schedule,
                                           const std::vector<StepTrace>& ranks) {

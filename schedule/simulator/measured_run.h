@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "proto/plan.pb.h"
 #include "proto/stage_service.pb.h"
 #include "schedule/ir/schedule.h"
 #include "schedule/simulator/cost_model.h"
@@ -13,6 +14,9 @@
 namespace penstock {
 
 // What a step that really ran says about its schedule. All pure.
+
+// Bytes of one microbatch's tensor on each of the plan's edges.
+std::vector<int64_t> EdgeBytes(const Plan& plan);
 
 // One step, in seconds from where the first rank began it, by rank 0's clock.
 // A receive's message is a transfer: on its way from when its send had been

@@ -157,6 +157,16 @@ TEST(MeasuredRunTest, FractionsSayWhereTheTimeWent) {
   EXPECT_LT(fractions->runtime, 0.8);
 }
 
+TEST(MeasuredRunTest, AnEdgesBytesAreThoseOfItsTensor) {
+  Plan plan;
+  TensorSpec* tensor = plan.add_edge_tensors();
+  tensor->set_dtype(DTYPE_BFLOAT16);
+  tensor->add_shape(3);
+  tensor->add_shape(5);
+  plan.add_edge_tensors()->set_dtype(DTYPE_FLOAT32);
+  EXPECT_THAT(EdgeBytes(plan), ::testing::ElementsAre(30, 4));
+}
+
 TEST(MeasuredRunTest, AStepLastsAsLongAsOnItsSlowestRank) {
   StepTrace fast, slow;
   fast.add_ended(1'000'000);

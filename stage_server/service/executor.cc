@@ -115,9 +115,7 @@ void Executor::Loop() {
     if (status.ok()) continue;
     failed_ = true;
     const bool too_long = absl::IsDeadlineExceeded(status);
-    if (engine_ != nullptr && (too_long || !Interrupted().ok())) {
-      missing_ = engine_->Missing();
-    }
+    if (engine_ != nullptr) missing_ = engine_->Missing();
     DropEpoch();
     sink_(Failed{epoch_, status, GoneRank(status),
                  too_long ? missing_ : std::nullopt});

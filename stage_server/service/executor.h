@@ -85,7 +85,7 @@ class Executor {
   bool failed_ = false;
   RankId rank_;
   Plan plan_;
-  // What the epoch's step was at when it was interrupted or waited too long.
+  // What the epoch's step was at when it failed.
   std::optional<MissingAction> missing_;
   std::unique_ptr<TransportEndpoint> endpoint_;
   std::unique_ptr<Engine> engine_;

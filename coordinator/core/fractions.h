@@ -1,0 +1,21 @@
+#ifndef PENSTOCK_COORDINATOR_CORE_FRACTIONS_H_
+#define PENSTOCK_COORDINATOR_CORE_FRACTIONS_H_
+
+#include "absl/status/statusor.h"
+#include "proto/coordinator_service.pb.h"
+#include "proto/coordinator_state.pb.h"
+#include "proto/plan.pb.h"
+
+namespace penstock {
+
+// Where the time of a traced step went, as schedule/simulator/measured_run.h
+// says. `kernel` is left out: nothing here knows how fast a device could be.
+// Of a step with more than 200 000 actions only whether it fits is looked at,
+// since the coordinator has other things to do; the answer is then empty.
+//   INVALID_ARGUMENT  the step is not one of the plan; says where.
+absl::StatusOr<Fractions> FractionsOf(const Plan& plan,
+                                      const TimelineRow& timeline);
+
+}  // namespace penstock
+
+#endif  // PENSTOCK_COORDINATOR_CORE_FRACTIONS_H_
