@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/mutex.h"
 #include "base/random.h"
+#include "coordinator/core/hang_report.h"
 #include "coordinator/core/plan_builder.h"
 #include "schedule/ir/schedule.h"
 #include "schedule/ir/schedule_proto.h"
@@ -54,6 +55,8 @@ struct Outcome {
   absl::Status status;
   // Of the weights, by layer.
   std::map<std::string, std::string> digests;
+  // Index is the rank: what it was at when the run failed.
+  std::vector<RankEvidence> evidence;
 };
 
 class UncheckedRun {
@@ -82,6 +85,9 @@ class UncheckedRun {
     }
     for (std::thread& thread : threads) thread.join();
     MutexLock lock(&mutex_);
+    for (const auto& interpreter : interpreters_) {
+      outcome_.evidence.emplace_back().at = interpreter->Missing();
+    }
     return outcome_;
   }
 
@@ -207,6 +213,41 @@ absl::Status WithoutAll(const Plan& plan, Predicate is_gone) {
     list.erase(std::remove_if(list.begin(), list.end(), is_gone), list.end());
   }
   return UncheckedRun(plan, lists).Train().status;
+}
+
+// `moved` to right behind `before`, both of microbatches of the rank's list.
+void MoveBehind(Op moved, int microbatch, Op before, int other_microbatch,
+                std::vector<Action>* list) {
+  const auto find = [list](Op op, int b) {
+    return std::find_if(list->begin(), list->end(), [&](const Action& action) {
+      return action.op == op && action.microbatch == MicrobatchId(b);
+    });
+  };
+  const auto from = find(moved, microbatch);
+  ASSERT_NE(from, list->end());
+  const Action action = *from;
+  list->erase(from);
+  const auto to = find(before, other_microbatch);
+  ASSERT_NE(to, list->end());
+  list->insert(to + 1, action);
+}
+
+// Rank 0 sends its second activation only after the first gradient has come,
+// rank 1 the first gradient only after the second activation.
+TEST(WrongScheduleTest, RanksThatWaitForEachOtherAreToldAsACycle) {
+  const Plan plan = PlanOf("one_f_one_b", 2);
+  RankLists lists = ListsOf(plan);
+  MoveBehind(Op::kSendForward, 1, Op::kReceiveBackward, 0, &lists[0]);
+  MoveBehind(Op::kSendBackward, 0, Op::kReceiveForward, 1, &lists[1]);
+  const Outcome outcome = UncheckedRun(plan, lists).Train();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(outcome.status)) << outcome.status;
+  Schedule schedule = *FromProto(plan.schedule());
+  schedule.ranks = lists;
+  const HangReport report = ExplainHang(schedule, outcome.evidence, 0);
+  EXPECT_EQ(report.cause, HangCause::kWaitCycle) << report.text;
+  EXPECT_EQ(report.chain, (std::vector<int>{0, 1, 0}));
+  EXPECT_THAT(report.text, HasSubstr("each waits for the next: rank 0 > rank "
+                                     "1 > rank 0"));
 }
 
 TEST(WrongScheduleTest, AMicrobatchThatAllLeaveOutIsMissed) {
