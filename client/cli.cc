@@ -52,6 +52,7 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddServers(app, context);
   AddSchedule(app, context);
   AddSimulate(app, context);
+  AddTimeline(app, context);
   AddData(app, context);
   AddLocal(app, context);
   AddCompletion(app, context);

@@ -15,6 +15,7 @@
 #include "base/file.h"
 #include "client/exit_code.h"
 #include "client/follow/fake_coordinator.h"
+#include "client/schedules/traced_steps.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -417,6 +418,59 @@ TEST_F(CliTest, DataPrepareMakesTokensOfBytes) {
   EXPECT_EQ(
       Run({"data", "prepare", "--text", Path("no.txt"), "-o", Path("out.bin")}),
       2);
+}
+
+TEST_F(CliTest, TimelineShowsMeasuredBesidePredictedInEveryForm) {
+  FakeCoordinator coordinator(
+      {.timelines = {TracedStep(1, 4.0), TracedStep(2, 1.0),
+                     TracedStep(3, 1.0)}});
+  ASSERT_EQ(RunAgainst(coordinator, {"timeline", "j-1"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("traced, step 3: measured "));
+  EXPECT_THAT(out_.str(), HasSubstr("from the costs of steps 2, 3"));
+  EXPECT_THAT(out_.str(), HasSubstr("runtime 100"));
+  ASSERT_EQ(RunAgainst(coordinator, {"timeline", "j-1", "--step", "1"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("from the costs of step 1\n"));
+  ASSERT_EQ(RunAgainst(coordinator, {"timeline", "j-1", "-o", "svg"}), 0);
+  EXPECT_THAT(out_.str(), StartsWith("<svg"));
+  EXPECT_THAT(out_.str(), HasSubstr("predicted"));
+  ASSERT_EQ(RunAgainst(coordinator, {"timeline", "j-1", "-o", "trace"}), 0);
+  EXPECT_TRUE(nlohmann::json::accept(out_.str()));
+  ASSERT_EQ(RunAgainst(coordinator, {"timeline", "j-1", "-o", "json"}), 0);
+  EXPECT_EQ(nlohmann::json::parse(out_.str())["measured"]["ranks"].size(), 2u);
+}
+
+TEST_F(CliTest, AMeasuredProfileIsWhatSimulateReads) {
+  FakeCoordinator coordinator({.timelines = {TracedStep(1, 1.0, 1)}});
+  ASSERT_EQ(RunAgainst(coordinator, {"timeline", "j-1", "-o", "profile"}), 0)
+      << err_.str();
+  Write("measured.json", out_.str());
+  ASSERT_EQ(Run({"simulate", "-s", "one_f_one_b", "-p", "2", "-m", "4",
+                 "--lowered", "--profile", "measured.json", "-o", "json"}),
+            0)
+      << err_.str();
+  const double makespan =
+      nlohmann::json::parse(out_.str())[0]["makespan"].get<double>();
+  EXPECT_NEAR(makespan, 15.2e-3, 0.2e-3);
+}
+
+TEST_F(CliTest, AStepThatWasNotTracedIsThree) {
+  FakeCoordinator coordinator({.timelines = {TracedStep(1, 1.0)}});
+  EXPECT_EQ(RunAgainst(coordinator, {"timeline", "j-1", "--step", "9"}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("not traced"));
+}
+
+TEST_F(CliTest, StatusAndDescribeSayWhereTheTimeGoes) {
+  FakeCoordinator::Script script;
+  script.fractions.set_balance(0.9);
+  script.fractions.set_schedule(0.8);
+  script.fractions.set_runtime(0.99);
+  FakeCoordinator coordinator(script);
+  for (const char* command : {"status", "describe"}) {
+    ASSERT_EQ(RunAgainst(coordinator, {command, "j-1"}), 0);
+    EXPECT_THAT(out_.str(), HasSubstr("schedule 80.0 % x runtime 99.0 %"));
+    ASSERT_EQ(RunAgainst(coordinator, {command, "j-1", "-o", "json"}), 0);
+    EXPECT_EQ(nlohmann::json::parse(out_.str())["fractions"]["balance"], 0.9);
+  }
 }
 
 TEST_F(CliTest, CompletionNamesEveryCommand) {

@@ -105,6 +105,7 @@ void AddCancel(CLI::App& app, CommandContext& context);
 void AddServers(CLI::App& app, CommandContext& context);
 void AddSchedule(CLI::App& app, CommandContext& context);
 void AddSimulate(CLI::App& app, CommandContext& context);
+void AddTimeline(CLI::App& app, CommandContext& context);
 void AddData(CLI::App& app, CommandContext& context);
 void AddLocal(CLI::App& app, CommandContext& context);
 void AddLocalRun(CLI::App& local, CommandContext& context);

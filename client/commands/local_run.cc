@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "base/status_macros.h"
 #include "client/commands/command.h"
 #include "client/commands/run_record.h"
+#include "client/commands/timeline_step.h"
 #include "client/follow/job_follower.h"
 #include "client/local/binaries.h"
 #include "client/local/local_cluster.h"
@@ -153,6 +155,10 @@ absl::StatusOr<FollowedJob> RunJob(CommandContext& context, const Job& job,
                          context.interrupt(), cluster, *view, stop);
     followed = FollowJob(coordinator, info, *view, absl::Seconds(20), stop);
   }
+  // While there is a coordinator to ask.
+  const absl::StatusOr<TimelineStep> step =
+      FetchTimelineStep(coordinator, info.id(), std::nullopt);
+  if (step.ok()) followed.timeline_svg = TimelineStepSvg(*step);
   return followed;
 }
 
@@ -230,7 +236,7 @@ void AddLocalRun(CLI::App& local, CommandContext& context) {
       ->type_name("N");
   command
       .add_option("--run-dir", flags->run_dir,
-                  "For logs, store, loss.svg and job.json; "
+                  "For logs, store, loss.svg, timeline.svg and job.json; "
                   "runs/NAME-TIME by default")
       ->type_name("FOLDER");
   command

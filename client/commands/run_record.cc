@@ -13,12 +13,19 @@ std::string LossCurvePath(const std::string& folder) {
   return absl::StrCat(folder, "/loss.svg");
 }
 
+std::string TimelinePath(const std::string& folder) {
+  return absl::StrCat(folder, "/timeline.svg");
+}
+
 nlohmann::ordered_json SummaryJson(const FollowedJob& followed,
                                    const std::string& folder) {
   nlohmann::ordered_json json = JobInfoToJson(followed.info);
   if (!folder.empty()) {
     json["run_folder"] = folder;
     json["loss_curve"] = LossCurvePath(folder);
+    if (!followed.timeline_svg.empty()) {
+      json["timeline"] = TimelinePath(folder);
+    }
   }
   return json;
 }
@@ -33,6 +40,10 @@ absl::Status WriteRunRecord(const std::string& folder,
       LossCurveSvg(absl::StrCat(followed.info.job().name(), " (",
                                 followed.info.id(), ")"),
                    followed.losses)));
+  if (!followed.timeline_svg.empty()) {
+    PENSTOCK_RETURN_IF_ERROR(
+        WriteFileAtomically(TimelinePath(folder), followed.timeline_svg));
+  }
   return WriteFileAtomically(
       absl::StrCat(folder, "/job.json"),
       absl::StrCat(SummaryJson(followed, folder)
@@ -45,8 +56,11 @@ void PrintSummary(const CommandContext& context, OutputFormat format,
                   const FollowedJob& followed, const std::string& folder) {
   std::string text = JobSummary(followed.info);
   if (!folder.empty()) {
-    absl::StrAppend(&text, "  loss curve  ", LossCurvePath(folder),
-                    "\n  run folder  ", folder, "\n");
+    absl::StrAppend(&text, "  loss curve  ", LossCurvePath(folder), "\n");
+    if (!followed.timeline_svg.empty()) {
+      absl::StrAppend(&text, "  timeline    ", TimelinePath(folder), "\n");
+    }
+    absl::StrAppend(&text, "  run folder  ", folder, "\n");
   }
   context.Print(format, SummaryJson(followed, folder), text);
 }

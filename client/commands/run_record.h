@@ -9,8 +9,8 @@
 
 namespace penstock {
 
-// Writes loss.svg and job.json of a followed job into `folder`, which is made
-// if need be.
+// Writes loss.svg, job.json and, where there is one, timeline.svg of a followed
+// job into `folder`, which is made if need be.
 absl::Status WriteRunRecord(const std::string& folder,
                             const FollowedJob& followed);
 

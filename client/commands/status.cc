@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "client/commands/command.h"
+#include "client/render/fractions_view.h"
 #include "client/render/job_view.h"
 
 namespace penstock {
@@ -18,9 +19,13 @@ ExitCode JobStatus(CommandContext& context, CoordinatorClient& coordinator,
                    const StatusFlags& flags) {
   const absl::StatusOr<JobInfo> info = coordinator.GetJob(flags.job);
   if (!info.ok()) return context.Fail(info.status());
-  context.Print(flags.format, JobInfoToJson(*info),
-                JobTable({*info}, context.environment().clock->Now(),
-                         flags.format == OutputFormat::kWide));
+  std::string text = JobTable({*info}, context.environment().clock->Now(),
+                              flags.format == OutputFormat::kWide);
+  if (const std::string fractions = FractionsText(info->fractions());
+      !fractions.empty()) {
+    absl::StrAppend(&text, "\nfractions: ", fractions, "\n");
+  }
+  context.Print(flags.format, JobInfoToJson(*info), text);
   return ExitCode::kOk;
 }
 

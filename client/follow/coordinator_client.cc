@@ -10,6 +10,8 @@
 namespace penstock {
 namespace {
 
+constexpr int kMaxAnswerBytes = 64 << 20;
+
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
@@ -20,6 +22,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
   // The default of two minutes would outlast a restart by far.
   arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 5'000);
+  // A step's times on all ranks, with the plan.
+  arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
   // Control traffic never goes through a web proxy.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
@@ -157,6 +161,18 @@ absl::StatusOr<ListServersResponse> CoordinatorClient::ListServers() {
   ListServersResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
     return admin_->ListServers(context, ListServersRequest(), &response);
+  }));
+  return response;
+}
+
+absl::StatusOr<GetTimelineResponse> CoordinatorClient::GetTimeline(
+    const std::string& job, std::optional<int64_t> step) {
+  GetTimelineRequest request;
+  request.set_job(job);
+  if (step.has_value()) request.set_step(*step);
+  GetTimelineResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->GetTimeline(context, request, &response);
   }));
   return response;
 }

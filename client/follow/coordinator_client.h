@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/status.h"
@@ -45,6 +46,9 @@ class CoordinatorClient {
                                     const std::string& reason,
                                     const std::string& idempotency_key);
   absl::StatusOr<ListServersResponse> ListServers();
+  // Without a step the newest that was traced.
+  absl::StatusOr<GetTimelineResponse> GetTimeline(const std::string& job,
+                                                  std::optional<int64_t> step);
 
   // For streams; follow_stream.h reads them.
   JobService::Stub& jobs() { return *jobs_; }

@@ -77,6 +77,9 @@ JobInfo FakeCoordinator::Info() {
   info.set_state(state_);
   info.set_reason(cancel_reason_);
   if (sent_ > 0) *info.mutable_latest() = script_.records[sent_ - 1];
+  if (script_.fractions.runtime() > 0) {
+    *info.mutable_fractions() = script_.fractions;
+  }
   if (state_ == JOB_STATE_SUCCEEDED) info.set_weights_digest("12ab");
   return info;
 }
@@ -213,6 +216,22 @@ grpc::Status FakeCoordinator::ListServers(grpc::ServerContext* context,
     server.set_id(absl::StrCat("s-", i));
     server.set_name(absl::StrCat("host-", i));
     server.set_state(SERVER_STATE_IDLE);
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::GetTimeline(grpc::ServerContext* context,
+                                          const GetTimelineRequest* request,
+                                          GetTimelineResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  for (const GetTimelineResponse& timeline : script_.timelines) {
+    if (!request->has_step() || request->step() == timeline.step()) {
+      *response = timeline;
+    }
+  }
+  if (response->step() == 0) {
+    return {grpc::StatusCode::NOT_FOUND, "that step was not traced"};
   }
   return grpc::Status::OK;
 }

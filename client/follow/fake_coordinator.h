@@ -24,6 +24,10 @@ class FakeCoordinator final : public JobService::Service,
     std::vector<LogLine> logs;
     // What the job is once its progress has ended.
     JobState final_state = JOB_STATE_SUCCEEDED;
+    // Answers to GetTimeline, by step, ascending.
+    std::vector<GetTimelineResponse> timelines;
+    // Of the job.
+    Fractions fractions;
     // The progress stream ends only when the job is cancelled.
     bool runs_until_cancelled = false;
     // The first progress stream breaks after so many records; -1 never.
@@ -76,6 +80,9 @@ class FakeCoordinator final : public JobService::Service,
                               grpc::ServerWriter<ProgressRecord>*) override;
   grpc::Status ListServers(grpc::ServerContext*, const ListServersRequest*,
                            ListServersResponse*) override;
+
+  grpc::Status GetTimeline(grpc::ServerContext*, const GetTimelineRequest*,
+                           GetTimelineResponse*) override;
 
   grpc::Status Gate(grpc::ServerContext* context);
   JobInfo Info() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

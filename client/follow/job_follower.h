@@ -19,6 +19,8 @@ struct FollowedJob {
   JobInfo info;
   // Every step seen, for the picture.
   std::vector<LossPoint> losses;
+  // Of the newest traced step; empty until somebody has fetched it.
+  std::string timeline_svg;
   // OK, or why following ended before the job did: CANCELLED (`stop`),
   // DATA_LOSS (the coordinator was away for the grace time), UNAVAILABLE.
   absl::Status status;

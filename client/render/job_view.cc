@@ -11,6 +11,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "client/job_file/job_json.h"
+#include "client/render/fractions_view.h"
 #include "client/render/quantity.h"
 #include "client/render/table.h"
 #include "models/graph/layer_kinds.h"
@@ -161,6 +162,8 @@ ordered_json JobInfoToJson(const JobInfo& info) {
       {"tokens_per_second", NumberOrNull(stepped, TokensPerSecond(info))},
       {"bubble_fraction", NumberOrNull(stepped, BubbleFraction(info))},
       {"step_seconds", NumberOrNull(stepped, latest.step_seconds())},
+      {"fractions", info.has_fractions() ? FractionsToJson(info.fractions())
+                                         : ordered_json(nullptr)},
       {"weights_digest", TextOrNull(info.weights_digest())},
       {"epoch", info.epoch()},
       {"submitted", TextOrNull(StableTimeText(info.submitted_unix_nanos()))},
@@ -296,6 +299,7 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
            stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")
                    : ""},
           {"bubble", stepped ? PercentText(BubbleFraction(info)) : ""},
+          {"fractions", FractionsText(info.fractions())},
           {"step time", stepped ? SecondsText(latest.step_seconds()) : ""},
           {"weights", info.weights_digest()},
           {"model", ModelText(job)},
@@ -338,6 +342,7 @@ std::string JobSummary(const JobInfo& info) {
            stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")
                    : ""},
           {"bubble", stepped ? PercentText(BubbleFraction(info)) : ""},
+          {"fractions", FractionsText(info.fractions())},
           {"time", RunTime(info)},
           {"weights", info.weights_digest().empty()
                           ? ""

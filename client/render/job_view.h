@@ -22,9 +22,10 @@ std::string StateName(ServerState state);
 bool IsTerminal(JobState state);
 
 // id, name, state, reason, step, steps, loss, gradient_norm, learning_rate,
-// tokens_per_second, bubble_fraction, step_seconds, weights_digest, epoch,
-// submitted, started, ended, ranks, job, and plan where `info` holds one.
-// Rates are means over the run where there are any, else the newest step's.
+// tokens_per_second, bubble_fraction, step_seconds, fractions (null, or kernel,
+// balance, schedule and runtime), weights_digest, epoch, submitted, started,
+// ended, ranks, job, and plan where `info` holds one. Rates are means over the
+// run where there are any, else the newest step's.
 nlohmann::ordered_json JobInfoToJson(const JobInfo& info);
 nlohmann::ordered_json PlanToJson(const Plan& plan);
 nlohmann::ordered_json ServerToJson(const ServerInfo& server);

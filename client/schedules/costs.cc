@@ -54,6 +54,16 @@ absl::StatusOr<CostModel> CostsOf(const CostRequest& request,
   return costs;
 }
 
+std::string ProfileToJson(const wire::Profile& profile) {
+  google::protobuf::util::JsonPrintOptions options;
+  options.add_whitespace = true;
+  options.preserve_proto_field_names = true;
+  std::string json;
+  // Fails only for messages with `Any`s.
+  (void)google::protobuf::util::MessageToJsonString(profile, &json, options);
+  return json;
+}
+
 absl::StatusOr<wire::Profile> ParseProfile(absl::string_view json) {
   wire::Profile profile;
   const auto status = google::protobuf::util::JsonStringToMessage(

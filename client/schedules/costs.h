@@ -31,6 +31,9 @@ struct CostRequest {
 absl::StatusOr<CostModel> CostsOf(const CostRequest& request,
                                   Schedule schedule);
 
+// A profile as JSON that `ParseProfile` reads, with a newline at its end.
+std::string ProfileToJson(const wire::Profile& profile);
+
 // Reads a profile's JSON (the JSON of proto/profile.proto).
 //   INVALID_ARGUMENT  no JSON of a profile, or what `CheckProfile` refuses.
 absl::StatusOr<wire::Profile> ParseProfile(absl::string_view json);

@@ -182,6 +182,10 @@ class Cluster:
         """Runs a command that ends with `code`; its standard output."""
         return self._penstock(*arguments, code=code).stdout
 
+    def penstock_error(self, *arguments, code):
+        """Runs a command that fails with `code`; its standard error."""
+        return self._penstock(*arguments, code=code).stderr
+
     def _penstock(self, *arguments, code):
         done = subprocess.run(
             [binary("penstock"), "--coordinator", self.address, *arguments],
@@ -264,7 +268,7 @@ class Cluster:
 
     def write_job(self, name, steps, stages=2, schedule="one_f_one_b",
                   optimizer="{kind: adamw, learning_rate: 0.003}",
-                  recompute="never"):
+                  recompute="never", step_timeout_seconds=30):
         """A job file of a tiny GPT, dropout and tied embedding on; its path."""
         path = self._path(name + ".yaml")
         with open(path, "w", encoding="utf-8") as f:
@@ -282,6 +286,6 @@ seed: 7
 optimizer: {optimizer}
 schedule: {{name: {schedule}, microbatches: 4, recompute: {recompute}}}
 partition: {{stages: {stages}}}
-step_timeout_seconds: 30
+step_timeout_seconds: {step_timeout_seconds}
 """)
         return path
