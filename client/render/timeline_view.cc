@@ -135,6 +135,12 @@ Fractions ToProto(const WorkFractions& work) {
   return fractions;
 }
 
+std::string ClocksText(const std::vector<double>& errors) {
+  const auto most = std::max_element(errors.begin(), errors.end());
+  if (most == errors.end() || *most <= 0) return "";
+  return absl::StrCat("clocks agree to ", SecondsText(*most), "\n");
+}
+
 ordered_json RunToJson(const Schedule& schedule, const Timeline& timeline,
                        double seconds) {
   ordered_json ranks = ordered_json::array();
@@ -177,7 +183,8 @@ std::string TimelineText(const MeasuredJob& job, const std::string& title) {
       SecondsText(column_seconds),
       "; F forward, B backward, I and W its halves, R recompute, U update, N "
       "agreement,\nG reduction, . waiting\n\n",
-      RankTable(job), "\n", FractionsText(ToProto(job.fractions)), "\n");
+      RankTable(job), "\n", FractionsText(ToProto(job.fractions)), "\n",
+      ClocksText(job.clock_errors));
 }
 
 ordered_json TimelineToJson(const MeasuredJob& job) {
@@ -185,6 +192,7 @@ ordered_json TimelineToJson(const MeasuredJob& job) {
       {"step", job.step},
       {"cost_steps", job.cost_steps},
       {"fractions", FractionsToJson(ToProto(job.fractions))},
+      {"clock_errors", job.clock_errors},
       {"measured", RunToJson(job.schedule, job.measured, job.measured_seconds)},
       {"predicted",
        RunToJson(job.schedule, job.predicted, job.predicted_seconds)}};

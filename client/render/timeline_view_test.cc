@@ -50,6 +50,7 @@ TEST(TimelineViewTest, MeasuredStandsAbovePredictedOnOneScale) {
   EXPECT_EQ(lines[3].substr(0, 20), lines[6].substr(0, 20));
   EXPECT_THAT(text, HasSubstr("BUSY"));
   EXPECT_THAT(text, HasSubstr("x runtime "));
+  EXPECT_THAT(text, HasSubstr("\nclocks agree to 0.015 ms\n"));
 }
 
 TEST(TimelineViewTest, JsonHasEveryActionOfBoth) {
@@ -57,6 +58,8 @@ TEST(TimelineViewTest, JsonHasEveryActionOfBoth) {
   const auto json = TimelineToJson(job);
   EXPECT_EQ(json["step"], 3);
   EXPECT_EQ(json["cost_steps"][0], 3);
+  EXPECT_EQ(json["clock_errors"][0], 0);
+  EXPECT_NEAR(json["clock_errors"][1].get<double>(), 15e-6, 1e-9);
   for (const char* run : {"measured", "predicted"}) {
     ASSERT_EQ(json[run]["ranks"].size(), 2u);
     const auto& rank = json[run]["ranks"][0];

@@ -92,6 +92,10 @@ absl::StatusOr<MeasuredJob> MeasureJob(
   PENSTOCK_ASSIGN_OR_RETURN(job.measured,
                             MeasuredTimeline(job.schedule, TracesOf(shown)));
   job.measured_seconds = StepSeconds(TracesOf(shown));
+  for (const StepTrace& trace : shown.ranks()) {
+    job.clock_errors.push_back(static_cast<double>(trace.round_trip_nanos()) *
+                               0.5e-9);
+  }
   std::vector<Timeline> runs;
   for (const GetTimelineResponse& step : steps) {
     PENSTOCK_ASSIGN_OR_RETURN(runs.emplace_back(),

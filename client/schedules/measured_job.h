@@ -28,6 +28,9 @@ struct MeasuredJob {
   double measured_seconds = 0;
   double predicted_seconds = 0;
   WorkFractions fractions;
+  // Index is the rank: what its clock may be off from rank 0's in the measured
+  // step, in seconds: half of the round trip that it was set by.
+  std::vector<double> clock_errors;
 };
 
 // The step `shown`; its prediction is a simulation of the plan's lists with the
