@@ -13,6 +13,7 @@
 #include "coordinator/core/emulation.h"
 #include "coordinator/core/given_schedule.h"
 #include "coordinator/core/job_check.h"
+#include "coordinator/core/memory_forecast.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
 #include "schedule/generators/registry.h"
@@ -32,6 +33,9 @@ constexpr int kReceiveLookahead = 2;
 // What one message to a client or a server holds, with room for the rest of it.
 constexpr size_t kMaxPlanBytes = 3 << 20;
 constexpr size_t kMaxGridBytes = 512 << 10;
+
+// Largest tensor that a channel carries as one message.
+constexpr int64_t kMaxMessageBytes = int64_t{2} << 30;
 
 // The model cut into stages.
 struct Cut {
@@ -134,6 +138,22 @@ TensorSpec SpecOf(const TensorShape& shape, const Job& job) {
   return spec;
 }
 
+// Whether one microbatch's tensor fits a channel.
+absl::Status CheckMessage(const std::string& tensor, int from, int to,
+                          const TensorSpec& spec, const Job& job) {
+  double bytes = spec.dtype() == DTYPE_INT64     ? 8
+                 : spec.dtype() == DTYPE_FLOAT32 ? 4
+                                                 : 2;
+  for (const int64_t size : spec.shape()) bytes *= static_cast<double>(size);
+  if (bytes <= static_cast<double>(kMaxMessageBytes)) return absl::OkStatus();
+  return BadPartition(absl::StrCat(
+      "the output of \"", tensor, "\", from stage ", from, " to stage ", to,
+      ", has ", bytes, " bytes in one microbatch, [",
+      absl::StrJoin(spec.shape(), ", "), "]; a channel carries at most ",
+      kMaxMessageBytes, "; use more than ", job.schedule().microbatches(),
+      " microbatches, or cut the model elsewhere"));
+}
+
 // The model, not cut yet.
 absl::StatusOr<Cut> WholeModel(const Job& job) {
   Cut cut;
@@ -205,6 +225,8 @@ absl::Status AddActivationEdges(const Cut& cut, std::vector<Edge>& edges,
             "\", which goes from stage ", made->second, " to ", to,
             "; add it to `tensors`, or cut elsewhere with partition.layers"));
       }
+      PENSTOCK_RETURN_IF_ERROR(
+          CheckMessage(input, made->second, to, tensor->second, plan.job()));
       *plan.add_edge_tensors() = tensor->second;
     }
     stage_of_tensor[layer.name] = to;
@@ -339,6 +361,12 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
   PENSTOCK_ASSIGN_OR_RETURN(const int pieces,
                             PiecesPerMicrobatch(job, schedule));
   built.plan.set_pieces_per_microbatch(pieces);
+  // Of an emulated layer only what it says itself is known.
+  if (!job.has_emulate()) {
+    PENSTOCK_ASSIGN_OR_RETURN(const std::vector<MemoryUse> memory,
+                              ForecastMemory(built.plan, schedule, cut.graph));
+    built.plan.mutable_predicted_memory()->Assign(memory.begin(), memory.end());
+  }
   *built.plan.mutable_schedule() = ToProto(schedule);
   built.plan.set_schedule_hash(Sha256HexOf(PrintSchedule(schedule)));
   PENSTOCK_RETURN_IF_ERROR(CheckSize(built.plan));

@@ -340,6 +340,31 @@ TEST(BuildPlanTest, AScheduleOfOnesOwnHasToFitTheJob) {
   EXPECT_THAT(Refusal(job), HasSubstr("schedule.file: line 1, column "));
 }
 
+TEST(BuildPlanTest, AnEdgeLargerThanAChannelCarriesIsRefused) {
+  Job job = SmallJob();
+  job.set_batch_size(1 << 22);
+  const std::string refusal = Refusal(job);
+  EXPECT_THAT(refusal, HasSubstr("from stage 0 to stage 1, has "));
+  EXPECT_THAT(refusal, HasSubstr("[1048576, 16, "));
+  EXPECT_THAT(refusal, HasSubstr("use more than 4 microbatches"));
+  job.mutable_partition()->set_stages(1);
+  EXPECT_TRUE(BuildPlan(job).ok());
+}
+
+TEST(BuildPlanTest, EachRankHasWhatItIsExpectedToHold) {
+  const auto built = BuildPlan(SmallJob());
+  ASSERT_TRUE(built.ok()) << built.status();
+  ASSERT_EQ(built->plan.predicted_memory_size(), 2);
+  for (int rank = 0; rank < 2; ++rank) {
+    const MemoryUse& use = built->plan.predicted_memory(rank);
+    EXPECT_GE(use.weight_bytes(),
+              4 * built->plan.stages(rank).parameter_count());
+    EXPECT_GT(use.activation_bytes(), 0);
+    EXPECT_EQ(use.weight_queue_bytes(), 0);
+    EXPECT_GT(use.peak_bytes(), use.weight_bytes() + use.gradient_bytes());
+  }
+}
+
 TEST(BuildPlanTest, APlanThatNoMessageHoldsIsRefused) {
   Job job = SmallJob();
   job.mutable_schedule()->set_microbatches(50'000);

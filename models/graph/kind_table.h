@@ -10,6 +10,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "models/graph/graph.h"
+#include "models/graph/kept_tensors.h"
 
 namespace penstock {
 
@@ -51,6 +52,8 @@ struct KindRow {
                                         absl::Span<const TensorShape> inputs);
   // Null for the many kinds that keep none.
   std::vector<ParameterSpec> (*statistics)(const LayerSpec&) = nullptr;
+  // What it keeps for its backward; null for nothing.
+  KeptTensors (*kept)(const KeptRequest&) = nullptr;
 };
 
 // nullptr when there is no such kind.

@@ -55,16 +55,19 @@ std::vector<KindRow> LlamaKinds() {
       {.name = "rms_norm",
        .attributes = {kHidden},
        .parameters = RmsNormParameters,
-       .output = SameAsHiddenInput},
+       .output = SameAsHiddenInput,
+       .kept = KeptByRmsNorm},
       {.name = "rotary_attention",
        .attributes =
            {kHidden, {"heads", kCount}, {"key_heads", kCount}, kDepth},
        .parameters = RotaryAttentionParameters,
-       .output = RotaryAttentionOutput},
+       .output = RotaryAttentionOutput,
+       .kept = KeptByRotaryAttention},
       {.name = "swiglu_block",
        .attributes = {kHidden, {"inner", kCount}, kDepth},
        .parameters = SwigluBlockParameters,
-       .output = SameAsHiddenInput},
+       .output = SameAsHiddenInput,
+       .kept = KeptBySwigluBlock},
   };
 }
 

@@ -208,8 +208,11 @@ std::vector<KindRow> VisionKinds() {
         AttributeRow{"bias", AttributeKind::kFlag}}) {
     convolution.push_back(row);
   }
-  const auto plain = [](const char* name, auto output) {
-    return KindRow{.name = name, .parameters = NoParameters, .output = output};
+  const auto view = [](const char* name, auto output) {
+    return KindRow{.name = name,
+                   .parameters = NoParameters,
+                   .output = output,
+                   .kept = KeptByView};
   };
   const auto joining = [](const char* name, auto output) {
     return KindRow{.name = name,
@@ -222,29 +225,35 @@ std::vector<KindRow> VisionKinds() {
       {.name = "convolution",
        .attributes = std::move(convolution),
        .parameters = ConvolutionParameters,
-       .output = ConvolutionOutput},
+       .output = ConvolutionOutput,
+       .kept = KeptByProduct},
       {.name = "batch_norm",
        .attributes = {{"channels", kCount},
                       {"momentum", AttributeKind::kProbability}},
        .splits_backward = false,
        .parameters = BatchNormParameters,
        .output = BatchNormOutput,
-       .statistics = BatchNormStatistics},
+       .statistics = BatchNormStatistics,
+       .kept = KeptByBatchNorm},
       {.name = "max_pool",
        .attributes = window,
        .parameters = NoParameters,
-       .output = PoolOutput},
+       .output = PoolOutput,
+       .kept = KeptByMaxPool},
       {.name = "average_pool",
        .attributes = window,
        .parameters = NoParameters,
-       .output = PoolOutput},
-      plain("global_average_pool", GlobalPoolOutput),
+       .output = PoolOutput,
+       .kept = KeptByAveragePool},
+      {.name = "global_average_pool",
+       .parameters = NoParameters,
+       .output = GlobalPoolOutput},
       {.name = "upsample",
        .attributes = {{"factor", kCount}},
        .parameters = NoParameters,
        .output = UpsampleOutput},
-      plain("flatten", FlattenOutput),
-      plain("copy", CopyOutput),
+      view("flatten", FlattenOutput),
+      view("copy", CopyOutput),
       joining("add", AddOutput),
       joining("concat", ConcatOutput),
   };
