@@ -14,6 +14,7 @@
 #include "client/render/fractions_view.h"
 #include "client/render/quantity.h"
 #include "client/render/table.h"
+#include "client/render/use_view.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
 
@@ -145,9 +146,16 @@ ordered_json JobInfoToJson(const JobInfo& info) {
   const ProgressRecord& latest = info.latest();
   ordered_json ranks = ordered_json::array();
   for (const RankInfo& rank : info.ranks()) {
-    ranks.push_back({{"server_id", rank.server_id()},
-                     {"server_name", rank.server_name()},
-                     {"state", StateName(rank.state())}});
+    ordered_json& row =
+        ranks.emplace_back(ordered_json{{"server_id", rank.server_id()},
+                                        {"server_name", rank.server_name()},
+                                        {"state", StateName(rank.state())}});
+    if (rank.has_predicted_memory()) {
+      row["predicted_memory"] = MemoryToJson(rank.predicted_memory());
+    }
+    if (rank.use().has_memory()) {
+      row["memory"] = MemoryToJson(rank.use().memory());
+    }
   }
   ordered_json json = {
       {"id", info.id()},
@@ -172,7 +180,10 @@ ordered_json JobInfoToJson(const JobInfo& info) {
       {"ranks", std::move(ranks)},
       {"job", JobToJson(info.job())},
   };
-  if (info.has_plan()) json["plan"] = PlanToJson(info.plan());
+  if (info.has_plan()) {
+    json["plan"] = PlanToJson(info.plan());
+    json["edges"] = EdgesToJson(info);
+  }
   return json;
 }
 
@@ -323,6 +334,9 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
     absl::StrAppend(&text, "\n",
                     RenderTable({"RANK", "SERVER", "STATE", "ID"}, rows));
   }
+  for (const std::string& table : {MemoryTable(info), EdgeTable(info)}) {
+    if (!table.empty()) absl::StrAppend(&text, "\n", table);
+  }
   if (info.has_plan()) absl::StrAppend(&text, "\n", DescribePlan(info.plan()));
   return text;
 }
@@ -343,6 +357,7 @@ std::string JobSummary(const JobInfo& info) {
                    : ""},
           {"bubble", stepped ? PercentText(BubbleFraction(info)) : ""},
           {"fractions", FractionsText(info.fractions())},
+          {"memory", PeakMemoryText(info)},
           {"time", RunTime(info)},
           {"weights", info.weights_digest().empty()
                           ? ""

@@ -24,7 +24,8 @@ bool IsTerminal(JobState state);
 // id, name, state, reason, step, steps, loss, gradient_norm, learning_rate,
 // tokens_per_second, bubble_fraction, step_seconds, fractions (null, or kernel,
 // balance, schedule and runtime), weights_digest, epoch, submitted, started,
-// ended, ranks, job, and plan where `info` holds one. Rates are means over the
+// ended, ranks (with the memory that they use), job, and plan and edges (with
+// what was sent over them) where `info` holds a plan. Rates are means over the
 // run where there are any, else the newest step's.
 nlohmann::ordered_json JobInfoToJson(const JobInfo& info);
 nlohmann::ordered_json PlanToJson(const Plan& plan);

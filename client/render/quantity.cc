@@ -47,6 +47,22 @@ std::string SecondsText(double seconds) {
   return absl::StrFormat("%dh %02dm", whole / 3600, whole % 3600 / 60);
 }
 
+std::string BytesText(int64_t bytes) {
+  if (bytes < 1000) return absl::StrCat(bytes, " B");
+  double value = static_cast<double>(bytes) / 1024;
+  for (const char* unit : {" KiB", " MiB", " GiB"}) {
+    if (value < 999.5) {
+      return absl::StrCat(
+          value < 1 ? absl::StrFormat("%.2f", value) : ThreeDigits(value),
+          unit);
+    }
+    value /= 1024;
+  }
+  return absl::StrCat(value < 1 ? absl::StrFormat("%.2f", value)
+                                : absl::StrFormat("%.3g", value),
+                      " TiB");
+}
+
 std::string CountText(int64_t count) {
   std::string digits = absl::StrCat(count);
   const int first = count < 0 ? 1 : 0;

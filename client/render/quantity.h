@@ -16,6 +16,7 @@ std::string RateText(double per_second);   // "950", "12.3k", "1.25M"
 std::string PercentText(double fraction);  // "21.3 %"
 std::string SecondsText(double seconds);   // "45.1 ms", "2.5 s", "1m 05s"
 std::string CountText(int64_t count);      // "1,234,567"
+std::string BytesText(int64_t bytes);      // "950 B", "12.3 KiB", "1.25 GiB"
 
 // "2025-03-01 12:30:05" in `zone`; "" for 0, which is a time not yet come.
 std::string TimeText(int64_t unix_nanos, absl::TimeZone zone);

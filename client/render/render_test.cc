@@ -49,6 +49,12 @@ TEST(QuantityTest, HasThreeDigitsAndAUnit) {
   EXPECT_EQ(CountText(999), "999");
   EXPECT_EQ(CountText(1234567), "1,234,567");
   EXPECT_EQ(CountText(-1234), "-1,234");
+  EXPECT_EQ(BytesText(0), "0 B");
+  EXPECT_EQ(BytesText(999), "999 B");
+  EXPECT_EQ(BytesText(1000), "0.98 KiB");
+  EXPECT_EQ(BytesText(12'600), "12.3 KiB");
+  EXPECT_EQ(BytesText(1'342'177'280), "1.25 GiB");
+  EXPECT_EQ(BytesText(int64_t{5} << 40), "5 TiB");
   EXPECT_EQ(LossText(2.91349), "2.913");
   EXPECT_EQ(LossText(2.07), "2.070");
 }

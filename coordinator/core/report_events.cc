@@ -118,12 +118,14 @@ void On(const StageStatus& status, int64_t epoch, ServerRecord& server,
 
 void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
         Turn& turn) {
-  if (turn.RankOf(server, steps.job_id(), epoch) == nullptr) return;
+  RankRun* rank = turn.RankOf(server, steps.job_id(), epoch);
+  if (rank == nullptr) return;
   JobRecord& job = *turn.JobOf(server);
   if (job.info.state() != JOB_STATE_RUNNING &&
       job.info.state() != JOB_STATE_COMPLETING) {
     return;
   }
+  if (steps.has_use()) rank->use = steps.use();
   FinishedSteps finished =
       TakeReports(job, server.info.rank(), steps, turn.now());
   // Also when nothing is new: the server may have missed the last one.

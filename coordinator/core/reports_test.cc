@@ -71,6 +71,23 @@ TEST_F(StepReportsTest, StepIsKeptWhenAllRanksHaveReportedIt) {
   EXPECT_EQ(AckOf(cluster_.state, "s1")->ack().step(), 1);
 }
 
+TEST_F(StepReportsTest, WhatRanksUsedIsShownAndOutlivesTheCoordinator) {
+  StageMessage message;
+  message.mutable_steps()->set_job_id("a");
+  message.mutable_steps()->mutable_use()->mutable_memory()->set_peak_bytes(7);
+  const std::string second = cluster_.ServersOf("a")[1];
+  ASSERT_TRUE(cluster_.Say(second, message).ok());
+  const auto described = [&] {
+    return DescribeJob(cluster_.state, cluster_.state.jobs.at("a"), false);
+  };
+  EXPECT_FALSE(described().ranks(0).has_use());
+  EXPECT_EQ(described().ranks(1).use().memory().peak_bytes(), 7);
+  cluster_.Finish("a");
+  cluster_.RestartCoordinator();
+  ASSERT_EQ(described().ranks_size(), 2);
+  EXPECT_EQ(described().ranks(1).use().memory().peak_bytes(), 7);
+}
+
 TEST_F(StepReportsTest, RepeatIsIgnoredAndAcknowledgedAgain) {
   ASSERT_TRUE(cluster_.ReportStep("s1", "a", 1).ok());
   ASSERT_TRUE(cluster_.ReportStep("s2", "a", 1).ok());

@@ -22,6 +22,13 @@ JobRecord RestoreJob(const StoredJob& stored) {
     rank.incarnation = row.incarnation();
     if (row.has_finished()) rank.finished = row.finished();
   }
+  for (int rank = 0; rank < job.info.ranks_size(); ++rank) {
+    if (rank >= static_cast<int>(job.ranks.size())) break;
+    if (job.info.ranks(rank).has_use()) {
+      job.ranks[rank].use = job.info.ranks(rank).use();
+    }
+  }
+  job.info.clear_ranks();
   for (const auto& [rank, sequence] : stored.log_sequence_of_rank) {
     if (rank >= 0 && rank < static_cast<int>(job.ranks.size())) {
       job.ranks[rank].log_sequence = sequence;
@@ -81,6 +88,8 @@ JobRow RowOf(const JobRecord& job) {
     rank_row->set_server_id(rank.server_id);
     rank_row->set_incarnation(rank.incarnation);
     if (rank.finished) *rank_row->mutable_finished() = *rank.finished;
+    RankInfo* info = row.mutable_info()->add_ranks();
+    if (rank.use) *info->mutable_use() = *rank.use;
   }
   return row;
 }
@@ -99,9 +108,11 @@ ServerRow RowOf(const ServerRecord& server) {
 JobInfo DescribeJob(const ClusterState& state, const JobRecord& job,
                     bool with_plan) {
   JobInfo info = job.info;
-  for (const RankRun& run : job.ranks) {
+  for (size_t i = 0; i < job.ranks.size(); ++i) {
+    const RankRun& run = job.ranks[i];
     RankInfo* rank = info.add_ranks();
     rank->set_server_id(run.server_id);
+    if (run.use) *rank->mutable_use() = *run.use;
     const auto server = state.servers.find(run.server_id);
     if (server == state.servers.end()) continue;
     rank->set_server_name(server->second.info.name());
@@ -110,8 +121,17 @@ JobInfo DescribeJob(const ClusterState& state, const JobRecord& job,
       rank->set_state(server->second.info.state());
     }
   }
+  if (job.plan) AddPredictions(*job.plan, info);
   if (with_plan && job.plan) *info.mutable_plan() = *job.plan;
   return info;
+}
+
+void AddPredictions(const Plan& plan, JobInfo& info) {
+  for (int rank = 0; rank < info.ranks_size(); ++rank) {
+    if (rank >= plan.predicted_memory_size()) break;
+    *info.mutable_ranks(rank)->mutable_predicted_memory() =
+        plan.predicted_memory(rank);
+  }
 }
 
 ServerInfo DescribeServer(const ServerRecord& server) {

@@ -27,6 +27,9 @@ struct RankRun {
   StageStatus::Phase phase = StageStatus::PHASE_UNSPECIFIED;
   DataAddress data_address;
   std::optional<Finished> finished;
+  // Newest that the server told in this epoch; lost with the coordinator until
+  // the rank tells it again, or with the job's end kept in its row.
+  std::optional<RankUse> use;
   // Newest of the server's log entries in this epoch that is kept.
   int64_t log_sequence = 0;
   // Reports of steps that other ranks have not reported yet, by step.
@@ -142,6 +145,8 @@ ServerRow RowOf(const ServerRecord& server);
 // For people: with ranks and, if asked and known, the plan.
 JobInfo DescribeJob(const ClusterState& state, const JobRecord& job,
                     bool with_plan);
+// What the plan expects of each rank in `info.ranks`.
+void AddPredictions(const Plan& plan, JobInfo& info);
 ServerInfo DescribeServer(const ServerRecord& server);
 
 // Jobs by order of submission.

@@ -151,6 +151,7 @@ absl::Status FillJob(const GetJobRequest& request, const LoopView& view,
   if (job.plan) return absl::OkStatus();
   PENSTOCK_ASSIGN_OR_RETURN(*response.mutable_job()->mutable_plan(),
                             view.store.ReadPlan(id));
+  AddPredictions(response.job().plan(), *response.mutable_job());
   return absl::OkStatus();
 }
 

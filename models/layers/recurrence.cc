@@ -118,9 +118,11 @@ class RecurrenceNode : public torch::autograd::Node {
     result[0] = RunBackward(trace_, gradients[0]);
     const Factors factors = WeightFactors(trace_, result[0]);
     if (queue_ != nullptr) {
-      queue_->Push([sum = sum_, factors] {
-        sum->AddProduct(factors.of_gates.t(), factors.hiddens);
-      });
+      queue_->Push(
+          [sum = sum_, factors] {
+            sum->AddProduct(factors.of_gates.t(), factors.hiddens);
+          },
+          {&factors.of_gates, &factors.hiddens});
     } else if (should_compute_output(1)) {
       result[1] = factors.of_gates.t().mm(factors.hiddens);
     }

@@ -116,11 +116,13 @@ at::Tensor Linear(const LayerCall& call, const at::Tensor& x, int weight,
       [to = Target(call, weight), shift = SumOf(call, bias), x = x.detach(),
        matrix = matrix.detach()](const at::Tensor& gradient, bool wants_input) {
         const at::Tensor rows = gradient.reshape({-1, matrix.size(0)});
+        const at::Tensor inputs = x.reshape({-1, matrix.size(1)});
         to.queue->Push(
-            [to, shift, rows, inputs = x.reshape({-1, matrix.size(1)})] {
+            [to, shift, rows, inputs] {
               to.sum->AddProduct(rows.t(), inputs);
               if (shift != nullptr) shift->Add(rows.sum(0));
-            });
+            },
+            {&rows, &inputs});
         return wants_input ? rows.mm(matrix).view(x.sizes()) : at::Tensor();
       });
 }
@@ -135,23 +137,27 @@ at::Tensor LayerNorm(const LayerCall& call, const at::Tensor& x, int weight,
   const auto [y, mean, deviation] = Unrecorded([&] {
     return at::native_layer_norm(x, scale.sizes(), scale, shift, epsilon);
   });
+  const at::Tensor kept = x.detach();
   // Of the three gradients those that are asked for.
-  const auto gradients = [x = x.detach(), scale = scale.detach(),
-                          shift = shift.detach(), mean = mean,
+  const auto gradients = [kept, scale = scale.detach(), shift = shift.detach(),
+                          mean = mean,
                           deviation = deviation](const at::Tensor& gradient,
                                                  std::array<bool, 3> wanted) {
-    return at::native_layer_norm_backward(gradient, x, scale.sizes(), mean,
+    return at::native_layer_norm_backward(gradient, kept, scale.sizes(), mean,
                                           deviation, scale, shift, wanted);
   };
   return Recorded(
       y, x, scale,
-      [to = Target(call, weight), shift_sum = SumOf(call, bias), gradients](
-          const at::Tensor& gradient, bool wants_input) {
-        to.queue->Push([to, shift_sum, gradients, gradient] {
-          const auto weights = gradients(gradient, {false, true, true});
-          to.sum->Add(std::get<1>(weights));
-          shift_sum->Add(std::get<2>(weights));
-        });
+      [to = Target(call, weight), shift_sum = SumOf(call, bias), gradients,
+       kept, mean = mean,
+       deviation = deviation](const at::Tensor& gradient, bool wants_input) {
+        to.queue->Push(
+            [to, shift_sum, gradients, gradient] {
+              const auto weights = gradients(gradient, {false, true, true});
+              to.sum->Add(std::get<1>(weights));
+              shift_sum->Add(std::get<2>(weights));
+            },
+            {&kept, &mean, &deviation, &gradient});
         return wants_input
                    ? std::get<0>(gradients(gradient, {true, false, false}))
                    : at::Tensor();
@@ -166,11 +172,13 @@ at::Tensor Embedding(const LayerCall& call, const at::Tensor& tokens,
                   tokens, rows,
                   [to = Target(call, table), tokens, num_rows = rows.size(0)](
                       const at::Tensor& gradient, bool) {
-                    to.queue->Push([to, tokens, num_rows, gradient] {
-                      to.sum->Add(at::embedding_dense_backward(
-                          gradient, tokens, num_rows, /*padding_idx=*/-1,
-                          /*scale_grad_by_freq=*/false));
-                    });
+                    to.queue->Push(
+                        [to, tokens, num_rows, gradient] {
+                          to.sum->Add(at::embedding_dense_backward(
+                              gradient, tokens, num_rows, /*padding_idx=*/-1,
+                              /*scale_grad_by_freq=*/false));
+                        },
+                        {&tokens, &gradient});
                     return at::Tensor();
                   });
 }
@@ -183,11 +191,13 @@ at::Tensor AddFirstRows(const LayerCall& call, const at::Tensor& x, int table) {
       Unrecorded([&] { return x.add(rows.slice(0, 0, count)); }), x, rows,
       [to = Target(call, table), shape = rows.sizes().vec(), count](
           const at::Tensor& gradient, bool wants_input) {
-        to.queue->Push([to, shape, count, gradient] {
-          const at::Tensor all = at::zeros(shape, gradient.options());
-          all.slice(0, 0, count).copy_(gradient.sum(0));
-          to.sum->Add(all);
-        });
+        to.queue->Push(
+            [to, shape, count, gradient] {
+              const at::Tensor all = at::zeros(shape, gradient.options());
+              all.slice(0, 0, count).copy_(gradient.sum(0));
+              to.sum->Add(all);
+            },
+            {&gradient});
         return wants_input ? gradient : at::Tensor();
       });
 }
@@ -199,11 +209,13 @@ at::Tensor Scale(const LayerCall& call, const at::Tensor& x, int weight) {
       Unrecorded([&] { return x.mul(factors); }), x, factors,
       [to = Target(call, weight), x = x.detach(), factors = factors.detach()](
           const at::Tensor& gradient, bool wants_input) {
-        to.queue->Push([to, x, gradient] {
-          std::vector<int64_t> leading;
-          for (int64_t i = 0; i + 1 < x.dim(); ++i) leading.push_back(i);
-          to.sum->Add(gradient.mul(x).sum(leading));
-        });
+        to.queue->Push(
+            [to, x, gradient] {
+              std::vector<int64_t> leading;
+              for (int64_t i = 0; i + 1 < x.dim(); ++i) leading.push_back(i);
+              to.sum->Add(gradient.mul(x).sum(leading));
+            },
+            {&x, &gradient});
         return wants_input ? gradient.mul(factors) : at::Tensor();
       });
 }
@@ -212,32 +224,35 @@ at::Tensor Convolution(const LayerCall& call, const at::Tensor& x, int weight,
                        std::optional<int> bias, const ConvolutionShape& shape) {
   if (!Splits(call)) return PlainConvolution(call, x, weight, bias, shape);
   const at::Tensor& kernel = call.parameters[weight];
+  const at::Tensor kept = x.detach();
   // Of the three gradients those that are asked for.
-  const auto gradients = [x = x.detach(), kernel = kernel.detach(), shape](
+  const auto gradients = [kept, kernel = kernel.detach(), shape](
                              const at::Tensor& gradient,
                              std::array<bool, 3> wanted) {
     const std::vector<int64_t> bias_shape = {kernel.size(0)};
     return at::convolution_backward(
-        gradient, x, kernel, at::OptionalIntArrayRef(bias_shape), shape.stride,
-        shape.padding, /*dilation=*/{1, 1}, /*transposed=*/false,
+        gradient, kept, kernel, at::OptionalIntArrayRef(bias_shape),
+        shape.stride, shape.padding, /*dilation=*/{1, 1}, /*transposed=*/false,
         /*output_padding=*/{0, 0}, shape.groups, wanted);
   };
-  return Recorded(Unrecorded([&] {
-                    return PlainConvolution(call, x, weight, bias, shape);
-                  }),
-                  x, kernel,
-                  [to = Target(call, weight), shift = SumOf(call, bias),
-                   gradients](const at::Tensor& gradient, bool wants_input) {
-                    to.queue->Push([to, shift, gradients, gradient] {
-                      const auto weights =
-                          gradients(gradient, {false, true, shift != nullptr});
-                      to.sum->Add(std::get<1>(weights));
-                      if (shift != nullptr) shift->Add(std::get<2>(weights));
-                    });
-                    return wants_input ? std::get<0>(gradients(
-                                             gradient, {true, false, false}))
-                                       : at::Tensor();
-                  });
+  return Recorded(
+      Unrecorded(
+          [&] { return PlainConvolution(call, x, weight, bias, shape); }),
+      x, kernel,
+      [to = Target(call, weight), shift = SumOf(call, bias), gradients, kept](
+          const at::Tensor& gradient, bool wants_input) {
+        to.queue->Push(
+            [to, shift, gradients, gradient] {
+              const auto weights =
+                  gradients(gradient, {false, true, shift != nullptr});
+              to.sum->Add(std::get<1>(weights));
+              if (shift != nullptr) shift->Add(std::get<2>(weights));
+            },
+            {&kept, &gradient});
+        return wants_input
+                   ? std::get<0>(gradients(gradient, {true, false, false}))
+                   : at::Tensor();
+      });
 }
 
 }  // namespace penstock

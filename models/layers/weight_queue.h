@@ -4,9 +4,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
+#include <initializer_list>
 #include <utility>
+#include <vector>
 
 namespace penstock {
 
@@ -46,8 +49,10 @@ class GradientSum {
 // Used by one thread.
 class WeightQueue {
  public:
-  // `add` adds to a GradientSum.
-  void Push(std::function<void()> add) { entries_.push_back(std::move(add)); }
+  // `add` adds to a GradientSum. `held`: the tensors that it keeps alive, but
+  // for parameters; undefined ones do not count.
+  void Push(std::function<void()> add,
+            std::initializer_list<const at::Tensor*> held);
 
   // Runs the entries in the order in which they came, freeing each at once. An
   // exception leaves the rest in the queue.
@@ -55,8 +60,17 @@ class WeightQueue {
 
   size_t size() const { return entries_.size(); }
 
+  // What the entries keep alive, memory that several of them share once.
+  int64_t held_bytes() const;
+
  private:
-  std::deque<std::function<void()>> entries_;
+  struct Entry {
+    std::function<void()> add;
+    // Alive as long as `add` is.
+    std::vector<const c10::StorageImpl*> held;
+  };
+
+  std::deque<Entry> entries_;
 };
 
 }  // namespace penstock

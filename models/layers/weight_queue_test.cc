@@ -67,12 +67,14 @@ TEST(WeightQueueTest, RunsInOrderAndFreesEachEntryAtOnce) {
   WeightQueue queue;
   std::vector<int> ran;
   const auto held = std::make_shared<int>(0);
-  queue.Push([&ran, held] { ran.push_back(1); });
-  queue.Push([&ran, watched = std::weak_ptr<int>(held)] {
-    // The test itself holds one.
-    EXPECT_EQ(watched.use_count(), 1);
-    ran.push_back(2);
-  });
+  queue.Push([&ran, held] { ran.push_back(1); }, {});
+  queue.Push(
+      [&ran, watched = std::weak_ptr<int>(held)] {
+        // The test itself holds one.
+        EXPECT_EQ(watched.use_count(), 1);
+        ran.push_back(2);
+      },
+      {});
   EXPECT_EQ(queue.size(), 2u);
   queue.Run();
   EXPECT_EQ(ran, (std::vector<int>{1, 2}));
@@ -81,9 +83,24 @@ TEST(WeightQueueTest, RunsInOrderAndFreesEachEntryAtOnce) {
   EXPECT_EQ(ran.size(), 2u);
 }
 
+TEST(WeightQueueTest, SharedMemoryIsHeldOnce) {
+  WeightQueue queue;
+  EXPECT_EQ(queue.held_bytes(), 0);
+  const at::Tensor left = at::zeros({4, 8}, at::kFloat);
+  const at::Tensor right = at::zeros({8}, at::kBFloat16);
+  const at::Tensor none;
+  queue.Push([left, right] {}, {&left, &right, &none});
+  // A view keeps all of what it is a part of.
+  const at::Tensor row = left.select(0, 1);
+  queue.Push([row] {}, {&row});
+  EXPECT_EQ(queue.held_bytes(), 4 * 8 * 4 + 8 * 2);
+  queue.Run();
+  EXPECT_EQ(queue.held_bytes(), 0);
+}
+
 TEST(WeightQueueTest, AnExceptionPassesThrough) {
   WeightQueue queue;
-  queue.Push([] { throw std::runtime_error("no memory"); });
+  queue.Push([] { throw std::runtime_error("no memory"); }, {});
   EXPECT_THROW(queue.Run(), std::runtime_error);
 }
 

@@ -189,6 +189,26 @@ bool EmulatedBackend::IsRecomputed(StageId stage,
   return recomputed_.contains({stage, microbatch});
 }
 
+MemoryUse EmulatedBackend::CountedMemory() const {
+  MemoryUse use;
+  int64_t state = 0;
+  for (size_t stage = 0; stage < rank_.stages.size(); ++stage) {
+    const std::vector<RankId>& holders = rank_.schedule.placement[stage];
+    if (std::find(holders.begin(), holders.end(), rank_.rank) ==
+        holders.end()) {
+      continue;
+    }
+    state += rank_.stages[stage].state_bytes;
+    use.set_weight_bytes(use.weight_bytes() +
+                         rank_.stages[stage].parameter_bytes);
+  }
+  // A profile does not tell gradients from the optimizer's state.
+  use.set_optimizer_bytes(std::max<int64_t>(0, state - use.weight_bytes()));
+  use.set_activation_bytes(peak_bytes_ - state);
+  use.set_peak_bytes(peak_bytes_);
+  return use;
+}
+
 void EmulatedBackend::Count(int64_t bytes) {
   bytes_ += bytes;
   peak_bytes_ = std::max(peak_bytes_, bytes_);

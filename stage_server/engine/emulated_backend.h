@@ -82,6 +82,9 @@ class EmulatedBackend : public EngineBackend {
 
   // No loss, no norm; the batch's samples as tokens.
   void Report(StepResult& result) const override;
+  // As the stages have it: state, and what is kept of microbatches.
+  MemoryUse CountedMemory() const override;
+  int64_t weight_queue_bytes() const override { return 0; }
   // None: there are no weights.
   std::vector<LayerDigestResult> Digests() const override;
 

@@ -1,5 +1,7 @@
 #include "stage_server/engine/engine.h"
 
+#include <functional>
+#include <optional>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -9,25 +11,39 @@
 #include "stage_server/engine/emulated_plan.h"
 #include "stage_server/engine/engine_backend.h"
 #include "stage_server/engine/interpreter.h"
+#include "stage_server/engine/memory_gauge.h"
 #include "stage_server/engine/model_backend.h"
 #include "stage_server/engine/rank_plan.h"
 
 namespace penstock {
 namespace {
 
+// Memory is measured in so many of an epoch's steps: the first also makes what
+// stays, such as a copy of a tied weight.
+constexpr int64_t kMeasuredSteps = 2;
+
 class ListEngine : public Engine {
  public:
-  ListEngine(std::unique_ptr<EngineBackend> backend,
+  ListEngine(MemoryGauge gauge, std::unique_ptr<EngineBackend> backend,
              std::unique_ptr<Interpreter> interpreter)
-      : backend_(std::move(backend)), interpreter_(std::move(interpreter)) {}
+      : gauge_(std::move(gauge)),
+        backend_(std::move(backend)),
+        interpreter_(std::move(interpreter)) {}
 
   void Attach(std::unique_ptr<Transport> transport) override {
     interpreter_->Attach(std::move(transport));
   }
 
   absl::StatusOr<StepResult> RunStep() override {
+    std::optional<MemoryGauge::Watch> watch;
+    std::function<void()> sample;
+    if (step_ < kMeasuredSteps) {
+      watch.emplace(gauge_);
+      gauge_.BeginStep();
+      sample = [this] { gauge_.Sample(backend_->weight_queue_bytes()); };
+    }
     PENSTOCK_ASSIGN_OR_RETURN(StepTiming timing,
-                              interpreter_->RunStep(step_ + 1));
+                              interpreter_->RunStep(step_ + 1, sample));
     ++step_;
     StepResult result;
     result.step = step_;
@@ -48,11 +64,24 @@ class ListEngine : public Engine {
 
   int64_t step() const override { return step_; }
 
+  EngineUse Use() const override {
+    EngineUse use;
+    use.memory = backend_->CountedMemory();
+    use.memory.set_activation_bytes(use.memory.activation_bytes() +
+                                    gauge_.most_activation_bytes());
+    use.memory.set_weight_queue_bytes(use.memory.weight_queue_bytes() +
+                                      gauge_.most_weight_queue_bytes());
+    use.memory.set_peak_bytes(use.memory.peak_bytes() + gauge_.most_bytes());
+    use.edges = interpreter_->EdgeTotals();
+    return use;
+  }
+
   std::vector<LayerDigestResult> Digests() const override {
     return backend_->Digests();
   }
 
  private:
+  MemoryGauge gauge_;
   // Before the interpreter, whose transport may still read its tensors.
   const std::unique_ptr<EngineBackend> backend_;
   const std::unique_ptr<Interpreter> interpreter_;
@@ -102,6 +131,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
         "plan: receive_lookahead must be at least 0, step_timeout_seconds "
         "more than 0");
   }
+  MemoryGauge gauge;
+  const MemoryGauge::Watch watch(gauge);
   PENSTOCK_ASSIGN_OR_RETURN(Loaded loaded, plan.job().has_emulate()
                                                ? LoadEmulation(plan, rank)
                                                : LoadModel(plan, rank, device));
@@ -112,8 +143,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
   PENSTOCK_ASSIGN_OR_RETURN(
       std::unique_ptr<Interpreter> interpreter,
       Interpreter::Make(std::move(loaded.program), loaded.backend.get()));
-  return std::make_unique<ListEngine>(std::move(loaded.backend),
-                                      std::move(interpreter));
+  return std::make_unique<ListEngine>(
+      std::move(gauge), std::move(loaded.backend), std::move(interpreter));
 }
 
 }  // namespace penstock

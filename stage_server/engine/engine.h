@@ -12,6 +12,7 @@
 #include "base/ids.h"
 #include "proto/plan.pb.h"
 #include "proto/stage_service.pb.h"
+#include "stage_server/engine/edge_counters.h"
 #include "stage_server/transport/transport.h"
 
 namespace penstock {
@@ -42,6 +43,14 @@ struct LayerDigestResult {
   int layer = 0;
   std::string name;
   std::string sha256;  // 32 raw bytes
+};
+
+// What a rank has used so far.
+struct EngineUse {
+  // Of the first steps, which hold what the others do; weights, gradients and
+  // optimizer state alone before them.
+  MemoryUse memory;
+  std::vector<EdgeTraffic> edges;
 };
 
 // One rank of one epoch of a job: its layers' weights and optimizer state, and
@@ -83,6 +92,8 @@ class Engine {
 
   // Steps finished.
   virtual int64_t step() const = 0;
+
+  virtual EngineUse Use() const = 0;
 
   // Of the float32 masters of the layers that this rank owns, by layer.
   virtual std::vector<LayerDigestResult> Digests() const = 0;

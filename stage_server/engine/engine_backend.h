@@ -14,6 +14,13 @@ class EngineBackend : public StageBackend {
   // Of the step just run: everything but its number and times.
   virtual void Report(StepResult& result) const = 0;
 
+  // What it holds by its own count, weights, gradients and optimizer state
+  // first of all, in `peak_bytes` too. What libtorch gives out in a step is
+  // measured beside it.
+  virtual MemoryUse CountedMemory() const = 0;
+  // Of the latter, what the weight gradients hold that are put off now.
+  virtual int64_t weight_queue_bytes() const = 0;
+
   // As Engine::Digests.
   virtual std::vector<LayerDigestResult> Digests() const = 0;
 };

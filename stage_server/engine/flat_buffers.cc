@@ -58,6 +58,14 @@ at::Tensor FlatBuffers::Gradient(int parameter) const {
   return View(gradient_, parameter);
 }
 
+FlatBytes FlatBuffers::bytes() const {
+  const auto size = [](const at::Tensor& flat) {
+    return flat.defined() ? static_cast<int64_t>(flat.nbytes()) : 0;
+  };
+  return {size(master_) + size(bfloat16_weight_), size(gradient_),
+          size(first_moment_) + size(second_moment_)};
+}
+
 void FlatBuffers::Update(const Optimizer& optimizer, UpdateArguments arguments,
                          Device& device) {
   const struct {

@@ -14,6 +14,14 @@
 
 namespace penstock {
 
+// What flat buffers take, with the gaps in them.
+struct FlatBytes {
+  // Masters, and bfloat16 copies of them.
+  int64_t weights = 0;
+  int64_t gradients = 0;
+  int64_t moments = 0;
+};
+
 // The parameters that one stage owns, each kind of number in one flat buffer:
 // float32 masters, gradients and moments, and the weights that the layers read
 // (the masters themselves, or bfloat16 copies). One weight version, updated in
@@ -41,6 +49,8 @@ class FlatBuffers {
 
   // All gradients, with the gaps between them.
   const at::Tensor& flat_gradient() const { return gradient_; }
+
+  FlatBytes bytes() const;
 
   // One update of all parameters from their gradients, which stay.
   // `arguments.decay` is set here.

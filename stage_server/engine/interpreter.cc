@@ -56,6 +56,7 @@ Interpreter::Interpreter(RankProgram program, StageBackend* backend,
       clock_offset_(program_.rank, program_.schedule.num_ranks(), channels),
       reduction_(program_.rank, program_.schedule.placement,
                  std::move(channels)),
+      counters_(static_cast<int>(program_.schedule.edges.size())),
       trace_(program_.schedule.ranks[program_.rank.value()].size()) {}
 
 absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
@@ -109,7 +110,8 @@ absl::Time Interpreter::Deadline() const {
   return SystemClock().Now() + program_.step_timeout;
 }
 
-absl::StatusOr<StepTiming> Interpreter::RunStep(int64_t step) {
+absl::StatusOr<StepTiming> Interpreter::RunStep(
+    int64_t step, const std::function<void()>& between) {
   PENSTOCK_RETURN_IF_ERROR(Cancelled());
   if (transport_ == nullptr) {
     return absl::FailedPreconditionError("no transport is attached");
@@ -117,7 +119,7 @@ absl::StatusOr<StepTiming> Interpreter::RunStep(int64_t step) {
   step_start_nanos_ = MonotonicNanos();
   busy_nanos_ = 0;
   next_to_post_ = 0;
-  const absl::Status status = RunCells(step);
+  const absl::Status status = RunCells(step, between);
   if (!status.ok()) {
     // A transport that was cancelled may answer with words of its own.
     PENSTOCK_RETURN_IF_ERROR(Cancelled());
@@ -130,7 +132,8 @@ absl::StatusOr<StepTiming> Interpreter::RunStep(int64_t step) {
   return timing;
 }
 
-absl::Status Interpreter::RunCells(int64_t step) {
+absl::Status Interpreter::RunCells(int64_t step,
+                                   const std::function<void()>& between) {
   PENSTOCK_RETURN_IF_ERROR(backend_->BeginStep(step - 1));
   cell_issue_nanos_ = MonotonicNanos();
   for (size_t i = 0; i < cells_.size(); ++i) {
@@ -141,6 +144,7 @@ absl::Status Interpreter::RunCells(int64_t step) {
     absl::Status status =
         PostReceives(step, std::min(cells_.size(), i + ahead));
     if (status.ok()) status = PollSends();
+    if (between) between();
     cell_start_nanos_ = MonotonicNanos();
     if (status.ok()) status = Run(step, cells_[i]);
     if (!status.ok()) return Explain(step, i, status);
@@ -153,6 +157,7 @@ absl::Status Interpreter::RunCells(int64_t step) {
     cell_issue_nanos_ = end;
   }
   failure_.reset();
+  if (between) between();
   PENSTOCK_RETURN_IF_ERROR(FinishSends());
   return backend_->EndStep();
 }
@@ -230,6 +235,8 @@ absl::Status Interpreter::RunSend(int64_t step, Cell& cell) {
       const RequestId request,
       transport_->PostSend(cell.channel, HeaderOf(step, cell.action, tensor),
                            BytesOf(tensor)));
+  const auto bytes = static_cast<int64_t>(tensor.nbytes());
+  counters_.Add(cell.action.edge, DirectionOf(cell.action.op), bytes, bytes);
   sending_.push_back({request, std::move(tensor)});
   return absl::OkStatus();
 }

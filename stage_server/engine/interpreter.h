@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,6 +22,7 @@
 #include "stage_server/engine/action_ring.h"
 #include "stage_server/engine/channels.h"
 #include "stage_server/engine/clock_offset.h"
+#include "stage_server/engine/edge_counters.h"
 #include "stage_server/engine/gradient_reduction.h"
 #include "stage_server/engine/norm_agreement.h"
 #include "stage_server/engine/stage_backend.h"
@@ -72,13 +74,16 @@ class Interpreter {
   // Once, before the first step.
   void Attach(std::unique_ptr<Transport> transport) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Runs the list; steps count from 1.
+  // Runs the list; steps count from 1. `between`, if there is one, is called
+  // before each action, when the receives ahead of it have their memory, and
+  // after the last.
   //   FAILED_PRECONDITION  no transport is attached.
   //   DEADLINE_EXCEEDED    names the action that waits, for what, and the
   //                        latest ones that ran.
   //   the status of `Cancel`; those of backend and transport, with the action
   //   before the message.
-  absl::StatusOr<StepTiming> RunStep(int64_t step);
+  absl::StatusOr<StepTiming> RunStep(
+      int64_t step, const std::function<void()>& between = nullptr);
 
   // Any thread. The first one counts.
   void Cancel(absl::Status why) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -87,6 +92,8 @@ class Interpreter {
 
   // What the `RunStep` that failed was at; unset before one has.
   std::optional<MissingAction> Missing() const;
+  // Over the epoch so far.
+  std::vector<EdgeTraffic> EdgeTotals() const { return counters_.Totals(); }
 
  private:
   // An action with what its execution needs.
@@ -106,7 +113,7 @@ class Interpreter {
 
   Interpreter(RankProgram program, StageBackend* backend, ChannelMap channels);
 
-  absl::Status RunCells(int64_t step);
+  absl::Status RunCells(int64_t step, const std::function<void()>& between);
   StepTrace TraceOfStep(int64_t step) const;
   absl::Status Run(int64_t step, Cell& cell);
   absl::Status RunCompute(const Action& action);
@@ -127,6 +134,7 @@ class Interpreter {
   NormAgreement agreement_;
   ClockOffset clock_offset_;
   GradientReduction reduction_;
+  EdgeCounters counters_;
   std::vector<Cell> cells_;
   std::deque<Sending> sending_;
   // After everything that owns bytes it may still read or write.

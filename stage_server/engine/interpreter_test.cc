@@ -165,6 +165,24 @@ TEST_F(InterpreterTest, EveryComputeOpReachesTheBackendOfAPairTheFirstFirst) {
               ElementsAre("step 0", "1F0", "1F1", "1B0.0", "1I0.1", "1W0.1"));
 }
 
+TEST_F(InterpreterTest, CountsWhatItSent) {
+  const Schedule schedule =
+      TwoRanks("0F0 0SF0[x>r1] 0F1 0SF1[x>r1]", "1RF0[x<r0] 1RF1[x<r0]");
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  auto interpreter = Interpreter::Make(Program(schedule, 0), &backends_[0]);
+  ASSERT_TRUE(interpreter.ok()) << interpreter.status();
+  (*interpreter)->Attach(std::move(transports[0]));
+  int calls = 0;
+  for (int step = 1; step <= 2; ++step) {
+    ASSERT_TRUE((*interpreter)->RunStep(step, [&] { ++calls; }).ok());
+  }
+  // Before each action and after the last.
+  EXPECT_EQ(calls, 2 * 5);
+  EXPECT_THAT(
+      (*interpreter)->EdgeTotals(),
+      ElementsAre(EdgeTraffic{EdgeId(0), Direction::kForward, 4, 16, 16}));
+}
+
 TEST_F(InterpreterTest, WhatTheListLeftUndoneFailsTheStep) {
   backends_[0].end_status = absl::InternalError("0W0 is missing");
   RunBoth(TwoRanks("0F0", "1F0"));

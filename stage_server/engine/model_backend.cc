@@ -566,4 +566,31 @@ std::vector<LayerDigestResult> ModelBackend::Digests() const {
   return digests;
 }
 
+MemoryUse ModelBackend::CountedMemory() const {
+  MemoryUse use;
+  for (const auto& [id, part] : parts_) {
+    const FlatBytes bytes = part.buffers->bytes();
+    use.set_weight_bytes(use.weight_bytes() + bytes.weights);
+    use.set_gradient_bytes(use.gradient_bytes() + bytes.gradients);
+    use.set_optimizer_bytes(use.optimizer_bytes() + bytes.moments);
+  }
+  for (const SiteTensors& site : sites_) {
+    if (!site.weight.defined()) continue;
+    use.set_gradient_bytes(use.gradient_bytes() + site.gradient.nbytes());
+    if (site.owner_weight.defined()) continue;
+    use.set_weight_bytes(use.weight_bytes() + site.weight.nbytes());
+  }
+  use.set_peak_bytes(use.weight_bytes() + use.gradient_bytes() +
+                     use.optimizer_bytes());
+  return use;
+}
+
+int64_t ModelBackend::weight_queue_bytes() const {
+  int64_t bytes = 0;
+  for (const auto& [id, part] : parts_) {
+    bytes += part.module->weight_queue_bytes();
+  }
+  return bytes;
+}
+
 }  // namespace penstock

@@ -55,6 +55,9 @@ class ModelBackend : public EngineBackend {
   void Report(StepResult& result) const override;
   std::vector<LayerDigestResult> Digests() const override;
 
+  MemoryUse CountedMemory() const override;
+  int64_t weight_queue_bytes() const override;
+
  private:
   // One stage of this rank.
   struct Part {

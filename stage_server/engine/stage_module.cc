@@ -205,7 +205,7 @@ void StageModule::PutOffWeights(InFlight& flight) {
       at::Tensor& gradient = weights_[i][k].mutable_grad();
       if (!gradient.defined()) continue;
       flight.weight_queue->Push(
-          [sum = &sums_[i][k], gradient] { sum->Add(gradient); });
+          [sum = &sums_[i][k], gradient] { sum->Add(gradient); }, {&gradient});
       gradient.reset();
     }
   }
@@ -275,6 +275,15 @@ absl::Status StageModule::BackwardWeight(MicrobatchId microbatch) {
     ++num_added_;
     last_added_ = microbatch;
   });
+}
+
+int64_t StageModule::weight_queue_bytes() const {
+  int64_t bytes = 0;
+  for (const InFlight& flight : in_flight_) {
+    if (flight.phase != Phase::kHasInputGradient) continue;
+    bytes += flight.weight_queue->held_bytes();
+  }
+  return bytes;
 }
 
 void StageModule::FinishGradients() {

@@ -90,6 +90,9 @@ class StageModule {
   // Microbatches between their F and their W.
   int num_in_flight() const { return num_in_flight_; }
 
+  // What the weight gradients hold that are put off now.
+  int64_t weight_queue_bytes() const;
+
   // Whether all microbatches of the step that this rank runs are in the main
   // gradients.
   bool HasWholeGradient() const {

@@ -30,6 +30,11 @@ void EpochReports::ForgetOldTraces() {
   }
 }
 
+void EpochReports::SetUse(RankUse use) {
+  use_ = std::move(use);
+  use_sent_ = false;
+}
+
 void EpochReports::AddLog(absl::Time time, const std::string& level,
                           const std::string& text) {
   LogEntry entry;
@@ -64,6 +69,7 @@ void EpochReports::StartSession() {
   sent_step_ = 0;
   sent_log_ = 0;
   finished_sent_ = false;
+  use_sent_ = false;
 }
 
 bool EpochReports::has_unsent() const {
@@ -88,6 +94,10 @@ std::vector<StageMessage> EpochReports::TakeUnsent(const std::string& job_id) {
     if (step.trace.has_value()) *steps->add_traces() = *step.trace;
     traced_actions += ActionsOf(step.trace);
     sent_step_ = step.report.step();
+  }
+  if (steps != nullptr && use_.has_value() && !use_sent_) {
+    *steps->mutable_use() = *use_;
+    use_sent_ = true;
   }
   LogTail* logs = nullptr;
   for (const LogEntry& entry : logs_) {

@@ -34,6 +34,8 @@ class EpochReports {
 
   void AddStep(const StepReport& report,
                std::optional<StepTrace> trace = std::nullopt);
+  // Goes with the next steps that are sent; in place of the last one.
+  void SetUse(RankUse use);
   void AddLog(absl::Time time, const std::string& level,
               const std::string& text);
   void SetFinished(std::vector<LayerDigest> layers);
@@ -67,6 +69,7 @@ class EpochReports {
   // In the traces of `steps_`.
   int64_t num_traced_actions_ = 0;
   std::deque<LogEntry> logs_;
+  std::optional<RankUse> use_;
   int64_t last_step_ = 0;
   int64_t last_log_ = 0;
   bool finished_ = false;
@@ -75,6 +78,7 @@ class EpochReports {
   int64_t sent_step_ = 0;
   int64_t sent_log_ = 0;
   bool finished_sent_ = false;
+  bool use_sent_ = false;
 };
 
 }  // namespace penstock

@@ -53,6 +53,31 @@ TEST(EpochReportsTest, NothingToTellSendsNothing) {
   EXPECT_THAT(reports.TakeUnsent("j"), IsEmpty());
 }
 
+RankUse Peak(int64_t bytes) {
+  RankUse use;
+  use.mutable_memory()->set_peak_bytes(bytes);
+  return use;
+}
+
+TEST(EpochReportsTest, TheNewestUseGoesWithTheNextSteps) {
+  EpochReports reports;
+  reports.SetUse(Peak(1));
+  reports.SetUse(Peak(2));
+  EXPECT_FALSE(reports.has_unsent());
+  reports.AddStep(Step(1));
+  auto messages = reports.TakeUnsent("j");
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].steps().use().memory().peak_bytes(), 2);
+  reports.AddStep(Step(2));
+  messages = reports.TakeUnsent("j");
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_FALSE(messages[0].steps().has_use());
+  reports.StartSession();
+  messages = reports.TakeUnsent("j");
+  ASSERT_EQ(messages.size(), 1u);
+  EXPECT_EQ(messages[0].steps().use().memory().peak_bytes(), 2);
+}
+
 TEST(EpochReportsTest, AStepIsSentOnceInASession) {
   EpochReports reports;
   reports.AddStep(Step(1));

@@ -45,6 +45,27 @@ StepReport ToProto(const StepResult& result) {
   return report;
 }
 
+RankUse ToProto(const EngineUse& use) {
+  RankUse out;
+  *out.mutable_memory() = use.memory;
+  for (const EdgeTraffic& traffic : use.edges) {
+    EdgeUse& edge = *out.add_edges();
+    edge.set_edge(traffic.edge.value());
+    edge.set_backward(traffic.direction == Direction::kBackward);
+    edge.set_messages(traffic.messages);
+    edge.set_bytes(traffic.wire_bytes);
+    edge.set_tensor_bytes(traffic.tensor_bytes);
+  }
+  return out;
+}
+
+// Steps whose report says what was used: often enough to watch a job, and
+// seldom enough to cost nothing.
+bool TellsUse(int64_t step, int64_t last_step) {
+  constexpr int64_t kInterval = 16;
+  return step == 1 || step % kInterval == 0 || step == last_step;
+}
+
 }  // namespace
 
 Executor::Executor(ExecutorParts parts, const Clock& clock, Sink sink)
@@ -165,7 +186,12 @@ absl::Status Executor::Run(const RunSteps& order) {
   while (engine_->step() < plan_.job().steps()) {
     PENSTOCK_RETURN_IF_ERROR(Interrupted());
     PENSTOCK_ASSIGN_OR_RETURN(StepResult result, engine_->RunStep());
-    sink_(StepDone{epoch_, ToProto(result), std::move(result.trace)});
+    StepDone done{epoch_, ToProto(result), std::move(result.trace),
+                  std::nullopt};
+    if (TellsUse(result.step, plan_.job().steps())) {
+      done.use = ToProto(engine_->Use());
+    }
+    sink_(std::move(done));
   }
   std::vector<LayerDigest> layers;
   for (const LayerDigestResult& digest : engine_->Digests()) {

@@ -94,6 +94,26 @@ TEST_F(ExecutorTest, RunsEveryStepAndTellsTheDigestsAtTheEnd) {
   EXPECT_EQ(end->layers[0].sha256(), std::string(32, 'd'));
 }
 
+TEST_F(ExecutorTest, TellsWhatWasUsedWithTheFirstStepAndTheLast) {
+  Load(3);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  for (int step = 1; step <= 3; ++step) {
+    const auto done = events_.Next<StepDone>();
+    ASSERT_TRUE(done.has_value());
+    ASSERT_EQ(done->use.has_value(), step != 2) << step;
+    if (!done->use.has_value()) continue;
+    EXPECT_EQ(done->use->memory().peak_bytes(), 1000);
+    ASSERT_EQ(done->use->edges_size(), 1);
+    const EdgeUse& edge = done->use->edges(0);
+    EXPECT_EQ(edge.edge(), 1);
+    EXPECT_TRUE(edge.backward());
+    EXPECT_EQ(edge.messages(), step);
+    EXPECT_EQ(edge.bytes(), 10 * step);
+    EXPECT_EQ(edge.tensor_bytes(), 20 * step);
+  }
+}
+
 TEST_F(ExecutorTest, KeepsTheEngineUntilTheEpochIsLeft) {
   Load(1);
   Connect();

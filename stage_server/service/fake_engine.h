@@ -84,6 +84,13 @@ class FakeEngine : public Engine {
     world_.changed.SignalAll();
   }
   int64_t step() const override { return step_; }
+  EngineUse Use() const override {
+    EngineUse use;
+    use.memory.set_peak_bytes(1000);
+    use.edges = {
+        {EdgeId(1), Direction::kBackward, step_, 10 * step_, 20 * step_}};
+    return use;
+  }
   std::vector<LayerDigestResult> Digests() const override {
     return {{3, "head", std::string(32, 'd')}};
   }

@@ -353,6 +353,7 @@ void SessionCore::On(const StepDone& event) {
   Epoch* epoch = Current(event.epoch);
   if (epoch == nullptr) return;
   epoch->reports.AddStep(event.report, event.trace);
+  if (event.use.has_value()) epoch->reports.SetUse(*event.use);
   FlushSoon();
 }
 

@@ -67,6 +67,8 @@ struct StepDone {
   StepReport report;
   // Of some steps.
   std::optional<StepTrace> trace;
+  // Of memory and network so far; with some of the steps.
+  std::optional<RankUse> use;
 };
 // All steps are done.
 struct RunDone {

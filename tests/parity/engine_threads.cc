@@ -52,6 +52,11 @@ class Outcome {
     if (!status_.ok()) engine->Cancel(status_);
   }
 
+  absl::Status status() {
+    MutexLock lock(&mutex_);
+    return status_;
+  }
+
   // After all threads have ended.
   absl::StatusOr<TrainingRecord> Finish() {
     MutexLock lock(&mutex_);
@@ -77,11 +82,14 @@ class Outcome {
 // The engine is made on its rank's thread and stays in `engine` until all have
 // ended, so that a failing rank can cancel the others.
 absl::Status RunRank(const Plan& plan, RankId rank, int num_steps,
-                     std::unique_ptr<Transport> transport,
+                     TransportEndpoint& endpoint, ConnectRequest request,
                      std::unique_ptr<Device>* device,
                      std::unique_ptr<Engine>* engine, Outcome* outcome) {
   PENSTOCK_ASSIGN_OR_RETURN(*device, MakeDevice("cpu"));
   PENSTOCK_ASSIGN_OR_RETURN(*engine, Engine::Load(plan, rank, **device));
+  request.rank = rank;
+  PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport,
+                            endpoint.Connect(request));
   (*engine)->Attach(std::move(transport));
   outcome->AddEngine(engine->get());
   for (int step = 0; step < num_steps; ++step) {
@@ -94,18 +102,33 @@ absl::Status RunRank(const Plan& plan, RankId rank, int num_steps,
 
 }  // namespace
 
-absl::StatusOr<TrainingRecord> TrainInThreads(const Plan& plan, int num_steps) {
+absl::StatusOr<TrainingRecord> TrainInThreads(const Plan& plan, int num_steps,
+                                              const ThreadOptions& options) {
   const int num_ranks = plan.schedule().ranks_size();
-  PENSTOCK_ASSIGN_OR_RETURN(auto transports,
-                            ConnectInProcess(num_ranks, ChannelsOf(plan)));
+  const std::unique_ptr<InProcessFabric> fabric = InProcessFabric::Make();
+  std::vector<std::unique_ptr<TransportEndpoint>> endpoints;
+  ConnectRequest request;
+  request.channels = ChannelsOf(plan);
+  request.deadline = absl::InfiniteFuture();
   Outcome outcome;
-  std::vector<std::unique_ptr<Device>> devices(transports.size());
-  std::vector<std::unique_ptr<Engine>> engines(transports.size());
+  request.interrupted = [&] { return outcome.status(); };
+  for (int rank = 0; rank < num_ranks; ++rank) {
+    endpoints.push_back(fabric->MakeEndpoint());
+    if (options.faults.has_value()) {
+      endpoints[rank] =
+          MakeFaultyEndpoint(std::move(endpoints[rank]), *options.faults);
+    }
+    PENSTOCK_ASSIGN_OR_RETURN(TransportAddress address,
+                              endpoints[rank]->Address());
+    request.peers.push_back(std::move(address));
+  }
+  std::vector<std::unique_ptr<Device>> devices(endpoints.size());
+  std::vector<std::unique_ptr<Engine>> engines(endpoints.size());
   std::vector<std::thread> threads;
   for (int rank = 0; rank < num_ranks; ++rank) {
     threads.emplace_back([&, rank] {
       const absl::Status status =
-          RunRank(plan, RankId(rank), num_steps, std::move(transports[rank]),
+          RunRank(plan, RankId(rank), num_steps, *endpoints[rank], request,
                   &devices[rank], &engines[rank], &outcome);
       if (!status.ok()) {
         outcome.Fail(WithContext(status, absl::StrCat("rank ", rank)));
@@ -113,6 +136,11 @@ absl::StatusOr<TrainingRecord> TrainInThreads(const Plan& plan, int num_steps) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+  if (options.uses != nullptr) {
+    for (const std::unique_ptr<Engine>& engine : engines) {
+      options.uses->push_back(engine == nullptr ? EngineUse() : engine->Use());
+    }
+  }
   return outcome.Finish();
 }
 

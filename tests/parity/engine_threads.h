@@ -1,16 +1,29 @@
 #ifndef PENSTOCK_TESTS_PARITY_ENGINE_THREADS_H_
 #define PENSTOCK_TESTS_PARITY_ENGINE_THREADS_H_
 
+#include <optional>
+#include <vector>
+
 #include "absl/status/statusor.h"
 #include "proto/plan.pb.h"
+#include "stage_server/engine/engine.h"
+#include "stage_server/transport/faulty/faulty_transport.h"
 #include "tests/parity/reference_loop.h"
 
 namespace penstock {
 
+struct ThreadOptions {
+  // What goes wrong on the way between the ranks.
+  std::optional<Faults> faults;
+  // If not null, gets what each rank used, by rank.
+  std::vector<EngineUse>* uses = nullptr;
+};
+
 // Runs all ranks of `plan` for `num_steps` steps in this process, one thread
 // each, joined by the in-process transport. The first error of any rank ends
 // all and is returned, with the rank before it.
-absl::StatusOr<TrainingRecord> TrainInThreads(const Plan& plan, int num_steps);
+absl::StatusOr<TrainingRecord> TrainInThreads(
+    const Plan& plan, int num_steps, const ThreadOptions& options = {});
 
 }  // namespace penstock
 
