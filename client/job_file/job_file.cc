@@ -192,6 +192,11 @@ class Assembler {
           text, given.from_override ? source_.working_folder : source_.folder);
     }
     const Target target = TargetOf(key, job_);
+    if (target.field->cpp_type() == FieldDescriptor::CPPTYPE_BOOL) {
+      // One of the key's two choices, as checked above.
+      target.reflection().SetBool(target.message, target.field, text == "true");
+      return true;
+    }
     target.reflection().SetString(target.message, target.field, text);
     return true;
   }

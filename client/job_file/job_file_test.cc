@@ -168,6 +168,7 @@ TEST(JobFileTest, NestedKeysReachTheirFields) {
       "schedule: {name: gpipe, microbatches: 2, parameters: {order: lifo}}\n"
       "partition: {layers: [[embed, h0], [head]]}\n"
       "seed: 18446744073709551615\n"
+      "wire: {compress: fp8_block, error_feedback: true}\n"
       "threads: auto\n"));
   ASSERT_TRUE(job.ok()) << job.status();
   EXPECT_EQ(job->optimizer().kind(), "sgd");
@@ -177,6 +178,8 @@ TEST(JobFileTest, NestedKeysReachTheirFields) {
   EXPECT_EQ(job->partition().explicit_layers(0).layers(1), "h0");
   EXPECT_EQ(job->seed(), 18446744073709551615ull);
   EXPECT_EQ(job->threads(), 0);
+  EXPECT_EQ(job->wire().compress(), "fp8_block");
+  EXPECT_TRUE(job->wire().error_feedback());
 }
 
 TEST(JobFileTest, RelativeTokensCountFromTheFilesFolder) {
@@ -253,6 +256,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"List", "- a\n- b\n", "got a list"},
         BadCase{"TwoDocuments", With("---\nsteps: 2\n"),
                 "more than one YAML document"},
+        BadCase{"UnknownCompression", With("wire: {compress: zip}\n"),
+                "wire.compress wants none, bf16, fp16, fp8_block or auto, got "
+                "\"zip\""},
+        BadCase{"FlagThatIsNone", With("wire: {error_feedback: maybe}\n"),
+                "wire.error_feedback wants false or true, got \"maybe\""},
         BadCase{"UnknownKey", With("batchsize: 4\n"),
                 "nano.yaml:6:1: unknown key \"batchsize\"; did you mean "
                 "\"batch_size\"?"},

@@ -62,6 +62,8 @@ ordered_json ValueToJson(const JobKey& key, const Job& job) {
       return reflection.GetInt64(*message, field);
     case FieldDescriptor::CPPTYPE_UINT64:
       return reflection.GetUInt64(*message, field);
+    case FieldDescriptor::CPPTYPE_BOOL:
+      return reflection.GetBool(*message, field);
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return reflection.GetDouble(*message, field);
     default:

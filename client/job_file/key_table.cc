@@ -276,6 +276,28 @@ void AddPipelineKeys(std::vector<JobKey>& keys) {
        .field = "partition.explicit_layers"});
 }
 
+void AddWireKeys(std::vector<JobKey>& keys) {
+  keys.push_back(
+      {.path = "wire.compress",
+       .default_value = "none",
+       .choices = {"none", "bf16", "fp16", "fp8_block", "auto"},
+       .example = "bf16",
+       .doc = "A smaller type for activations and their gradients on the way "
+              "between ranks, where the link is slow: `bf16`, `fp16` (with a "
+              "scale) or `fp8_block` (one byte, with a scale for each 128 "
+              "numbers). `auto` takes the next smaller type on edges whose "
+              "link holds their sender up, as measured. Memory, tied weights "
+              "and sums keep their type. All but `none` change the bits; "
+              "`auto` does so from run to run."});
+  keys.push_back({.path = "wire.error_feedback",
+                  .default_value = "false",
+                  .choices = {"false", "true"},
+                  .example = "true",
+                  .doc = "What a compressed gradient loses is added to the "
+                         "next one of its edge. Costs float32 memory for one "
+                         "gradient of each edge."});
+}
+
 std::vector<JobKey> MakeJobKeys() {
   std::vector<JobKey> keys;
   AddModelKeys(keys);
@@ -283,6 +305,7 @@ std::vector<JobKey> MakeJobKeys() {
   AddOptimizerKeys(keys);
   AddLearningRateKeys(keys);
   AddPipelineKeys(keys);
+  AddWireKeys(keys);
   for (JobKey& key : keys) {
     if (key.field.empty()) key.field = key.path;
   }

@@ -102,6 +102,20 @@ absl::Status CheckLearningRate(const LearningRateSchedule& schedule) {
   return absl::OkStatus();
 }
 
+absl::Status CheckWire(const Job& job) {
+  const std::string& compress = job.wire().compress();
+  if (compress.empty()) return absl::OkStatus();
+  PENSTOCK_RETURN_IF_ERROR(
+      OneOf("wire.compress", compress,
+            {"none", "bf16", "fp16", "fp8_block", "auto"}));
+  if (compress == "none" || !job.has_emulate()) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "wire.compress is ", compress,
+      ", want none with `emulate`: emulated "
+      "devices have no numbers to round; give smaller `tensors` in the "
+      "profile"));
+}
+
 }  // namespace
 
 std::string NoSuch(absl::string_view what, absl::string_view name,
@@ -116,6 +130,7 @@ std::string NoSuch(absl::string_view what, absl::string_view name,
 
 absl::Status CheckJob(const Job& job) {
   PENSTOCK_RETURN_IF_ERROR(CheckName(job.name()));
+  PENSTOCK_RETURN_IF_ERROR(CheckWire(job));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("batch_size", 1, job.batch_size()));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("steps", 1, job.steps()));
   if (job.has_emulate()) {

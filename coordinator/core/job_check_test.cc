@@ -65,6 +65,16 @@ INSTANTIATE_TEST_SUITE_P(
         BadJob{"UnknownDtype", [](Job& job) { job.set_dtype("float23"); },
                "dtype: \"float23\" is none of float32, bfloat16; did you mean "
                "\"float32\"?"},
+        BadJob{"UnknownCompression",
+               [](Job& job) { job.mutable_wire()->set_compress("fp8"); },
+               "wire.compress: \"fp8\" is none of none, bf16, fp16, "
+               "fp8_block, auto"},
+        BadJob{"CompressionOfEmulatedDevices",
+               [](Job& job) {
+                 job.mutable_emulate();
+                 job.mutable_wire()->set_compress("bf16");
+               },
+               "wire.compress is bf16, want none with `emulate`"},
         BadJob{"UnknownOptimizer",
                [](Job& job) { job.mutable_optimizer()->set_kind("adam"); },
                "optimizer.kind: \"adam\" is none of sgd, adamw; did you mean "

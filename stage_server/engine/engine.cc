@@ -140,6 +140,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
   loaded.program.receive_lookahead = plan.receive_lookahead();
   loaded.program.step_timeout =
       absl::Seconds(plan.job().step_timeout_seconds());
+  loaded.program.wire = plan.job().wire();
   PENSTOCK_ASSIGN_OR_RETURN(
       std::unique_ptr<Interpreter> interpreter,
       Interpreter::Make(std::move(loaded.program), loaded.backend.get()));

@@ -48,7 +48,7 @@ absl::Span<const std::byte> BytesOf(const at::Tensor& tensor) {
 }  // namespace
 
 Interpreter::Interpreter(RankProgram program, StageBackend* backend,
-                         ChannelMap channels)
+                         ChannelMap channels, EdgeWires wires)
     : program_(std::move(program)),
       backend_(backend),
       agreement_(program_.rank, program_.owned_layers, program_.loss_places,
@@ -57,14 +57,16 @@ Interpreter::Interpreter(RankProgram program, StageBackend* backend,
       reduction_(program_.rank, program_.schedule.placement,
                  std::move(channels)),
       counters_(static_cast<int>(program_.schedule.edges.size())),
+      wires_(std::move(wires)),
       trace_(program_.schedule.ranks[program_.rank.value()].size()) {}
 
 absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
     RankProgram program, StageBackend* backend) {
   const ChannelMap channels = ChannelMap::Of(program.schedule);
   const RankId rank = program.rank;
+  PENSTOCK_ASSIGN_OR_RETURN(EdgeWires wires, EdgeWires::Make(program.wire));
   std::unique_ptr<Interpreter> interpreter(
-      new Interpreter(std::move(program), backend, channels));
+      new Interpreter(std::move(program), backend, channels, std::move(wires)));
   for (const Action& action :
        interpreter->program_.schedule.ranks[rank.value()]) {
     Cell& cell = interpreter->cells_.emplace_back();
@@ -75,6 +77,10 @@ absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
         cell.channel, channels.OfEdge(action.edge, DirectionOf(action.op),
                                       sends ? rank : action.peer,
                                       sends ? action.peer : rank));
+    const Edge& edge =
+        interpreter->program_.schedule.edges[action.edge.value()];
+    if (edge.kind != EdgeKind::kActivation) continue;
+    interpreter->wires_.AddChannel(cell.channel, DirectionOf(action.op), sends);
   }
   return interpreter;
 }
@@ -159,6 +165,8 @@ absl::Status Interpreter::RunCells(int64_t step,
   failure_.reset();
   if (between) between();
   PENSTOCK_RETURN_IF_ERROR(FinishSends());
+  PENSTOCK_RETURN_IF_ERROR(
+      wires_.EndStep(step, busy_nanos_, *transport_, Deadline()));
   return backend_->EndStep();
 }
 
@@ -231,19 +239,37 @@ absl::Status Interpreter::RunSend(int64_t step, Cell& cell) {
     cell_start_nanos_ = MonotonicNanos();
   }
   PENSTOCK_ASSIGN_OR_RETURN(at::Tensor tensor, backend_->Outgoing(cell.action));
+  Sending sending;
+  PENSTOCK_ASSIGN_OR_RETURN(sending.tensor,
+                            wires_.ToWire(cell.channel, tensor));
+  sending.posted_nanos = MonotonicNanos();
+  if (!sending.tensor.is_same(tensor)) {
+    busy_nanos_ += sending.posted_nanos - cell_start_nanos_;
+  }
+  sending.busy_nanos = busy_nanos_;
+  sending.channel = cell.channel;
+  sending.tensor_bytes = static_cast<int64_t>(tensor.nbytes());
   PENSTOCK_ASSIGN_OR_RETURN(
-      const RequestId request,
+      sending.request,
       transport_->PostSend(cell.channel, HeaderOf(step, cell.action, tensor),
-                           BytesOf(tensor)));
-  const auto bytes = static_cast<int64_t>(tensor.nbytes());
-  counters_.Add(cell.action.edge, DirectionOf(cell.action.op), bytes, bytes);
-  sending_.push_back({request, std::move(tensor)});
+                           BytesOf(sending.tensor)));
+  counters_.Add(cell.action.edge, DirectionOf(cell.action.op),
+                static_cast<int64_t>(sending.tensor.nbytes()),
+                sending.tensor_bytes);
+  sending_.push_back(std::move(sending));
   return absl::OkStatus();
 }
 
 absl::Status Interpreter::RunReceive(Cell& cell) {
   PENSTOCK_RETURN_IF_ERROR(transport_->Wait(cell.request, Deadline()));
   cell_start_nanos_ = MonotonicNanos();
+  if (!cell.wire.is_same(cell.buffer)) {
+    const int64_t start = MonotonicNanos();
+    PENSTOCK_RETURN_IF_ERROR(
+        wires_.FromWire(cell.channel, cell.wire, cell.buffer));
+    busy_nanos_ += MonotonicNanos() - start;
+  }
+  cell.wire.reset();
   return backend_->Incoming(cell.action, std::move(cell.buffer));
 }
 
@@ -290,13 +316,15 @@ absl::Status Interpreter::PostReceives(int64_t step, size_t end) {
     Cell& cell = cells_[next_to_post_];
     if (!IsReceive(cell.action.op)) continue;
     PENSTOCK_ASSIGN_OR_RETURN(cell.buffer, backend_->Buffer(cell.action));
+    PENSTOCK_ASSIGN_OR_RETURN(cell.wire,
+                              wires_.WireBuffer(cell.channel, cell.buffer));
     PENSTOCK_ASSIGN_OR_RETURN(
         cell.request,
         transport_->PostReceive(
             cell.channel, HeaderOf(step, cell.action, cell.buffer),
             absl::MakeSpan(
-                static_cast<std::byte*>(cell.buffer.mutable_data_ptr()),
-                static_cast<size_t>(cell.buffer.nbytes()))));
+                static_cast<std::byte*>(cell.wire.mutable_data_ptr()),
+                static_cast<size_t>(cell.wire.nbytes()))));
   }
   return absl::OkStatus();
 }
@@ -306,15 +334,25 @@ absl::Status Interpreter::PollSends() {
     PENSTOCK_ASSIGN_OR_RETURN(const bool complete,
                               transport_->Test(sending_.front().request));
     if (!complete) break;
+    NoteSent(sending_.front());
     sending_.pop_front();
   }
   return absl::OkStatus();
+}
+
+void Interpreter::NoteSent(const Sending& sending) {
+  if (!wires_.enabled()) return;
+  wires_.Sent(sending.channel, static_cast<int64_t>(sending.tensor.nbytes()),
+              sending.tensor_bytes,
+              MonotonicNanos() - sending.posted_nanos -
+                  (busy_nanos_ - sending.busy_nanos));
 }
 
 absl::Status Interpreter::FinishSends() {
   for (; !sending_.empty(); sending_.pop_front()) {
     PENSTOCK_RETURN_IF_ERROR(
         transport_->Wait(sending_.front().request, Deadline()));
+    NoteSent(sending_.front());
   }
   return absl::OkStatus();
 }

@@ -23,6 +23,7 @@
 #include "stage_server/engine/channels.h"
 #include "stage_server/engine/clock_offset.h"
 #include "stage_server/engine/edge_counters.h"
+#include "stage_server/engine/edge_wires.h"
 #include "stage_server/engine/gradient_reduction.h"
 #include "stage_server/engine/norm_agreement.h"
 #include "stage_server/engine/stage_backend.h"
@@ -43,6 +44,8 @@ struct RankProgram {
   int receive_lookahead = 0;
   // How long one receive or agreement may take.
   absl::Duration step_timeout;
+  // What activations are on the way between ranks.
+  WireSpec wire;
   // Whether it keeps when its actions ran; off only to measure what that costs.
   bool traces = true;
 };
@@ -67,7 +70,8 @@ struct StepTiming {
 // Used by one thread, except `Cancel`.
 class Interpreter {
  public:
-  //   NOT_FOUND  a communication action has no channel.
+  //   NOT_FOUND         a communication action has no channel.
+  //   INVALID_ARGUMENT  as EdgeWires::Make.
   static absl::StatusOr<std::unique_ptr<Interpreter>> Make(
       RankProgram program, StageBackend* backend);
 
@@ -104,14 +108,22 @@ class Interpreter {
     // A receive that has been posted in this step.
     RequestId request = 0;
     at::Tensor buffer;
+    // What it is on the wire; the same where it is not encoded.
+    at::Tensor wire;
   };
   struct Sending {
     RequestId request = 0;
     // Keeps the bytes alive.
     at::Tensor tensor;
+    ChannelId channel;
+    int64_t tensor_bytes = 0;
+    // When it was posted, and what the rank had computed by then.
+    int64_t posted_nanos = 0;
+    int64_t busy_nanos = 0;
   };
 
-  Interpreter(RankProgram program, StageBackend* backend, ChannelMap channels);
+  Interpreter(RankProgram program, StageBackend* backend, ChannelMap channels,
+              EdgeWires wires);
 
   absl::Status RunCells(int64_t step, const std::function<void()>& between);
   StepTrace TraceOfStep(int64_t step) const;
@@ -124,6 +136,7 @@ class Interpreter {
   absl::Status RunAgreement(int64_t step);
   absl::Status PostReceives(int64_t step, size_t end);
   absl::Status PollSends();
+  void NoteSent(const Sending& sending);
   absl::Status FinishSends();
   absl::Status Explain(int64_t step, size_t cell, const absl::Status& status);
   absl::Status Cancelled() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -135,6 +148,7 @@ class Interpreter {
   ClockOffset clock_offset_;
   GradientReduction reduction_;
   EdgeCounters counters_;
+  EdgeWires wires_;
   std::vector<Cell> cells_;
   std::deque<Sending> sending_;
   // After everything that owns bytes it may still read or write.
