@@ -104,6 +104,32 @@ TEST_F(ScheduleCliTest, ParametersReachTheGenerator) {
   EXPECT_THAT(err_.str(), HasSubstr("did you mean \"order\"?"));
 }
 
+TEST_F(ScheduleCliTest, ReplicasShareTheMicrobatches) {
+  EXPECT_EQ(Run({"schedule", "show", "gpipe", "-p", "2", "-m", "2",
+                 "--replicas", "2,1", "-o", "json"}),
+            0);
+  EXPECT_EQ(Json()["lists"][1], nlohmann::json({"0F1", "0B1"}));
+  EXPECT_EQ(Json()["lists"][2], nlohmann::json({"1F0", "1F1", "1B0", "1B1"}));
+  EXPECT_EQ(
+      Run({"schedule", "show", "gpipe", "-p", "2", "-m", "2", "--replicas", "2",
+           "--rank-order", "data_major", "-o", "json"}),
+      0);
+  EXPECT_EQ(Json()["lists"][1], nlohmann::json({"0F1", "0B1"}));
+  EXPECT_EQ(Run({"schedule", "show", "gpipe", "-p", "2", "-m", "2",
+                 "--replicas", "3"}),
+            2);
+  EXPECT_THAT(err_.str(), HasSubstr("want at most 2"));
+  // Each pipeline takes as long for its half as one does for it alone.
+  EXPECT_EQ(Run({"simulate", "--schedule", "interleaved", "-p", "2", "-m", "8",
+                 "--replicas", "2", "-o", "json"}),
+            0);
+  const nlohmann::json two = Json();
+  EXPECT_EQ(Run({"simulate", "--schedule", "interleaved", "-p", "2", "-m", "4",
+                 "-o", "json"}),
+            0);
+  EXPECT_EQ(two[0]["makespan"], Json()[0]["makespan"]);
+}
+
 TEST_F(ScheduleCliTest, UnknownNamesAndFilesAreUsageErrors) {
   EXPECT_EQ(Run({"schedule", "show", "chimaera"}), 2);
   EXPECT_THAT(err_.str(), AllOf(HasSubstr("did you mean \"chimera\"?"),

@@ -27,7 +27,7 @@ void AddTime(CLI::App& command, const std::string& flag, double& value,
 }  // namespace
 
 void AddGeneratorFlags(CLI::App& command, ScheduleFlags& flags) {
-  command.add_option("-p,--ranks", flags.ranks, "Ranks of the pipeline (4)")
+  command.add_option("-p,--ranks", flags.ranks, "Ranks of one pipeline (4)")
       ->check(Quiet(CLI::Range(1, 1'000'000)))
       ->type_name("N");
   command
@@ -35,6 +35,20 @@ void AddGeneratorFlags(CLI::App& command, ScheduleFlags& flags) {
                   "Microbatches of an update (8)")
       ->check(Quiet(CLI::Range(1, 100'000'000)))
       ->type_name("N");
+  command
+      .add_option("--replicas", flags.replicas,
+                  "Ranks that share the microbatches of each rank: one number, "
+                  "or one for each (1)")
+      ->delimiter(',')
+      ->check(Quiet(CLI::Range(1, 1'000'000)))
+      ->type_name("N[,N...]")
+      ->expected(1);
+  command
+      .add_option("--rank-order", flags.rank_order,
+                  "Of replicas: one pipeline after the other, or the replicas "
+                  "of each rank side by side (pipeline_major)")
+      ->check(Quiet(CLI::IsMember({"pipeline_major", "data_major"})))
+      ->type_name("pipeline_major|data_major");
   command
       .add_option("--stages", flags.stages,
                   "Stages; else as many as the schedule wants")
@@ -104,6 +118,10 @@ absl::StatusOr<ComparisonRequest> RequestOf(const ScheduleFlags& flags,
   ComparisonRequest request;
   request.generator.num_ranks = flags.ranks;
   request.generator.num_stages = flags.stages;
+  request.generator.replicas = flags.replicas;
+  if (flags.rank_order == "data_major") {
+    request.generator.rank_order = RankOrder::kDataMajor;
+  }
   request.generator.num_microbatches = flags.microbatches;
   PENSTOCK_ASSIGN_OR_RETURN(request.generator.parameters,
                             ParseParameters(flags.parameters));

@@ -15,6 +15,8 @@ namespace penstock {
 // The flags that schedules are generated and simulated by.
 struct ScheduleFlags {
   int ranks = 4;
+  std::vector<int> replicas;
+  std::string rank_order;
   int stages = 0;
   int microbatches = 8;
   std::vector<std::string> parameters;

@@ -12,7 +12,12 @@
 
 namespace penstock {
 
+// Which ranks the replicas of a pipeline are: one whole pipeline after the
+// other, or the replicas of each of its ranks side by side.
+enum class RankOrder { kPipelineMajor, kDataMajor };
+
 struct GeneratorRequest {
+  // Of one pipeline.
   int num_ranks = 0;
   // 0: as many as the generator wants for so many ranks (see `CountStages`).
   int num_stages = 0;
@@ -20,6 +25,12 @@ struct GeneratorRequest {
   int num_microbatches = 0;
   // Of the generator; those left out have their defaults.
   std::map<std::string, std::string> parameters;
+  // How many ranks hold what one rank of the pipeline holds and share its
+  // microbatches, b going to replica b mod R: one number for all of its ranks,
+  // or one for each. Empty: 1.
+  std::vector<int> replicas;
+  // Where one number is for all; else replicas are side by side.
+  RankOrder rank_order = RankOrder::kPipelineMajor;
 };
 
 // Both ends belong to it.
@@ -54,9 +65,9 @@ struct ChunkRange {
 
 // A published schedule: what it is, and the functions that make it.
 //
-// Both functions get a request that has been checked against this description
+// The functions get a request that has been checked against this description
 // and completed: `num_stages` is set, every parameter has a value that its
-// `ParameterInfo` allows. Both are pure.
+// `ParameterInfo` allows. All are pure.
 struct GeneratorInfo {
   std::string name;
   // Where it comes from: authors, title, year, section.
@@ -80,6 +91,10 @@ struct GeneratorInfo {
   // list alone. Null where a list follows only from all the others'.
   absl::StatusOr<std::vector<Action>> (*generate_rank)(const GeneratorRequest&,
                                                        int rank) = nullptr;
+  // The whole schedule with `replicas`, one number for each rank, that are not
+  // all the same. Null: each replica runs its part of the plain list.
+  absl::StatusOr<Schedule> (*generate_replicated)(const GeneratorRequest&) =
+      nullptr;
 };
 
 }  // namespace penstock

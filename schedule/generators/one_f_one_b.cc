@@ -13,7 +13,9 @@
 #include "base/status_macros.h"
 #include "schedule/generators/outline.h"
 #include "schedule/generators/rank_list.h"
+#include "schedule/generators/replicate.h"
 #include "schedule/generators/request.h"
+#include "schedule/generators/round_robin.h"
 
 namespace penstock {
 namespace {
@@ -63,6 +65,18 @@ absl::StatusOr<Schedule> OneFOneB(const GeneratorRequest& request) {
   return FillLists(LoopOutline(kName, request), request, ListOf);
 }
 
+// With "pa", the warm-up that suits the replicas of all stages (1F1B-RR).
+absl::StatusOr<Schedule> Replicated(const GeneratorRequest& request) {
+  if (request.parameters.at(kWarmup) != "pa") {
+    PENSTOCK_ASSIGN_OR_RETURN(const Schedule base, OneFOneB(request));
+    return ReplicateRanks(base, request.replicas);
+  }
+  const RoundRobin pipeline(request.replicas);
+  Schedule schedule = pipeline.Outline(kName, request.num_microbatches);
+  schedule.ranks = pipeline.Run(request.num_microbatches);
+  return schedule;
+}
+
 }  // namespace
 
 GeneratorInfo OneFOneBGenerator() {
@@ -85,7 +99,8 @@ GeneratorInfo OneFOneBGenerator() {
                           .list = ListFor::kRanks,
                           .default_value = "pa"}},
           .generate = OneFOneB,
-          .generate_rank = ListOf};
+          .generate_rank = ListOf,
+          .generate_replicated = Replicated};
 }
 
 }  // namespace penstock

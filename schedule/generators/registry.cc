@@ -1,11 +1,13 @@
 #include "schedule/generators/registry.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/status_macros.h"
 #include "schedule/generators/chimera.h"
 #include "schedule/generators/dual_pipe_v.h"
@@ -19,6 +21,7 @@
 #include "schedule/generators/pipedream.h"
 #include "schedule/generators/pipedream_2bw.h"
 #include "schedule/generators/pipedream_vertical.h"
+#include "schedule/generators/replicate.h"
 #include "schedule/generators/request.h"
 #include "schedule/generators/v_half.h"
 #include "schedule/generators/v_min.h"
@@ -43,6 +46,62 @@ absl::Status CheckSize(int64_t num_stages, int64_t num_microbatches) {
       num_stages, " stages x ", num_microbatches,
       " microbatches are more than ", kMaxActions, " actions; want at most ",
       kMaxActions / kActionsPerMicrobatch / num_stages, " microbatches"));
+}
+
+bool HasReplicas(const GeneratorRequest& request) {
+  return std::any_of(request.replicas.begin(), request.replicas.end(),
+                     [](int count) { return count > 1; });
+}
+
+// One number for each rank.
+absl::StatusOr<std::vector<int>> ReplicasOf(const GeneratorInfo& generator,
+                                            const GeneratorRequest& request) {
+  std::vector<int> counts = request.replicas;
+  if (counts.empty()) counts = {1};
+  const auto bad = [&](const std::string& problem) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "replicas ", absl::StrJoin(request.replicas, ","), problem));
+  };
+  if (counts.size() == 1) counts.assign(request.num_ranks, counts[0]);
+  if (static_cast<int>(counts.size()) != request.num_ranks) {
+    return bad(absl::StrCat(" are ", counts.size(),
+                            " numbers, want one, or one for each of the ",
+                            request.num_ranks, " ranks of a pipeline"));
+  }
+  for (const int count : counts) {
+    if (count < 1) return bad(": want at least 1");
+    if (count > request.num_microbatches) {
+      return bad(absl::StrCat(": a replica would have no microbatch, of ",
+                              request.num_microbatches, "; want at most ",
+                              request.num_microbatches));
+    }
+    if (count > 1 && generator.update_policy != "flush") {
+      return bad(absl::StrCat(
+          ": schedule ", generator.name,
+          " does not flush; its own parameter for replicas, if it has one, is "
+          "the way to have some"));
+    }
+  }
+  return counts;
+}
+
+absl::StatusOr<Schedule> GenerateReplicated(const GeneratorInfo& generator,
+                                            GeneratorRequest request) {
+  const int width = request.replicas[0];
+  const bool is_even =
+      std::all_of(request.replicas.begin(), request.replicas.end(),
+                  [&](int count) { return count == width; });
+  if (!is_even && generator.generate_replicated != nullptr) {
+    return generator.generate_replicated(request);
+  }
+  if (!is_even) {
+    PENSTOCK_ASSIGN_OR_RETURN(const Schedule base, generator.generate(request));
+    return ReplicateRanks(base, request.replicas);
+  }
+  const int num_microbatches = request.num_microbatches;
+  request.num_microbatches = (num_microbatches - 1) / width + 1;
+  PENSTOCK_ASSIGN_OR_RETURN(const Schedule base, generator.generate(request));
+  return ReplicatePipeline(base, width, num_microbatches, request.rank_order);
 }
 
 }  // namespace
@@ -99,11 +158,14 @@ absl::StatusOr<Schedule> Generate(absl::string_view name,
                                   const GeneratorRequest& request) {
   PENSTOCK_ASSIGN_OR_RETURN(const GeneratorInfo* generator,
                             FindGenerator(name));
-  PENSTOCK_ASSIGN_OR_RETURN(const GeneratorRequest complete,
+  PENSTOCK_ASSIGN_OR_RETURN(GeneratorRequest complete,
                             CompleteRequest(*generator, request));
   PENSTOCK_RETURN_IF_ERROR(
       CheckSize(complete.num_stages, complete.num_microbatches));
-  return generator->generate(complete);
+  PENSTOCK_ASSIGN_OR_RETURN(complete.replicas,
+                            ReplicasOf(*generator, complete));
+  if (!HasReplicas(complete)) return generator->generate(complete);
+  return GenerateReplicated(*generator, std::move(complete));
 }
 
 absl::StatusOr<std::vector<Action>> GenerateRank(
@@ -112,6 +174,10 @@ absl::StatusOr<std::vector<Action>> GenerateRank(
                             FindGenerator(name));
   PENSTOCK_ASSIGN_OR_RETURN(const GeneratorRequest complete,
                             CompleteRequest(*generator, request));
+  if (HasReplicas(complete)) {
+    return absl::InvalidArgumentError(
+        "the list of one rank is made for schedules without replicas");
+  }
   if (rank.value() < 0 || rank.value() >= complete.num_ranks) {
     return absl::InvalidArgumentError(
         absl::StrCat("rank ", rank.value(), " of ", complete.num_ranks,

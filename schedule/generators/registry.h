@@ -36,17 +36,27 @@ absl::StatusOr<int> CountRanks(absl::string_view name,
 // lowered, for every request that it accepts; fewer microbatches than ranks,
 // one microbatch and one rank are fine. Pure.
 //
+// With as many replicas of each rank these are whole pipelines, each of which
+// runs the schedule of its share of the microbatches (replicate.h); the shares
+// need not be equal. Otherwise it is the generator's own form of the schedule
+// with replicas or, where it has none, each replica runs its part of the list
+// that one rank would run.
+//
 //   INVALID_ARGUMENT  unknown name, parameter or value (with a suggestion); a
 //                     count below 1; a schedule of more than 10^8 actions;
 //                     counts that the schedule does not run on, with the
-//                     nearest that it does.
+//                     nearest that it does; replicas that are neither one
+//                     number nor one for each rank, more than microbatches, or
+//                     of a schedule that does not flush.
 absl::StatusOr<Schedule> Generate(absl::string_view name,
                                   const GeneratorRequest& request);
 
-// The list of one rank in that schedule: equal to `Generate(...)->ranks[rank]`,
-// but for most schedules made without the other ranks' lists, so that a big
-// pipeline can be planned rank by rank. Of a continuous schedule, its prologue.
-//   INVALID_ARGUMENT  as above, or a rank that the schedule does not have.
+// The list of one rank in that schedule, without replicas: equal to
+// `Generate(...)->ranks[rank]`, but for most schedules made without the other
+// ranks' lists, so that a big pipeline can be planned rank by rank. Of a
+// continuous schedule, its prologue.
+//   INVALID_ARGUMENT  as above, a rank that the schedule does not have, or
+//                     replicas.
 absl::StatusOr<std::vector<Action>> GenerateRank(
     absl::string_view name, const GeneratorRequest& request, RankId rank);
 

@@ -35,7 +35,9 @@ GeneratorRequest GeneratorRequestOf(const ScheduleRequest& request) {
   return {.num_ranks = request.num_ranks,
           .num_stages = request.num_stages,
           .num_microbatches = request.num_microbatches,
-          .parameters = request.parameters};
+          .parameters = request.parameters,
+          .replicas = request.replicas,
+          .rank_order = request.rank_order};
 }
 
 absl::StatusOr<Schedule> GenerateWithEdges(const ScheduleRequest& request) {
@@ -96,6 +98,7 @@ absl::StatusOr<std::vector<Action>> MakeRankList(const ScheduleRequest& request,
   // Where stages are does not depend on the number of microbatches.
   GeneratorRequest few = GeneratorRequestOf(request);
   few.num_microbatches = 1;
+  few.replicas.clear();
   PENSTOCK_ASSIGN_OR_RETURN(Schedule schedule,
                             Generate(request.generator, few));
   PENSTOCK_RETURN_IF_ERROR(CheckIsFlush(schedule));

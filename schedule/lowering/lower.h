@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "base/ids.h"
+#include "schedule/generators/generator.h"
 #include "schedule/ir/action.h"
 #include "schedule/ir/schedule.h"
 #include "schedule/verifier/memory_bound.h"
@@ -17,6 +18,7 @@ struct ScheduleRequest {
   // A name of the registry of generators, and its parameters.
   std::string generator;
   std::map<std::string, std::string> parameters;
+  // Of one pipeline.
   int num_ranks = 0;
   // 0: as many as the generator wants for so many ranks.
   int num_stages = 0;
@@ -28,6 +30,9 @@ struct ScheduleRequest {
   std::string recompute = "never";
   // Ranks that would hold more make the request fail.
   MemoryLimits memory;
+  // As GeneratorRequest has them.
+  std::vector<int> replicas;
+  RankOrder rank_order = RankOrder::kPipelineMajor;
 };
 
 // The schedule as a stage server runs it: generated, with the edges attached,

@@ -99,8 +99,9 @@ struct UniformTimes {
   int64_t saved_bytes = 0;
 };
 
-// v: stages over ranks, at least 1. The copies of a bidirectional schedule are
-// whole stages, not chunks.
+// v: stages over ranks, at least 1. Where stages are on several ranks, as many
+// as a rank runs of one microbatch: the copies of a bidirectional schedule are
+// whole stages, not chunks, and those of replicas are not there twice.
 double ChunksPerRank(const Schedule& schedule);
 
 // Every stage costs the same.
