@@ -3,9 +3,13 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
+#include <chrono>
 #include <cstddef>
+#include <thread>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
@@ -15,79 +19,270 @@
 namespace penstock {
 namespace {
 
-MessageHeader HeaderOf(int64_t step, const at::Tensor& tensor) {
-  return {step,
-          kWholeStep.value(),
-          DTYPE_FLOAT32,
-          {tensor.sizes().begin(), tensor.sizes().end()}};
+// Buckets whose values are under way at once: enough that the links are busy
+// while one is summed.
+constexpr size_t kWindow = 4;
+// How long nothing has to come before it sleeps, and how long it then does:
+// what a transport spins too.
+constexpr int64_t kSpinNanos = 50'000;
+// So that every share begins on a cache line of its own.
+constexpr int64_t kShareAlignment = 16;
+
+MessageHeader HeaderOf(int64_t step, int64_t num_elements) {
+  return {step, kWholeStep.value(), DTYPE_FLOAT32, {num_elements}};
+}
+
+// Nearly equal shares, empty ones last.
+std::vector<int64_t> SharesOf(int64_t size, int64_t num_holders) {
+  const int64_t even = (size + num_holders - 1) / num_holders;
+  const int64_t share =
+      (even + kShareAlignment - 1) / kShareAlignment * kShareAlignment;
+  std::vector<int64_t> begins;
+  for (int64_t i = 0; i <= num_holders; ++i) {
+    begins.push_back(std::min(size, i * share));
+  }
+  return begins;
+}
+
+absl::StatusOr<RequestId> Send(Transport& transport, ChannelId channel,
+                               int64_t step, const at::Tensor& values) {
+  return transport.PostSend(
+      channel, HeaderOf(step, values.numel()),
+      {static_cast<const std::byte*>(values.const_data_ptr()),
+       static_cast<size_t>(values.nbytes())});
+}
+
+absl::StatusOr<RequestId> Receive(Transport& transport, ChannelId channel,
+                                  int64_t step, const at::Tensor& values) {
+  return transport.PostReceive(
+      channel, HeaderOf(step, values.numel()),
+      absl::MakeSpan(static_cast<std::byte*>(values.mutable_data_ptr()),
+                     static_cast<size_t>(values.nbytes())));
 }
 
 }  // namespace
 
 GradientReduction::GradientReduction(RankId rank,
                                      std::vector<std::vector<RankId>> holders,
-                                     ChannelMap channels)
+                                     ChannelMap channels, int64_t bucket_bytes)
     : rank_(rank),
       holders_(std::move(holders)),
-      channels_(std::move(channels)) {}
+      channels_(std::move(channels)),
+      bucket_elements_(bucket_bytes / static_cast<int64_t>(sizeof(float))) {}
+
+absl::StatusOr<GradientReduction::Reduction> GradientReduction::Make(
+    int64_t step, StageId stage, const std::vector<at::Tensor>& gradients) {
+  const std::vector<RankId>& holders = holders_[stage.value()];
+  Reduction reduction;
+  reduction.step = step;
+  reduction.stage = stage;
+  for (size_t i = 0; i < holders.size(); ++i) {
+    if (holders[i] == rank_) {
+      reduction.own_place = static_cast<int>(i);
+      continue;
+    }
+    Peer& peer = reduction.peers.emplace_back();
+    peer.place = static_cast<int>(i);
+    PENSTOCK_ASSIGN_OR_RETURN(peer.to,
+                              channels_.OfReduction(stage, rank_, holders[i]));
+    PENSTOCK_ASSIGN_OR_RETURN(peer.from,
+                              channels_.OfReduction(stage, holders[i], rank_));
+    peer.received.resize(kWindow);
+    peer.receiving.resize(kWindow);
+    peer.sending.resize(kWindow);
+  }
+  for (const at::Tensor& gradient : gradients) {
+    const at::Tensor flat = gradient.view({-1});
+    for (int64_t begin = 0; begin < flat.numel(); begin += bucket_elements_) {
+      const int64_t size = std::min(bucket_elements_, flat.numel() - begin);
+      reduction.buckets.push_back(
+          {flat.narrow(0, begin, size),
+           SharesOf(size, static_cast<int64_t>(holders.size()))});
+    }
+  }
+  return reduction;
+}
+
+// Every holder posts in the same order: values of the first buckets, then, for
+// each bucket, its sums and the values of one more.
+absl::Status GradientReduction::PostValues(Reduction& reduction,
+                                           Transport& transport) {
+  const size_t index = reduction.num_posted++;
+  const Bucket& bucket = reduction.buckets[index];
+  const size_t slot = index % kWindow;
+  const auto share = [&](int place) {
+    return bucket.values.slice(0, bucket.shares[place],
+                               bucket.shares[place + 1]);
+  };
+  const int64_t own_size = share(reduction.own_place).numel();
+  for (Peer& peer : reduction.peers) {
+    if (own_size > 0) {
+      at::Tensor& received = peer.received[slot];
+      if (!received.defined() || received.numel() != own_size) {
+        received = at::empty({own_size}, bucket.values.options());
+      }
+      PENSTOCK_ASSIGN_OR_RETURN(
+          peer.receiving[slot],
+          Receive(transport, peer.from, reduction.step, received));
+    }
+    const at::Tensor theirs = share(peer.place);
+    if (theirs.numel() == 0) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(peer.sending[slot],
+                              Send(transport, peer.to, reduction.step, theirs));
+  }
+  return absl::OkStatus();
+}
+
+// Of the next bucket: ((g0 + g1) + g2) + ..., into this rank's own values.
+void GradientReduction::AddValues(Reduction& reduction) {
+  const at::NoGradGuard no_grad;
+  const size_t slot = reduction.num_summed % kWindow;
+  const Bucket& bucket = reduction.buckets[reduction.num_summed];
+  const int own = reduction.own_place;
+  const at::Tensor sum =
+      bucket.values.slice(0, bucket.shares[own], bucket.shares[own + 1]);
+  if (sum.numel() == 0) return;
+  // Peers stand in the order of the placement. Of two terms either may come
+  // first.
+  at::Tensor before;
+  for (const Peer& peer : reduction.peers) {
+    const at::Tensor& received = peer.received[slot];
+    if (peer.place > own) {
+      if (before.defined()) sum.add_(std::exchange(before, at::Tensor()));
+      sum.add_(received);
+    } else {
+      before = before.defined() ? before.add_(received) : received;
+    }
+  }
+  if (before.defined()) sum.add_(before);
+}
+
+absl::Status GradientReduction::PostSums(Reduction& reduction,
+                                         Transport& transport) {
+  const Bucket& bucket = reduction.buckets[reduction.num_summed];
+  const auto share = [&](int place) {
+    return bucket.values.slice(0, bucket.shares[place],
+                               bucket.shares[place + 1]);
+  };
+  const at::Tensor own = share(reduction.own_place);
+  for (const Peer& peer : reduction.peers) {
+    if (own.numel() > 0) {
+      PENSTOCK_ASSIGN_OR_RETURN(reduction.gathering.emplace_back(),
+                                Send(transport, peer.to, reduction.step, own));
+    }
+    const at::Tensor theirs = share(peer.place);
+    if (theirs.numel() == 0) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(
+        reduction.gathering.emplace_back(),
+        Receive(transport, peer.from, reduction.step, theirs));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> GradientReduction::IsComplete(
+    std::optional<RequestId>& request, Transport& transport) {
+  if (!request.has_value()) return true;
+  PENSTOCK_ASSIGN_OR_RETURN(const bool complete, transport.Test(*request));
+  if (!complete) return false;
+  request.reset();
+  progress_nanos_ = MonotonicNanos();
+  return true;
+}
+
+// Of the next bucket. What was sent from there is about to be overwritten, so
+// it must have gone. Asks for all peers, whichever is missing.
+absl::StatusOr<bool> GradientReduction::HasValues(Reduction& reduction,
+                                                  Transport& transport) {
+  const size_t slot = reduction.num_summed % kWindow;
+  bool all = true;
+  for (Peer& peer : reduction.peers) {
+    for (std::optional<RequestId>* request :
+         {&peer.receiving[slot], &peer.sending[slot]}) {
+      PENSTOCK_ASSIGN_OR_RETURN(const bool complete,
+                                IsComplete(*request, transport));
+      all = all && complete;
+    }
+  }
+  return all;
+}
+
+absl::StatusOr<bool> GradientReduction::Advance(Reduction& reduction,
+                                                Transport& transport) {
+  while (reduction.num_summed < reduction.buckets.size()) {
+    PENSTOCK_ASSIGN_OR_RETURN(const bool ready,
+                              HasValues(reduction, transport));
+    if (!ready) return false;
+    const int64_t start = MonotonicNanos();
+    AddValues(reduction);
+    busy_nanos_ += MonotonicNanos() - start;
+    PENSTOCK_RETURN_IF_ERROR(PostSums(reduction, transport));
+    ++reduction.num_summed;
+    if (reduction.num_posted < reduction.buckets.size()) {
+      PENSTOCK_RETURN_IF_ERROR(PostValues(reduction, transport));
+    }
+  }
+  bool all = true;
+  for (std::optional<RequestId>& request : reduction.gathering) {
+    PENSTOCK_ASSIGN_OR_RETURN(const bool complete,
+                              IsComplete(request, transport));
+    all = all && complete;
+  }
+  return all;
+}
 
 absl::Status GradientReduction::Start(int64_t step, StageId stage,
-                                      std::vector<at::Tensor> gradients,
+                                      const std::vector<at::Tensor>& gradients,
                                       Transport& transport) {
   return CatchTorch("reducing a gradient", [&]() -> absl::Status {
-    for (at::Tensor& gradient : gradients) {
-      const auto bytes = static_cast<size_t>(gradient.nbytes());
-      Pending& pending = pending_.emplace_back();
-      pending.sum = gradient;
-      for (const RankId holder : holders_[stage.value()]) {
-        if (holder == rank_) {
-          pending.parts.push_back(gradient);
-          continue;
-        }
-        const at::Tensor& part = pending.parts.emplace_back(
-            at::empty(gradient.sizes(), gradient.options()));
-        PENSTOCK_ASSIGN_OR_RETURN(const ChannelId from,
-                                  channels_.OfReduction(stage, holder, rank_));
-        PENSTOCK_ASSIGN_OR_RETURN(
-            pending.requests.emplace_back(),
-            transport.PostReceive(
-                from, HeaderOf(step, part),
-                absl::MakeSpan(static_cast<std::byte*>(part.mutable_data_ptr()),
-                               bytes)));
-        PENSTOCK_ASSIGN_OR_RETURN(const ChannelId to,
-                                  channels_.OfReduction(stage, rank_, holder));
-        PENSTOCK_ASSIGN_OR_RETURN(
-            pending.requests.emplace_back(),
-            transport.PostSend(
-                to, HeaderOf(step, gradient),
-                {static_cast<const std::byte*>(gradient.const_data_ptr()),
-                 bytes}));
-      }
+    PENSTOCK_ASSIGN_OR_RETURN(Reduction made, Make(step, stage, gradients));
+    Reduction& reduction = active_.emplace_back(std::move(made));
+    while (reduction.num_posted < std::min(kWindow, reduction.buckets.size())) {
+      PENSTOCK_RETURN_IF_ERROR(PostValues(reduction, transport));
     }
     return absl::OkStatus();
   });
 }
 
-absl::Status GradientReduction::Finish(Transport& transport,
-                                       absl::Time deadline,
-                                       int64_t* waited_nanos) {
-  for (const Pending& pending : pending_) {
-    const int64_t start = MonotonicNanos();
-    for (const RequestId request : pending.requests) {
-      PENSTOCK_RETURN_IF_ERROR(transport.Wait(request, deadline));
+absl::Status GradientReduction::Poll(Transport& transport) {
+  return CatchTorch("reducing a gradient", [&]() -> absl::Status {
+    for (auto it = active_.begin(); it != active_.end();) {
+      PENSTOCK_ASSIGN_OR_RETURN(const bool done, Advance(*it, transport));
+      it = done ? active_.erase(it) : it + 1;
     }
-    *waited_nanos += MonotonicNanos() - start;
-    PENSTOCK_RETURN_IF_ERROR(CatchTorch("reducing a gradient", [&] {
-      const at::NoGradGuard no_grad;
-      at::Tensor sum = pending.parts[0];
-      for (size_t i = 1; i < pending.parts.size(); ++i) {
-        sum = sum.add(pending.parts[i]);
-      }
-      pending.sum.copy_(sum);
-    }));
+    return absl::OkStatus();
+  });
+}
+
+void GradientReduction::Pause() {
+  if (MonotonicNanos() - progress_nanos_ < kSpinNanos) {
+    std::this_thread::yield();
+  } else {
+    std::this_thread::sleep_for(std::chrono::nanoseconds(kSpinNanos));
   }
-  pending_.clear();
-  return absl::OkStatus();
+}
+
+absl::Status GradientReduction::Finish(Transport& transport,
+                                       absl::Time deadline) {
+  while (true) {
+    PENSTOCK_RETURN_IF_ERROR(Poll(transport));
+    if (active_.empty()) return absl::OkStatus();
+    if (SystemClock().Now() >= deadline) break;
+    Pause();
+  }
+  // The transport says what is missing.
+  for (const Peer& peer : active_.front().peers) {
+    for (const std::optional<RequestId>& request : peer.receiving) {
+      if (!request.has_value()) continue;
+      PENSTOCK_RETURN_IF_ERROR(transport.Wait(*request, deadline));
+    }
+  }
+  for (const std::optional<RequestId>& request : active_.front().gathering) {
+    if (!request.has_value()) continue;
+    PENSTOCK_RETURN_IF_ERROR(transport.Wait(*request, deadline));
+  }
+  return absl::DeadlineExceededError(
+      absl::StrCat("the gradients of stage ", active_.front().stage.value(),
+                   " were not summed at their deadline"));
 }
 
 }  // namespace penstock

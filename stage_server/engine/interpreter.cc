@@ -22,6 +22,8 @@ DType DTypeOf(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
     case at::kBFloat16:
       return DTYPE_BFLOAT16;
+    case at::kHalf:
+      return DTYPE_FLOAT16;
     case at::kLong:
       return DTYPE_INT64;
     default:
@@ -150,6 +152,7 @@ absl::Status Interpreter::RunCells(int64_t step,
     absl::Status status =
         PostReceives(step, std::min(cells_.size(), i + ahead));
     if (status.ok()) status = PollSends();
+    if (status.ok()) status = PollReductions();
     if (between) between();
     cell_start_nanos_ = MonotonicNanos();
     if (status.ok()) status = Run(step, cells_[i]);
@@ -261,7 +264,10 @@ absl::Status Interpreter::RunSend(int64_t step, Cell& cell) {
 }
 
 absl::Status Interpreter::RunReceive(Cell& cell) {
-  PENSTOCK_RETURN_IF_ERROR(transport_->Wait(cell.request, Deadline()));
+  PENSTOCK_ASSIGN_OR_RETURN(const bool came, ReduceUntilReceived(cell));
+  if (!came) {
+    PENSTOCK_RETURN_IF_ERROR(transport_->Wait(cell.request, Deadline()));
+  }
   cell_start_nanos_ = MonotonicNanos();
   if (!cell.wire.is_same(cell.buffer)) {
     const int64_t start = MonotonicNanos();
@@ -273,6 +279,27 @@ absl::Status Interpreter::RunReceive(Cell& cell) {
   return backend_->Incoming(cell.action, std::move(cell.buffer));
 }
 
+// The transport only moves what has been posted; what a reduction is to post
+// next follows from what has come.
+absl::StatusOr<bool> Interpreter::ReduceUntilReceived(Cell& cell) {
+  const absl::Time deadline = Deadline();
+  while (reduction_.is_active() && SystemClock().Now() < deadline) {
+    PENSTOCK_ASSIGN_OR_RETURN(const bool came, transport_->Test(cell.request));
+    if (came) return true;
+    PENSTOCK_RETURN_IF_ERROR(PollReductions());
+    PENSTOCK_RETURN_IF_ERROR(Cancelled());
+    reduction_.Pause();
+  }
+  return false;
+}
+
+absl::Status Interpreter::PollReductions() {
+  if (!reduction_.is_active()) return absl::OkStatus();
+  const absl::Status status = reduction_.Poll(*transport_);
+  busy_nanos_ += reduction_.TakeBusyNanos();
+  return status;
+}
+
 absl::Status Interpreter::RunReduction(int64_t step, const Action& action) {
   PENSTOCK_ASSIGN_OR_RETURN(std::vector<at::Tensor> gradients,
                             backend_->Gradients(action.stage));
@@ -281,12 +308,9 @@ absl::Status Interpreter::RunReduction(int64_t step, const Action& action) {
 }
 
 absl::Status Interpreter::FinishReductions() {
-  const int64_t start = MonotonicNanos();
-  int64_t waited_nanos = 0;
-  PENSTOCK_RETURN_IF_ERROR(
-      reduction_.Finish(*transport_, Deadline(), &waited_nanos));
-  busy_nanos_ += MonotonicNanos() - start - waited_nanos;
-  return absl::OkStatus();
+  const absl::Status status = reduction_.Finish(*transport_, Deadline());
+  busy_nanos_ += reduction_.TakeBusyNanos();
+  return status;
 }
 
 absl::Status Interpreter::RunAgreement(int64_t step) {

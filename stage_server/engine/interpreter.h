@@ -65,7 +65,7 @@ struct StepTiming {
 //
 // Sends are posted and kept until they are complete, at the latest at the end
 // of the step; receives are posted ahead, within the step, into memory of the
-// backend's; in between both are polled.
+// backend's; in between both are polled, and reductions go on.
 //
 // Used by one thread, except `Cancel`.
 class Interpreter {
@@ -132,6 +132,8 @@ class Interpreter {
   absl::Status RunSend(int64_t step, Cell& cell);
   absl::Status RunReceive(Cell& cell);
   absl::Status RunReduction(int64_t step, const Action& action);
+  absl::Status PollReductions();
+  absl::StatusOr<bool> ReduceUntilReceived(Cell& cell);
   absl::Status FinishReductions();
   absl::Status RunAgreement(int64_t step);
   absl::Status PostReceives(int64_t step, size_t end);
