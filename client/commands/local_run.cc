@@ -197,7 +197,8 @@ ExitCode Run(CommandContext& context, const RunFlags& flags) {
   LocalClusterOptions options;
   options.binaries = *binaries;
   options.folder = *folder;
-  options.servers = std::max({1, flags.servers, job->partition().ranks()});
+  options.servers =
+      std::max({1, flags.servers, CountServers(job->partition())});
   absl::StatusOr<std::unique_ptr<LocalCluster>> cluster =
       LocalCluster::Start(options, context.interrupt());
   if (!cluster.ok()) return context.Fail(cluster.status());

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <filesystem>
 #include <limits>
+#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -162,6 +163,9 @@ class Assembler {
         // Its names are values of their own; an empty mapping is left.
         fits = given.node.IsNull() || given.node.IsMap();
         break;
+      case KeyType::kCounts:
+        fits = SetCounts(key, given);
+        break;
       case KeyType::kLayers:
         fits = SetLayers(key, given);
         break;
@@ -270,6 +274,22 @@ class Assembler {
       set(1, path.substr(prefix.size()));
       set(2, given.node.Scalar());
     }
+  }
+
+  bool SetCounts(const JobKey& key, const GivenValue& given) {
+    const bool is_list = given.node.IsSequence() && given.node.size() > 0;
+    if (!is_list && !given.node.IsScalar()) return false;
+    const Target target = TargetOf(key, job_);
+    for (size_t i = 0; i < (is_list ? given.node.size() : 1); ++i) {
+      const YAML::Node count = is_list ? given.node[i] : given.node;
+      int32_t value = 0;
+      if (!count.IsScalar() || count.Tag() == "!" ||
+          !absl::SimpleAtoi(count.Scalar(), &value) || !InRange(key, value)) {
+        return false;
+      }
+      target.reflection().AddInt32(target.message, target.field, value);
+    }
+    return true;
   }
 
   bool SetLayers(const JobKey& key, const GivenValue& given) {
@@ -605,6 +625,13 @@ absl::StatusOr<Job> LoadJobText(absl::string_view text,
   }
   if (job.has_emulate()) PENSTOCK_RETURN_IF_ERROR(AddProfile(&job));
   return job;
+}
+
+int CountServers(const PartitionSpec& partition) {
+  const auto& replicas = partition.replicas();
+  if (replicas.empty()) return partition.ranks();
+  if (replicas.size() == 1) return partition.ranks() * replicas[0];
+  return std::accumulate(replicas.begin(), replicas.end(), 0);
 }
 
 }  // namespace penstock

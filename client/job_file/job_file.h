@@ -62,6 +62,10 @@ absl::StatusOr<Job> LoadJobFile(const std::string& path,
                                 const std::vector<JobOverride>& overrides,
                                 const std::vector<PresetInfo>& presets);
 
+// How many stage servers the job takes, as far as it says so; 0 where only the
+// coordinator can tell.
+int CountServers(const PartitionSpec& partition);
+
 }  // namespace penstock
 
 #endif  // PENSTOCK_CLIENT_JOB_FILE_JOB_FILE_H_

@@ -161,6 +161,39 @@ TEST(JobFileTest, OfStagesAndRanksOneFollowsFromTheOther) {
             std::pair(3, 3));
 }
 
+TEST(JobFileTest, ReplicasAreOneNumberOrAList) {
+  const auto replicas = [](const std::string& value) {
+    const absl::StatusOr<Job> job =
+        Parse(kShortest, {absl::StrCat("partition.replicas=", value)});
+    EXPECT_TRUE(job.ok()) << job.status();
+    if (!job.ok()) return std::vector<int>();
+    const auto& counts = job->partition().replicas();
+    return std::vector<int>(counts.begin(), counts.end());
+  };
+  EXPECT_EQ(replicas("2"), std::vector<int>({2}));
+  EXPECT_EQ(replicas("[2, 1]"), std::vector<int>({2, 1}));
+  EXPECT_EQ(Parse(kShortest)->partition().replicas_size(), 1);
+  for (const std::string value : {"0", "[2, 0]", "[]", "two", "{a: 1}"}) {
+    EXPECT_THAT(
+        Parse(kShortest, {absl::StrCat("partition.replicas=", value)})
+            .status()
+            .message(),
+        HasSubstr("partition.replicas wants an integer, or a list of some like "
+                  "[2, 1], each of at least 1 (stage servers), got"))
+        << value;
+  }
+}
+
+TEST(JobFileTest, ReplicasMultiplyTheServers) {
+  PartitionSpec partition;
+  partition.set_ranks(2);
+  EXPECT_EQ(CountServers(partition), 2);
+  partition.add_replicas(3);
+  EXPECT_EQ(CountServers(partition), 6);
+  partition.add_replicas(1);
+  EXPECT_EQ(CountServers(partition), 4);
+}
+
 TEST(JobFileTest, NestedKeysReachTheirFields) {
   const absl::StatusOr<Job> job = Parse(absl::StrCat(
       kShortest,

@@ -31,6 +31,17 @@ ordered_json NamesToJson(const Message& message, const FieldDescriptor* field) {
   return names;
 }
 
+// One count alone, as it may be written.
+ordered_json CountsToJson(const Message& message,
+                          const FieldDescriptor* field) {
+  ordered_json counts = ordered_json::array();
+  const auto& reflection = *message.GetReflection();
+  for (int i = 0; i < reflection.FieldSize(message, field); ++i) {
+    counts.push_back(reflection.GetRepeatedInt32(message, field, i));
+  }
+  return counts.size() == 1 ? counts[0] : counts;
+}
+
 ordered_json LayersToJson(const PartitionSpec& partition) {
   ordered_json stages = ordered_json::array();
   for (const StageLayers& stage : partition.explicit_layers()) {
@@ -51,6 +62,7 @@ ordered_json ValueToJson(const JobKey& key, const Job& job) {
       message->GetDescriptor()->FindFieldByName(names.back());
   const auto& reflection = *message->GetReflection();
   if (key.type == KeyType::kNameMap) return NamesToJson(*message, field);
+  if (key.type == KeyType::kCounts) return CountsToJson(*message, field);
   if (key.type == KeyType::kLayers) return LayersToJson(job.partition());
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_INT32: {

@@ -97,10 +97,11 @@ void AddTrainingKeys(std::vector<JobKey>& keys) {
                          "number of stages."});
   keys.push_back({.path = "dtype",
                   .default_value = "float32",
-                  .choices = {"float32", "bfloat16"},
+                  .choices = {"float32", "bfloat16", "float16"},
                   .example = "bfloat16",
-                  .doc = "Of weights and activations; `bfloat16` keeps float32 "
-                         "master weights."});
+                  .doc = "Of weights and activations; `bfloat16` and `float16` "
+                         "keep float32 master weights, and `float16` scales "
+                         "the loss."});
   keys.push_back({.path = "threads",
                   .type = KeyType::kInteger,
                   .default_value = "1",
@@ -204,7 +205,40 @@ void AddLearningRateKeys(std::vector<JobKey>& keys) {
                   .doc = "Of `step`."});
 }
 
-void AddPipelineKeys(std::vector<JobKey>& keys) {
+void AddLossScaleKeys(std::vector<JobKey>& keys) {
+  const auto number = [&keys](std::string path, std::string default_value,
+                              std::string example, std::string doc) {
+    keys.push_back({.path = std::move(path),
+                    .type = KeyType::kNumber,
+                    .default_value = std::move(default_value),
+                    .minimum = 0,
+                    .above_minimum = true,
+                    .example = std::move(example),
+                    .doc = std::move(doc)});
+  };
+  number(
+      "loss_scale.initial", "65536", "1024",
+      "Of `float16`: the loss is multiplied by it, and gradients are divided "
+      "by it again before clipping and update. A step with a gradient that "
+      "is not finite is skipped. At least the minimum.");
+  keys.push_back({.path = "loss_scale.growth_interval",
+                  .type = KeyType::kInteger,
+                  .default_value = "2000",
+                  .unit = "updates",
+                  .minimum = 1,
+                  .example = "500",
+                  .doc = "After so many without a skip the scale grows."});
+  number("loss_scale.growth", "2", "4",
+         "By what it is then multiplied; at least 1. Powers of two keep the "
+         "gradients' bits.");
+  number("loss_scale.backoff", "0.5", "0.25",
+         "By what a skip multiplies it; less than 1.");
+  number("loss_scale.minimum", "1", "0.125",
+         "It is never less. A gradient that is not finite even so fails the "
+         "job.");
+}
+
+void AddScheduleKeys(std::vector<JobKey>& keys) {
   keys.push_back({.path = "schedule.name",
                   .default_value = "one_f_one_b",
                   .example = "gpipe",
@@ -244,6 +278,9 @@ void AddPipelineKeys(std::vector<JobKey>& keys) {
               "edges are those of the model. Stages and ranks not "
               "given are those of the file. See `penstock schedule "
               "export` and `verify`."});
+}
+
+void AddPartitionKeys(std::vector<JobKey>& keys) {
   keys.push_back({.path = "partition.stages",
                   .type = KeyType::kInteger,
                   .default_value = "",
@@ -263,9 +300,34 @@ void AddPipelineKeys(std::vector<JobKey>& keys) {
                   .minimum = 1,
                   .below = 1 << 16,
                   .example = "2",
-                  .doc = "Stage servers; each runs stages / ranks stages. "
-                         "Schedules with one stage on a rank have as many "
-                         "ranks as stages."});
+                  .doc =
+                      "Of one pipeline: stage servers without replicas. Each "
+                      "runs stages / ranks stages. Schedules with one stage "
+                      "on a rank have as many ranks as stages."});
+  keys.push_back(
+      {.path = "partition.replicas",
+       .type = KeyType::kCounts,
+       .default_value = "1",
+       .unit = "stage servers",
+       .minimum = 1,
+       .below = 1 << 16,
+       .example = "[2, 1]",
+       .doc =
+           "How many stage servers do what one rank does and "
+           "share its microbatches, b going to replica b mod R: "
+           "one number for the whole pipeline, or one for each "
+           "of its ranks, whose stages all have so many. At most "
+           "as many as microbatches. See "
+           "[schedules.md](schedules.md#replicas-branches-data-parallelism)."});
+  keys.push_back({.path = "partition.rank_order",
+                  .default_value = "pipeline_major",
+                  .choices = {"pipeline_major", "data_major"},
+                  .example = "data_major",
+                  .doc = "How the ranks of replicas are numbered: one whole "
+                         "pipeline after the other, or the replicas of each "
+                         "rank side by side, which they are anyway where "
+                         "their numbers differ. Servers take ranks host by "
+                         "host."});
   keys.push_back(
       {.path = "partition.layers",
        .type = KeyType::kLayers,
@@ -304,7 +366,9 @@ std::vector<JobKey> MakeJobKeys() {
   AddTrainingKeys(keys);
   AddOptimizerKeys(keys);
   AddLearningRateKeys(keys);
-  AddPipelineKeys(keys);
+  AddLossScaleKeys(keys);
+  AddScheduleKeys(keys);
+  AddPartitionKeys(keys);
   AddWireKeys(keys);
   for (JobKey& key : keys) {
     if (key.field.empty()) key.field = key.path;
@@ -385,6 +449,8 @@ std::string TypeName(KeyType type) {
       return "number";
     case KeyType::kNameMap:
       return "mapping";
+    case KeyType::kCounts:
+      return "integer or list";
     case KeyType::kLayers:
       return "list of lists";
   }
@@ -408,6 +474,9 @@ std::string Wanted(const JobKey& key) {
       break;
     case KeyType::kNameMap:
       words = "a mapping of names to values, like {layers: 6}";
+      break;
+    case KeyType::kCounts:
+      words = "an integer, or a list of some like [2, 1], each";
       break;
     case KeyType::kLayers:
       words =

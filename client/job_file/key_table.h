@@ -16,6 +16,7 @@ enum class KeyType {
   kInteger,  // decimal, no quotes
   kNumber,   // finite
   kNameMap,  // names to texts or numbers; the names are not in the table
+  kCounts,   // an integer, or a list of some
   kLayers,   // a list of stages, each a list of layer names
 };
 

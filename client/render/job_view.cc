@@ -50,6 +50,28 @@ std::string LossOf(const JobInfo& info) {
   return info.latest().has_loss() ? LossText(info.latest().loss()) : "";
 }
 
+// That hold the stage.
+std::vector<int> RanksOf(const Plan& plan, size_t stage) {
+  const auto& placement = plan.schedule().placement();
+  if (stage >= static_cast<size_t>(placement.size())) return {};
+  const auto& ranks = placement[static_cast<int>(stage)].ranks();
+  return {ranks.begin(), ranks.end()};
+}
+
+// Of float16 jobs alone.
+std::string LossScaleText(const JobInfo& info) {
+  if (info.latest().loss_scale() <= 0) return "";
+  return absl::StrCat(info.latest().loss_scale());
+}
+
+std::string SkippedText(const JobInfo& info) {
+  if (info.skipped_steps() == 0) return "";
+  return absl::StrCat(
+      info.skipped_steps(),
+      info.skipped_steps() == 1 ? " step, its" : " steps, their",
+      " gradients were not finite");
+}
+
 // "name      value" lines; rows without a value are left out.
 std::string Fields(
     const std::vector<std::pair<std::string, std::string>>& rows) {
@@ -113,6 +135,11 @@ std::string StagesText(const PartitionSpec& partition) {
     absl::StrAppend(&text, " of ", partition.ranks(),
                     partition.ranks() == 1 ? " rank" : " ranks");
   }
+  const auto& replicas = partition.replicas();
+  if (std::any_of(replicas.begin(), replicas.end(),
+                  [](int count) { return count > 1; })) {
+    absl::StrAppend(&text, ", ", absl::StrJoin(replicas, ","), " replicas");
+  }
   return text;
 }
 
@@ -165,11 +192,15 @@ ordered_json JobInfoToJson(const JobInfo& info) {
       {"step", latest.step()},
       {"steps", info.job().steps()},
       {"loss", NumberOrNull(latest.has_loss(), latest.loss())},
-      {"gradient_norm", NumberOrNull(stepped, latest.gradient_norm())},
+      {"gradient_norm",
+       NumberOrNull(stepped && !latest.skipped(), latest.gradient_norm())},
       {"learning_rate", NumberOrNull(stepped, latest.learning_rate())},
       {"tokens_per_second", NumberOrNull(stepped, TokensPerSecond(info))},
       {"bubble_fraction", NumberOrNull(stepped, BubbleFraction(info))},
       {"step_seconds", NumberOrNull(stepped, latest.step_seconds())},
+      {"loss_scale",
+       NumberOrNull(latest.loss_scale() > 0, latest.loss_scale())},
+      {"skipped_steps", info.skipped_steps()},
       {"fractions", info.has_fractions() ? FractionsToJson(info.fractions())
                                          : ordered_json(nullptr)},
       {"weights_digest", TextOrNull(info.weights_digest())},
@@ -193,7 +224,8 @@ ordered_json PlanToJson(const Plan& plan) {
     stages.push_back(
         {{"layers", std::vector<std::string>(stage.layers().begin(),
                                              stage.layers().end())},
-         {"parameter_count", stage.parameter_count()}});
+         {"parameter_count", stage.parameter_count()},
+         {"ranks", RanksOf(plan, stages.size())}});
   }
   return {{"stages", std::move(stages)},
           {"schedule", plan.schedule().name()},
@@ -303,9 +335,11 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
           {"reason", info.reason()},
           {"step", StepText(info)},
           {"loss", LossOf(info)},
-          {"gradient norm", stepped && !job.has_emulate()
+          {"gradient norm", stepped && !latest.skipped() && !job.has_emulate()
                                 ? LossText(latest.gradient_norm())
                                 : ""},
+          {"loss scale", LossScaleText(info)},
+          {"skipped", SkippedText(info)},
           {"throughput",
            stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")
                    : ""},
@@ -356,6 +390,8 @@ std::string JobSummary(const JobInfo& info) {
            stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")
                    : ""},
           {"bubble", stepped ? PercentText(BubbleFraction(info)) : ""},
+          {"loss scale", LossScaleText(info)},
+          {"skipped", SkippedText(info)},
           {"fractions", FractionsText(info.fractions())},
           {"memory", PeakMemoryText(info)},
           {"time", RunTime(info)},
@@ -369,13 +405,15 @@ std::string DescribePlan(const Plan& plan) {
   std::vector<std::vector<std::string>> rows;
   for (int stage = 0; stage < plan.stages_size(); ++stage) {
     const StagePlan& part = plan.stages(stage);
-    rows.push_back({absl::StrCat(stage), CountText(part.parameter_count()),
-                    absl::StrJoin(part.layers(), " ")});
+    rows.push_back(
+        {absl::StrCat(stage), absl::StrJoin(RanksOf(plan, stage), ","),
+         CountText(part.parameter_count()), absl::StrJoin(part.layers(), " ")});
   }
-  return absl::StrCat(RenderTable({"STAGE", "PARAMETERS", "LAYERS"}, rows),
-                      "schedule ", plan.schedule().name(), ", ",
-                      plan.schedule().num_microbatches(),
-                      " microbatches, sha256 ", plan.schedule_hash(), "\n");
+  return absl::StrCat(
+      RenderTable({"STAGE", "RANKS", "PARAMETERS", "LAYERS"}, rows),
+      "schedule ", plan.schedule().name(), ", ",
+      plan.schedule().num_microbatches(), " microbatches, sha256 ",
+      plan.schedule_hash(), "\n");
 }
 
 std::string EventNote(const Event& event) {

@@ -64,6 +64,45 @@ TEST(JobViewTest, DescriptionSaysHowManyRanksRunTheStages) {
               HasSubstr("zbv on 2 stages of 1 rank\n"));
 }
 
+TEST(JobViewTest, DescriptionSaysHowManyReplicasThereAre) {
+  JobInfo info = Queued();
+  info.mutable_job()->mutable_partition()->add_replicas(1);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("gpipe on 2 stages\n"));
+  info.mutable_job()->mutable_partition()->add_replicas(3);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("gpipe on 2 stages, 1,3 replicas\n"));
+}
+
+TEST(JobViewTest, PlanTellsWhichRanksHoldAStage) {
+  Plan plan;
+  plan.add_stages()->add_layers("embed");
+  plan.add_stages()->add_layers("head");
+  plan.mutable_schedule()->add_placement()->add_ranks(0);
+  for (const int rank : {1, 2}) {
+    if (rank == 1) plan.mutable_schedule()->add_placement();
+    plan.mutable_schedule()->mutable_placement(1)->add_ranks(rank);
+  }
+  EXPECT_THAT(DescribePlan(plan), HasSubstr("1      1,2    0           head"));
+  EXPECT_EQ(PlanToJson(plan)["stages"][1]["ranks"], (std::vector<int>{1, 2}));
+}
+
+TEST(JobViewTest, SkippedStepsAndTheirScaleAreOfFloat16Alone) {
+  JobInfo info = Succeeded();
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              Not(HasSubstr("loss scale")));
+  EXPECT_TRUE(JobInfoToJson(info)["loss_scale"].is_null());
+  info.mutable_latest()->set_loss_scale(1024);
+  info.set_skipped_steps(2);
+  for (const std::string& text :
+       {DescribeJob(info, absl::UTCTimeZone()), JobSummary(info)}) {
+    EXPECT_THAT(text, HasSubstr("loss scale"));
+    EXPECT_THAT(text, HasSubstr("1024"));
+    EXPECT_THAT(text, HasSubstr("2 steps, their gradients were not finite"));
+  }
+  EXPECT_EQ(JobInfoToJson(info)["skipped_steps"], 2);
+}
+
 TEST(JobViewTest, DescriptionNamesWhatASplitBackwardDoesNotSplit) {
   JobInfo info = Queued();
   EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
@@ -157,7 +196,7 @@ TEST(JobViewTest, DescribeShowsRanksAndPlan) {
   const std::string text = DescribeJob(info, absl::UTCTimeZone());
   EXPECT_THAT(text, HasSubstr("gpt-nano (j-1): SUCCEEDED\n"));
   EXPECT_THAT(text, HasSubstr("0     host-a  RUNNING"));
-  EXPECT_THAT(text, HasSubstr("0      1,234,567   embed h0"));
+  EXPECT_THAT(text, HasSubstr("0      -      1,234,567   embed h0"));
   EXPECT_THAT(text, HasSubstr("weights        12ab"));
   EXPECT_EQ(JobInfoToJson(info).at("plan").at("stages")[0].at("layers")[1],
             "h0");

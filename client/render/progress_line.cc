@@ -24,16 +24,23 @@ std::string LossPart(const ProgressRecord& record) {
   return absl::StrCat(" loss ", LossText(record.loss()), "  ");
 }
 
+// Of float16 jobs alone.
+std::string LossScaleText(const ProgressRecord& record) {
+  if (record.loss_scale() <= 0) return "";
+  return absl::StrCat("  scale ", record.loss_scale(),
+                      record.skipped() ? "  skipped" : "");
+}
+
 }  // namespace
 
 std::string LiveLine(const ProgressSnapshot& progress, int columns) {
   const ProgressRecord& record = progress.record;
   const std::string head = absl::StrCat(progress.name, "  ", record.step(), "/",
                                         progress.steps, " ");
-  std::string tail =
-      absl::StrCat(LossPart(record), RateText(record.tokens_per_second()),
-                   " tok/s  ", SecondsText(record.step_seconds()),
-                   "/step  bubble ", PercentText(record.bubble_fraction()));
+  std::string tail = absl::StrCat(
+      LossPart(record), RateText(record.tokens_per_second()), " tok/s  ",
+      SecondsText(record.step_seconds()), "/step  bubble ",
+      PercentText(record.bubble_fraction()), LossScaleText(record));
   if (progress.eta_seconds >= 0) {
     absl::StrAppend(&tail, "  ETA ", SecondsText(progress.eta_seconds));
   }
@@ -57,7 +64,7 @@ std::string PlainLine(const ProgressSnapshot& progress) {
       "step ", record.step(), "/", progress.steps, " ", LossPart(record),
       "tokens/s ", RateText(record.tokens_per_second()), "  step time ",
       SecondsText(record.step_seconds()), "  bubble ",
-      PercentText(record.bubble_fraction()));
+      PercentText(record.bubble_fraction()), LossScaleText(record));
   if (progress.eta_seconds >= 0) {
     absl::StrAppend(&line, "  ETA ", SecondsText(progress.eta_seconds));
   }

@@ -116,6 +116,44 @@ absl::Status CheckWire(const Job& job) {
       "profile"));
 }
 
+absl::Status CheckLossScale(const LossScaleSpec& spec) {
+  const double any = HUGE_VAL;
+  if (!(spec.minimum() > 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "loss_scale.minimum must be more than 0, got ", spec.minimum()));
+  }
+  PENSTOCK_RETURN_IF_ERROR(
+      InRange("loss_scale.minimum", spec.minimum(), 0, any));
+  PENSTOCK_RETURN_IF_ERROR(
+      InRange("loss_scale.initial", spec.initial(), spec.minimum(), any));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("loss_scale.growth_interval", 1, spec.growth_interval()));
+  PENSTOCK_RETURN_IF_ERROR(InRange("loss_scale.growth", spec.growth(), 1, any));
+  if (!(spec.backoff() > 0)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "loss_scale.backoff must be more than 0, got ", spec.backoff()));
+  }
+  return InRange("loss_scale.backoff", spec.backoff(), 0, 1);
+}
+
+absl::Status CheckReplicas(const Job& job) {
+  const PartitionSpec& partition = job.partition();
+  bool has_some = false;
+  for (const int count : partition.replicas()) {
+    PENSTOCK_RETURN_IF_ERROR(AtLeast("partition.replicas", 1, count));
+    has_some = has_some || count > 1;
+  }
+  if (has_some && !job.schedule().text().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "partition.replicas is ", absl::StrJoin(partition.replicas(), ","),
+        ", and schedule.file says which ranks run what; leave "
+        "replicas out, or name the ranks of a stage in the file"));
+  }
+  if (partition.rank_order().empty()) return absl::OkStatus();
+  return OneOf("partition.rank_order", partition.rank_order(),
+               {kPipelineMajor, kDataMajor});
+}
+
 }  // namespace
 
 std::string NoSuch(absl::string_view what, absl::string_view name,
@@ -147,6 +185,7 @@ absl::Status CheckJob(const Job& job) {
       AtLeast("partition.stages", 1, job.partition().stages()));
   PENSTOCK_RETURN_IF_ERROR(
       AtLeast("partition.ranks", 0, job.partition().ranks()));
+  PENSTOCK_RETURN_IF_ERROR(CheckReplicas(job));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("threads", 0, job.threads()));
   if (!(job.step_timeout_seconds() > 0) ||
       !std::isfinite(job.step_timeout_seconds())) {
@@ -154,7 +193,11 @@ absl::Status CheckJob(const Job& job) {
         absl::StrCat("step_timeout_seconds must be more than 0, got ",
                      job.step_timeout_seconds()));
   }
-  PENSTOCK_RETURN_IF_ERROR(OneOf("dtype", job.dtype(), {kFloat32, kBfloat16}));
+  PENSTOCK_RETURN_IF_ERROR(
+      OneOf("dtype", job.dtype(), {kFloat32, kBfloat16, kFloat16}));
+  if (job.dtype() == kFloat16) {
+    PENSTOCK_RETURN_IF_ERROR(CheckLossScale(job.loss_scale()));
+  }
   PENSTOCK_RETURN_IF_ERROR(CheckOptimizer(job.optimizer()));
   return CheckLearningRate(job.learning_rate_schedule());
 }

@@ -12,6 +12,10 @@ namespace penstock {
 
 inline constexpr char kFloat32[] = "float32";
 inline constexpr char kBfloat16[] = "bfloat16";
+inline constexpr char kFloat16[] = "float16";
+
+inline constexpr char kPipelineMajor[] = "pipeline_major";
+inline constexpr char kDataMajor[] = "data_major";
 
 // Whether the numbers and names of a job can be trained with, as far as that
 // does not depend on its model or schedule; a client may have checked nothing.

@@ -62,9 +62,11 @@ INSTANTIATE_TEST_SUITE_P(
                "threads must be at least 0"},
         BadJob{"NoTimeout", [](Job& job) { job.set_step_timeout_seconds(0); },
                "step_timeout_seconds must be more than 0"},
-        BadJob{"UnknownDtype", [](Job& job) { job.set_dtype("float23"); },
-               "dtype: \"float23\" is none of float32, bfloat16; did you mean "
-               "\"float32\"?"},
+        BadJob{
+            "UnknownDtype", [](Job& job) { job.set_dtype("float23"); },
+            "dtype: \"float23\" is none of float32, bfloat16, float16; did you "
+            "mean "
+            "\"float32\"?"},
         BadJob{"UnknownCompression",
                [](Job& job) { job.mutable_wire()->set_compress("fp8"); },
                "wire.compress: \"fp8\" is none of none, bf16, fp16, "

@@ -132,7 +132,9 @@ TensorSpec SpecOf(const TensorShape& shape, const Job& job) {
   if (shape.element_type == ElementType::kInt64) {
     spec.set_dtype(DTYPE_INT64);
   } else {
-    spec.set_dtype(job.dtype() == kBfloat16 ? DTYPE_BFLOAT16 : DTYPE_FLOAT32);
+    spec.set_dtype(job.dtype() == kBfloat16  ? DTYPE_BFLOAT16
+                   : job.dtype() == kFloat16 ? DTYPE_FLOAT16
+                                             : DTYPE_FLOAT32);
   }
   spec.mutable_shape()->Add(shape.shape.begin(), shape.shape.end());
   return spec;
@@ -292,6 +294,11 @@ absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
   request.parameters = {job.schedule().parameters().begin(),
                         job.schedule().parameters().end()};
   PENSTOCK_ASSIGN_OR_RETURN(request.num_ranks, RanksOf(job));
+  request.replicas = {job.partition().replicas().begin(),
+                      job.partition().replicas().end()};
+  if (job.partition().rank_order() == kDataMajor) {
+    request.rank_order = RankOrder::kDataMajor;
+  }
   request.num_stages = cut.num_stages;
   request.num_microbatches = job.schedule().microbatches();
   request.edges = std::move(edges);

@@ -21,9 +21,10 @@ struct BuiltPlan {
 // Partition, schedule and tensors for a job: the model's layers are cut into
 // partition.stages stages as the job says, or evenly by parameter count; the
 // schedule for these on partition.ranks ranks (without it, as many as the
-// schedule puts so many stages on) is generated, or the job's own, lowered and
-// verified. A tied parameter whose owner and user land in different stages
-// becomes a tied-weight edge from the owner's stage to the user's.
+// schedule puts so many stages on) is generated, with partition.replicas of
+// each of them, or the job's own, lowered and verified. A tied parameter whose
+// owner and user land in different stages becomes a tied-weight edge from the
+// owner's stage to the user's.
 //
 // Pure: equal jobs give equal plans.
 //   INVALID_ARGUMENT  the job can never run; names the key as the job file

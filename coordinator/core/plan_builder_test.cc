@@ -142,6 +142,56 @@ TEST(BuildPlanTest, RanksFollowFromTheSchedulesStagesOnEach) {
   EXPECT_EQ(one.plan.stages_size(), 4);
 }
 
+std::vector<int> RanksOf(const BuiltPlan& built, int stage) {
+  const auto& ranks = built.plan.schedule().placement(stage).ranks();
+  return {ranks.begin(), ranks.end()};
+}
+
+TEST(BuildPlanTest, ReplicasMultiplyTheRanks) {
+  Job job = SmallJob();
+  PartitionSpec& partition = *job.mutable_partition();
+  partition.add_replicas(2);
+  EXPECT_EQ(Build(job).plan.schedule().ranks_size(), 4);
+  EXPECT_THAT(RanksOf(Build(job), 1), ElementsAre(1, 3));
+  partition.set_rank_order("data_major");
+  EXPECT_THAT(RanksOf(Build(job), 1), ElementsAre(2, 3));
+  partition.add_replicas(1);
+  EXPECT_EQ(Build(job).plan.schedule().ranks_size(), 3);
+  EXPECT_THAT(RanksOf(Build(job), 0), ElementsAre(0, 1));
+  EXPECT_THAT(RanksOf(Build(job), 1), ElementsAre(2));
+}
+
+TEST(BuildPlanTest, ReplicasNeedNotDivideTheMicrobatches) {
+  Job job = SmallJob();
+  job.mutable_partition()->add_replicas(3);
+  const absl::StatusOr<Schedule> schedule =
+      FromProto(Build(job).plan.schedule());
+  ASSERT_TRUE(schedule.ok()) << schedule.status();
+  EXPECT_THAT(Verify(*schedule), IsEmpty());
+}
+
+TEST(BuildPlanTest, ReplicasThatCannotBeAreRefused) {
+  Job job = SmallJob();
+  PartitionSpec& partition = *job.mutable_partition();
+  partition.mutable_replicas()->Add(0);
+  EXPECT_THAT(Refusal(job), HasSubstr("partition.replicas must be at least 1"));
+  partition.set_replicas(0, 5);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("replicas 5: a replica would have no microbatch, of 4; "
+                        "want at most 4"));
+  partition.set_replicas(0, 2);
+  partition.add_replicas(1);
+  partition.add_replicas(1);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("replicas 2,1,1 are 3 numbers, want one, or one for "
+                        "each of the 2 ranks of a pipeline"));
+  partition.mutable_replicas()->Truncate(1);
+  partition.set_rank_order("stage_major");
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("partition.rank_order: \"stage_major\" is "
+                        "none of pipeline_major, data_major"));
+}
+
 TEST(BuildPlanTest, StagesThatDoNotFitTheRanksAreRefused) {
   Job job = SmallJob();
   job.mutable_schedule()->set_name("zbv");
@@ -182,6 +232,25 @@ TEST(BuildPlanTest, ActivationsHaveTheJobsType) {
   SetTied(job, false);
   job.set_dtype("bfloat16");
   EXPECT_EQ(Build(job).plan.edge_tensors(0).dtype(), DTYPE_BFLOAT16);
+}
+
+TEST(BuildPlanTest, Float16IsOfTheEdgesAndNeedsALossScale) {
+  Job job = SmallJob();
+  SetTied(job, false);
+  job.set_dtype("float16");
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("loss_scale.minimum must be more than 0, got 0"));
+  LossScaleSpec& scale = *job.mutable_loss_scale();
+  scale.set_minimum(1);
+  scale.set_growth_interval(100);
+  scale.set_growth(2);
+  scale.set_backoff(0.5);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("loss_scale.initial must be at least 1, got 0"));
+  scale.set_initial(1024);
+  EXPECT_EQ(Build(job).plan.edge_tensors(0).dtype(), DTYPE_FLOAT16);
+  scale.set_backoff(1);
+  EXPECT_THAT(Refusal(job), HasSubstr("loss_scale.backoff must be"));
 }
 
 TEST(BuildPlanTest, TiedWeightThatCrossesStagesGetsAnEdge) {
@@ -296,6 +365,14 @@ TEST(BuildPlanTest, AScheduleOfOnesOwnGivesThePlanOfTheBuiltInOne) {
             built.plan.schedule().SerializeAsString());
   EXPECT_EQ(own.plan.schedule_hash(), built.plan.schedule_hash());
   EXPECT_EQ(own.grid, built.grid);
+}
+
+TEST(BuildPlanTest, AScheduleOfOnesOwnSaysItselfWhichRanksThereAre) {
+  Job job = JobWithFile([](Schedule&) {});
+  job.mutable_partition()->add_replicas(2);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("partition.replicas is 2, and schedule.file says which "
+                        "ranks run what; leave replicas out"));
 }
 
 TEST(BuildPlanTest, AScheduleOfOnesOwnMayHaveAnOrderThatNoGeneratorMakes) {

@@ -74,6 +74,8 @@ ProgressRecord AssembleStep(const std::vector<StepReport>& reports,
     if (report.has_gradient_norm()) {
       record.set_gradient_norm(report.gradient_norm());
     }
+    if (report.has_loss_scale()) record.set_loss_scale(report.loss_scale());
+    record.set_skipped(record.skipped() || report.skipped());
     record.set_learning_rate(
         std::max(record.learning_rate(), report.learning_rate()));
     slowest_nanos = std::max(slowest_nanos, report.step_nanos());
@@ -113,6 +115,9 @@ FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,
     }
     *job.info.mutable_latest() = AssembleStep(complete, now);
     AddToTotals(job.info.latest(), job);
+    if (job.info.latest().skipped()) {
+      job.info.set_skipped_steps(job.info.skipped_steps() + 1);
+    }
     StepRow& row = finished.steps.emplace_back();
     *row.mutable_record() = job.info.latest();
     *row.mutable_totals() = job.totals;

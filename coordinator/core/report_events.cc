@@ -132,6 +132,8 @@ void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
   turn.effects().acks.insert(server.info.id());
   if (finished.steps.empty()) return;
   for (StepRow& row : finished.steps) {
+    // The job's row counts them; a step's does not.
+    if (row.record().skipped()) turn.Touch(job);
     turn.effects().batch.steps.push_back({job.info.id(), std::move(row)});
   }
   // Its fractions are part of the job's row.

@@ -117,6 +117,15 @@ TEST_F(StepReportsTest, MeansLeaveTheFirstStepOut) {
   EXPECT_THAT(cluster_.job("a").mean_bubble_fraction(), DoubleEq(0.25));
 }
 
+TEST(AssembleStepTest, AStepThatOneRankSkippedIsSkipped) {
+  std::vector<StepReport> reports = {Report(1000, 500), Report(1000, 500)};
+  reports[0].set_skipped(true);
+  reports[1].set_loss_scale(1024);
+  const ProgressRecord record = AssembleStep(reports, absl::UnixEpoch());
+  EXPECT_TRUE(record.skipped());
+  EXPECT_EQ(record.loss_scale(), 1024);
+}
+
 TEST_F(StepReportsTest, NothingCountsAfterTheEnd) {
   ASSERT_TRUE(cluster_.Cancel("a").ok());
   ASSERT_TRUE(cluster_.ReportStep("s1", "a", 1).ok());

@@ -74,11 +74,13 @@ absl::Status Layer::CheckTensors(absl::Span<const at::Tensor> parameters,
     if (!got.defined() || got.sizes() != at::IntArrayRef(want.shape) ||
         got.scalar_type() != parameters[0].scalar_type() ||
         (got.scalar_type() != at::kFloat &&
-         got.scalar_type() != at::kBFloat16)) {
-      return Refusal(spec_, want.name,
-                     absl::StrCat("float32 or bfloat16, as the others, [",
-                                  absl::StrJoin(want.shape, ", "), "]"),
-                     Text(got));
+         got.scalar_type() != at::kBFloat16 &&
+         got.scalar_type() != at::kHalf)) {
+      return Refusal(
+          spec_, want.name,
+          absl::StrCat("float32, bfloat16 or float16, as the others, [",
+                       absl::StrJoin(want.shape, ", "), "]"),
+          Text(got));
     }
     PENSTOCK_RETURN_IF_ERROR(CheckAlignment(spec_, want.name, got));
   }

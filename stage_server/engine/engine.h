@@ -24,7 +24,7 @@ struct StepResult {
   int64_t step = 0;  // from 1
   // Mean over the microbatches; only where the loss is computed.
   std::optional<double> loss;
-  // Over all ranks, before clipping.
+  // Over all ranks, before clipping; not of a skipped step.
   std::optional<double> gradient_norm;
   int64_t step_nanos = 0;
   // Inside compute, updates and agreement arithmetic; the rest is waiting.
@@ -32,6 +32,12 @@ struct StepResult {
   double learning_rate = 0;
   // Trained on in this step by the whole job; only where the loss is computed.
   int64_t tokens = 0;
+  // A gradient was not finite (float16), on whichever rank: nothing has changed
+  // but the loss scale.
+  bool skipped = false;
+  // That this step's loss was multiplied by: of float16, where the loss is
+  // computed.
+  std::optional<double> loss_scale;
   // Of some steps (step_trace.h), the same ones on every rank with as many
   // actions.
   std::optional<StepTrace> trace;
@@ -78,8 +84,9 @@ class Engine {
   // Runs the list once. After an error the engine is of no more use.
   //   DEADLINE_EXCEEDED  a receive timed out; names what is missing.
   //   INTERNAL, RESOURCE_EXHAUSTED  libtorch's message.
-  //   FAILED_PRECONDITION  the loss or a gradient is not finite; names step,
-  //                        stage and microbatch.
+  //   FAILED_PRECONDITION  the loss or a gradient is not finite (of float16: a
+  //                        gradient, at the smallest loss scale); names step,
+  //                        stage and microbatch, or layer.
   virtual absl::StatusOr<StepResult> RunStep() = 0;
 
   // What the `RunStep` that failed was at, also when it was cancelled; unset

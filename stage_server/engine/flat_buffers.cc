@@ -12,8 +12,8 @@
 namespace penstock {
 
 absl::StatusOr<FlatBuffers> FlatBuffers::Make(
-    std::vector<ParameterSpec> parameters, uint64_t seed, bool bfloat16,
-    int num_moments, Device& device) {
+    std::vector<ParameterSpec> parameters, uint64_t seed,
+    at::ScalarType weight_type, int num_moments, Device& device) {
   FlatBuffers buffers;
   buffers.parameters_ = std::move(parameters);
   buffers.layout_ = LayOut(buffers.parameters_);
@@ -34,7 +34,9 @@ absl::StatusOr<FlatBuffers> FlatBuffers::Make(
     PENSTOCK_RETURN_IF_ERROR(InitialValue(spec, seed, drawn));
     buffers.Master(static_cast<int>(i)).copy_(drawn);
   }
-  if (bfloat16) buffers.bfloat16_weight_ = buffers.master_.to(at::kBFloat16);
+  if (weight_type != at::kFloat) {
+    buffers.narrow_weight_ = buffers.master_.to(weight_type);
+  }
   return buffers;
 }
 
@@ -45,8 +47,7 @@ at::Tensor FlatBuffers::View(const at::Tensor& flat, int parameter) const {
 }
 
 at::Tensor FlatBuffers::WeightLeaf(int parameter) const {
-  const at::Tensor& flat =
-      bfloat16_weight_.defined() ? bfloat16_weight_ : master_;
+  const at::Tensor& flat = narrow_weight_.defined() ? narrow_weight_ : master_;
   return View(flat, parameter).detach().requires_grad_();
 }
 
@@ -62,12 +63,17 @@ FlatBytes FlatBuffers::bytes() const {
   const auto size = [](const at::Tensor& flat) {
     return flat.defined() ? static_cast<int64_t>(flat.nbytes()) : 0;
   };
-  return {size(master_) + size(bfloat16_weight_), size(gradient_),
+  return {size(master_) + size(narrow_weight_), size(gradient_),
           size(first_moment_) + size(second_moment_)};
 }
 
 void FlatBuffers::Update(const Optimizer& optimizer, UpdateArguments arguments,
                          Device& device) {
+  // The optimizer rounds to bfloat16 itself, while the masters are in cache.
+  const bool is_bfloat16 =
+      narrow_weight_.defined() && narrow_weight_.scalar_type() == at::kBFloat16;
+  const at::Tensor bfloat16_weight =
+      is_bfloat16 ? narrow_weight_ : at::Tensor();
   const struct {
     bool decay;
     int64_t begin;
@@ -83,7 +89,7 @@ void FlatBuffers::Update(const Optimizer& optimizer, UpdateArguments arguments,
     };
     const at::Tensor parts[] = {part(master_), part(gradient_),
                                 part(first_moment_), part(second_moment_),
-                                part(bfloat16_weight_)};
+                                part(bfloat16_weight)};
     const auto pointer = [&](int i) {
       return parts[i].defined() ? &parts[i] : nullptr;
     };
@@ -91,6 +97,7 @@ void FlatBuffers::Update(const Optimizer& optimizer, UpdateArguments arguments,
     device.Update(optimizer, arguments,
                   {pointer(0), pointer(1), pointer(2), pointer(3), pointer(4)});
   }
+  if (narrow_weight_.defined() && !is_bfloat16) narrow_weight_.copy_(master_);
 }
 
 }  // namespace penstock

@@ -24,18 +24,19 @@ struct FlatBytes {
 
 // The parameters that one stage owns, each kind of number in one flat buffer:
 // float32 masters, gradients and moments, and the weights that the layers read
-// (the masters themselves, or bfloat16 copies). One weight version, updated in
+// (the masters themselves, or narrower copies). One weight version, updated in
 // place: only for schedules that flush before each update.
 //
 // Used by one thread. Libtorch's exceptions pass through.
 class FlatBuffers {
  public:
   // Draws the initial values (models/layers/init.h); moments are zero. Float32
-  // per parameter: 12 bytes for SGD and 16 for AdamW, with bfloat16 weights 2
-  // more.
+  // per parameter: 12 bytes for SGD and 16 for AdamW, with weights of another
+  // type 2 more. `weight_type` is float32, bfloat16 or float16.
   //   INVALID_ARGUMENT  a parameter is tied: it is not owned.
   static absl::StatusOr<FlatBuffers> Make(std::vector<ParameterSpec> parameters,
-                                          uint64_t seed, bool bfloat16,
+                                          uint64_t seed,
+                                          at::ScalarType weight_type,
                                           int num_moments, Device& device);
 
   const std::vector<ParameterSpec>& parameters() const { return parameters_; }
@@ -70,7 +71,7 @@ class FlatBuffers {
   at::Tensor first_moment_;
   at::Tensor second_moment_;
   // Undefined for float32.
-  at::Tensor bfloat16_weight_;
+  at::Tensor narrow_weight_;
 };
 
 }  // namespace penstock

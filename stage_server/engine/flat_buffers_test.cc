@@ -25,8 +25,8 @@ OptimizerSpec Spec(const std::string& kind) {
 
 class FlatBuffersTest : public ::testing::Test {
  protected:
-  FlatBuffers MakeBuffers(bool bfloat16, int num_moments) {
-    auto buffers = FlatBuffers::Make(Parameters(), /*seed=*/5, bfloat16,
+  FlatBuffers MakeBuffers(at::ScalarType type, int num_moments) {
+    auto buffers = FlatBuffers::Make(Parameters(), /*seed=*/5, type,
                                      num_moments, *device_);
     EXPECT_TRUE(buffers.ok()) << buffers.status();
     return *std::move(buffers);
@@ -36,8 +36,8 @@ class FlatBuffersTest : public ::testing::Test {
 };
 
 TEST_F(FlatBuffersTest, WeightsAreAlignedLeavesWithTheInitialValues) {
-  for (const bool bfloat16 : {false, true}) {
-    const FlatBuffers buffers = MakeBuffers(bfloat16, 1);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    const FlatBuffers buffers = MakeBuffers(type, 1);
     for (int i = 0; i < 3; ++i) {
       const ParameterSpec spec = Parameters()[i];
       const at::Tensor want = at::empty(spec.shape, at::kFloat);
@@ -56,8 +56,8 @@ TEST_F(FlatBuffersTest, WeightsAreAlignedLeavesWithTheInitialValues) {
 TEST_F(FlatBuffersTest, UpdateIsSeenThroughTheLeaves) {
   const absl::StatusOr<Optimizer> optimizer = Optimizer::Make(Spec("sgd"));
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
-  for (const bool bfloat16 : {false, true}) {
-    FlatBuffers buffers = MakeBuffers(bfloat16, 1);
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16, at::kHalf}) {
+    FlatBuffers buffers = MakeBuffers(type, 1);
     const at::Tensor leaf = buffers.WeightLeaf(1);
     buffers.Gradient(1).fill_(2.0f);
     buffers.Update(*optimizer, {/*learning_rate=*/0.25}, *device_);
@@ -70,7 +70,7 @@ TEST_F(FlatBuffersTest, UpdateIsSeenThroughTheLeaves) {
 TEST_F(FlatBuffersTest, DecayAppliesToItsGroupOnly) {
   const absl::StatusOr<Optimizer> optimizer = Optimizer::Make(Spec("sgd"));
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
-  FlatBuffers buffers = MakeBuffers(false, 1);
+  FlatBuffers buffers = MakeBuffers(at::kFloat, 1);
   buffers.Master(0).fill_(1.0f);
   buffers.Master(1).fill_(1.0f);
   buffers.Master(2).fill_(1.0f);
@@ -83,15 +83,16 @@ TEST_F(FlatBuffersTest, DecayAppliesToItsGroupOnly) {
 TEST_F(FlatBuffersTest, TiedParametersAreNotOwned) {
   std::vector<ParameterSpec> parameters = Parameters();
   parameters[2].tied_to = "a.bias";
-  EXPECT_EQ(
-      FlatBuffers::Make(parameters, 5, false, 1, *device_).status().message(),
-      "\"b.weight\" is tied to \"a.bias\"");
+  EXPECT_EQ(FlatBuffers::Make(parameters, 5, at::kFloat, 1, *device_)
+                .status()
+                .message(),
+            "\"b.weight\" is tied to \"a.bias\"");
 }
 
 TEST_F(FlatBuffersTest, AStageWithoutParametersUpdatesNothing) {
   const absl::StatusOr<Optimizer> optimizer = Optimizer::Make(Spec("adamw"));
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
-  auto buffers = FlatBuffers::Make({}, 5, true, 2, *device_);
+  auto buffers = FlatBuffers::Make({}, 5, at::kHalf, 2, *device_);
   ASSERT_TRUE(buffers.ok()) << buffers.status();
   buffers->Update(*optimizer, {/*learning_rate=*/0.5}, *device_);
 }

@@ -264,9 +264,11 @@ absl::Status Interpreter::RunSend(int64_t step, Cell& cell) {
 }
 
 absl::Status Interpreter::RunReceive(Cell& cell) {
-  PENSTOCK_ASSIGN_OR_RETURN(const bool came, ReduceUntilReceived(cell));
+  const absl::Time deadline = Deadline();
+  PENSTOCK_ASSIGN_OR_RETURN(const bool came,
+                            ReduceUntilReceived(cell, deadline));
   if (!came) {
-    PENSTOCK_RETURN_IF_ERROR(transport_->Wait(cell.request, Deadline()));
+    PENSTOCK_RETURN_IF_ERROR(transport_->Wait(cell.request, deadline));
   }
   cell_start_nanos_ = MonotonicNanos();
   if (!cell.wire.is_same(cell.buffer)) {
@@ -281,8 +283,8 @@ absl::Status Interpreter::RunReceive(Cell& cell) {
 
 // The transport only moves what has been posted; what a reduction is to post
 // next follows from what has come.
-absl::StatusOr<bool> Interpreter::ReduceUntilReceived(Cell& cell) {
-  const absl::Time deadline = Deadline();
+absl::StatusOr<bool> Interpreter::ReduceUntilReceived(Cell& cell,
+                                                      absl::Time deadline) {
   while (reduction_.is_active() && SystemClock().Now() < deadline) {
     PENSTOCK_ASSIGN_OR_RETURN(const bool came, transport_->Test(cell.request));
     if (came) return true;

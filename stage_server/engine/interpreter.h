@@ -133,7 +133,7 @@ class Interpreter {
   absl::Status RunReceive(Cell& cell);
   absl::Status RunReduction(int64_t step, const Action& action);
   absl::Status PollReductions();
-  absl::StatusOr<bool> ReduceUntilReceived(Cell& cell);
+  absl::StatusOr<bool> ReduceUntilReceived(Cell& cell, absl::Time deadline);
   absl::Status FinishReductions();
   absl::Status RunAgreement(int64_t step);
   absl::Status PostReceives(int64_t step, size_t end);

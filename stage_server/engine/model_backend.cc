@@ -24,12 +24,17 @@ at::ScalarType ScalarTypeOf(DType dtype) {
   switch (dtype) {
     case DTYPE_BFLOAT16:
       return at::kBFloat16;
+    case DTYPE_FLOAT16:
+      return at::kHalf;
     case DTYPE_INT64:
       return at::kLong;
     default:
       return at::kFloat;
   }
 }
+
+constexpr char kBfloat16[] = "bfloat16";
+constexpr char kFloat16[] = "float16";
 
 absl::StatusOr<std::vector<at::Tensor>> MakeStatistics(const LayerSpec& layer,
                                                        uint64_t seed,
@@ -58,6 +63,9 @@ absl::StatusOr<std::unique_ptr<ModelBackend>> ModelBackend::Make(
       CheckLearningRate(plan.job.learning_rate_schedule()));
   PENSTOCK_ASSIGN_OR_RETURN(Optimizer optimizer,
                             Optimizer::Make(plan.job.optimizer()));
+  if (plan.job.dtype() == kFloat16) {
+    PENSTOCK_RETURN_IF_ERROR(CheckLossScale(plan.job.loss_scale()));
+  }
   std::unique_ptr<ModelBackend> backend(
       new ModelBackend(std::move(plan), device, std::move(optimizer)));
   PENSTOCK_RETURN_IF_ERROR(backend->OpenData());
@@ -68,6 +76,13 @@ absl::StatusOr<std::unique_ptr<ModelBackend>> ModelBackend::Make(
         return backend->MakeModules();
       }));
   return backend;
+}
+
+at::ScalarType ModelBackend::weight_type() const {
+  const std::string& dtype = plan_.job.dtype();
+  return dtype == kBfloat16  ? at::kBFloat16
+         : dtype == kFloat16 ? at::kHalf
+                             : at::kFloat;
 }
 
 absl::Status ModelBackend::OpenData() {
@@ -83,7 +98,7 @@ absl::Status ModelBackend::OpenData() {
   request.token_path = plan_.job.data().tokens();
   request.batch_size = plan_.job.batch_size();
   request.seed = plan_.job.seed();
-  request.activation_type = bfloat16() ? at::kBFloat16 : at::kFloat;
+  request.activation_type = weight_type();
   PENSTOCK_ASSIGN_OR_RETURN(data_, DataSource::Open(plan_.graph, request));
   return absl::OkStatus();
 }
@@ -101,7 +116,7 @@ absl::Status ModelBackend::MakeBuffers() {
     }
     PENSTOCK_ASSIGN_OR_RETURN(
         FlatBuffers buffers,
-        FlatBuffers::Make(std::move(owned), plan_.job.seed(), bfloat16(),
+        FlatBuffers::Make(std::move(owned), plan_.job.seed(), weight_type(),
                           optimizer_.num_moments(), device_));
     part.buffers.emplace(std::move(buffers));
   }
@@ -144,9 +159,7 @@ absl::Status ModelBackend::MakeSites() {
       }
       const at::Tensor drawn = at::empty(spec.shape, at::kFloat);
       PENSTOCK_RETURN_IF_ERROR(InitialValue(spec, plan_.job.seed(), drawn));
-      tensors.weight =
-          drawn.to(options.dtype(bfloat16() ? at::kBFloat16 : at::kFloat))
-              .requires_grad_();
+      tensors.weight = drawn.to(options.dtype(weight_type())).requires_grad_();
     }
   }
   return absl::OkStatus();
@@ -189,8 +202,11 @@ absl::Status ModelBackend::BeginStep(int64_t update) {
   update_ = update;
   learning_rate_ = LearningRate(plan_.job.learning_rate_schedule(),
                                 plan_.job.optimizer().learning_rate(),
-                                plan_.job.steps(), update);
+                                plan_.job.steps(), num_updates_);
+  loss_scale_ = next_loss_scale_;
   norm_.reset();
+  agreed_ = false;
+  skipped_ = false;
   agreed_loss_.reset();
   std::fill(losses_.begin(), losses_.end(), std::nullopt);
   sites_added_ = false;
@@ -201,7 +217,7 @@ absl::Status ModelBackend::BeginStep(int64_t update) {
   for (auto& [id, part] : parts_) {
     part.reduced = false;
     part.updated = false;
-    part.module->BeginStep();
+    part.module->BeginStep(static_cast<float>(loss_scale_.scale));
   }
   return absl::OkStatus();
 }
@@ -221,9 +237,16 @@ absl::Status ModelBackend::EndStep() {
     return absl::InternalError(absl::StrCat(
         "\"", site.user_parameter, "\" did not get its owner's new value"));
   }
-  if (store_.num_held() == 0) return absl::OkStatus();
-  return absl::InternalError(
-      absl::StrCat(store_.num_held(), " tensors were not used"));
+  if (store_.num_held() != 0) {
+    return absl::InternalError(
+        absl::StrCat(store_.num_held(), " tensors were not used"));
+  }
+  if (!skipped_) ++num_updates_;
+  if (is_scaled()) {
+    next_loss_scale_ =
+        NextLossScale(plan_.job.loss_scale(), loss_scale_, skipped_);
+  }
+  return absl::OkStatus();
 }
 
 std::vector<MicrobatchId> ModelBackend::PiecesOf(MicrobatchId microbatch,
@@ -269,7 +292,8 @@ absl::Status ModelBackend::ForwardPiece(StageId stage, MicrobatchId piece) {
 absl::Status ModelBackend::RecordLoss(StageId stage, MicrobatchId piece,
                                       float loss) {
   losses_[piece.value()] = loss;
-  if (std::isfinite(loss)) return absl::OkStatus();
+  // A scaled one shows in the gradients, by which the step is skipped.
+  if (std::isfinite(loss) || is_scaled()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       "step ", update_ + 1, ", stage ", stage.value(), ", microbatch ",
       piece.value() / plan_.pieces_per_microbatch, ": the loss is ", loss,
@@ -454,6 +478,10 @@ absl::StatusOr<std::vector<at::Tensor>> ModelBackend::Gradients(StageId stage) {
       if (plan_.tied_sites[i].user_stage != stage) continue;
       gradients.push_back(sites_[i].gradient);
     }
+    if (at::Tensor statistics = part.module->StatisticsToReduce();
+        statistics.defined()) {
+      gradients.push_back(std::move(statistics));
+    }
     return gradients;
   });
 }
@@ -490,31 +518,43 @@ absl::StatusOr<AgreementParts> ModelBackend::NormParts() {
 
 absl::Status ModelBackend::SetNorm(const Agreement& agreement) {
   const GlobalNorm& norm = agreement.norm;
-  norm_ = norm.norm;
+  agreed_ = true;
   agreed_loss_ = agreement.mean_loss;
-  if (!norm.broken_layer.has_value()) return absl::OkStatus();
+  if (!norm.broken_layer.has_value()) {
+    norm_ = norm.norm / loss_scale_.scale;
+    return absl::OkStatus();
+  }
+  const double smallest = plan_.job.loss_scale().minimum();
+  skipped_ = is_scaled() && loss_scale_.scale > smallest;
+  if (skipped_) return absl::OkStatus();
   const int layer = *norm.broken_layer;
   return absl::FailedPreconditionError(absl::StrCat(
       "step ", update_ + 1, ": a gradient of layer ", layer, " (",
-      plan_.graph.layers[layer].name,
-      ") is not finite; a smaller learning rate or a warm-up may help"));
+      plan_.graph.layers[layer].name, ") is not finite",
+      is_scaled() ? absl::StrCat(" at the smallest loss scale ", smallest,
+                                 " (loss_scale.minimum); bfloat16,")
+                  : ";",
+      " a smaller learning rate or a warm-up may help"));
 }
 
 absl::Status ModelBackend::Update(StageId stage) {
   Part& part = parts_.at(stage);
-  if (!norm_.has_value() || std::exchange(part.updated, true)) {
+  if (!agreed_ || std::exchange(part.updated, true)) {
     return absl::InternalError(absl::StrCat(
         "stage ", stage.value(),
-        norm_.has_value() ? " has been updated" : ": N has not run",
-        " in this step"));
+        agreed_ ? " has been updated" : ": N has not run", " in this step"));
+  }
+  if (skipped_) {
+    part.module->DropStatistics();
+    return absl::OkStatus();
   }
   PENSTOCK_RETURN_IF_ERROR(part.module->CommitStatistics());
   return CatchTorch(absl::StrCat("update of stage ", stage.value()), [&] {
     UpdateArguments arguments;
     arguments.learning_rate = learning_rate_;
-    arguments.update = update_;
-    arguments.gradient_scale =
-        norm_.has_value() ? ClipScale(*norm_, optimizer_.clip_norm()) : 1.0f;
+    arguments.update = num_updates_;
+    arguments.gradient_scale = ClipScale(*norm_, optimizer_.clip_norm()) *
+                               static_cast<float>(1.0 / loss_scale_.scale);
     part.buffers->Update(optimizer_, arguments, device_);
     device_.Synchronize();
   });
@@ -532,7 +572,9 @@ void ModelBackend::Report(StepResult& result) const {
   result.loss = MeanLoss();
   result.gradient_norm = norm_;
   result.learning_rate = learning_rate_;
+  result.skipped = skipped_;
   if (!has_loss_) return;
+  if (is_scaled()) result.loss_scale = loss_scale_.scale;
   result.tokens =
       int64_t{plan_.job.batch_size()} * plan_.job.data().sequence_length();
 }

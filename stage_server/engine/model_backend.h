@@ -14,6 +14,7 @@
 #include "stage_server/engine/engine.h"
 #include "stage_server/engine/engine_backend.h"
 #include "stage_server/engine/flat_buffers.h"
+#include "stage_server/engine/loss_scale.h"
 #include "stage_server/engine/optimizer.h"
 #include "stage_server/engine/rank_plan.h"
 #include "stage_server/engine/stage_module.h"
@@ -21,6 +22,11 @@
 namespace penstock {
 
 // The layers of one rank with their weights and optimizer state.
+//
+// Float16: gradients are those of the scaled loss until N, which tells their
+// norm unscaled. A step with one that is not finite is skipped: weights,
+// optimizer state, running statistics and the number of updates, by which the
+// learning rate goes, stay as they were; the data goes on.
 //
 // Tied weights: each site has a main gradient of its own. Before the norm (or
 // the update, without one) the owner's gets the sites added in layer order,
@@ -92,7 +98,9 @@ class ModelBackend : public EngineBackend {
         device_(device),
         optimizer_(std::move(optimizer)),
         store_(static_cast<int>(plan_.schedule.edges.size()),
-               plan_.num_pieces()) {}
+               plan_.num_pieces()) {
+    if (is_scaled()) next_loss_scale_ = FirstLossScale(plan_.job.loss_scale());
+  }
 
   absl::Status MakeBuffers();
   absl::Status MakeSites();
@@ -100,7 +108,9 @@ class ModelBackend : public EngineBackend {
   absl::Status OpenData();
   std::optional<std::pair<const Part*, int>> FindOwned(
       const std::string& parameter) const;
-  bool bfloat16() const { return plan_.job.dtype() == "bfloat16"; }
+  at::ScalarType weight_type() const;
+  // Losses are scaled and bad steps skipped.
+  bool is_scaled() const { return weight_type() == at::kHalf; }
   absl::StatusOr<int> SiteOf(EdgeId edge) const;
   // The pieces of a microbatch, or of half of one.
   std::vector<MicrobatchId> PiecesOf(MicrobatchId microbatch, Half half) const;
@@ -133,7 +143,15 @@ class ModelBackend : public EngineBackend {
   // Of all ranks, where several compute it.
   std::optional<double> agreed_loss_;
   std::optional<double> norm_;
+  bool agreed_ = false;
+  bool skipped_ = false;
   bool sites_added_ = false;
+
+  // Of this step, and of the next one.
+  LossScale loss_scale_;
+  LossScale next_loss_scale_;
+  // Steps that were not skipped.
+  int64_t num_updates_ = 0;
 };
 
 }  // namespace penstock

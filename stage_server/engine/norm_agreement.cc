@@ -1,8 +1,6 @@
 #include "stage_server/engine/norm_agreement.h"
 
 #include <bit>
-#include <cmath>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -18,8 +16,18 @@ using Words = std::vector<int64_t>;
 
 constexpr size_t kAnswerWords = 3;
 constexpr int64_t kNoLayer = -1;
-// A loss that is not finite ends the step before.
-constexpr double kNoLoss = std::numeric_limits<double>::quiet_NaN();
+// Stands for a loss that is not there: a NaN that no arithmetic makes, since a
+// loss may be one.
+constexpr int64_t kNoLoss = 0x7ff8'6e6f'6c6f'7373;
+
+int64_t WordOf(const std::optional<double>& loss) {
+  return loss.has_value() ? std::bit_cast<int64_t>(*loss) : kNoLoss;
+}
+
+std::optional<double> LossOf(int64_t word) {
+  if (word == kNoLoss) return std::nullopt;
+  return std::bit_cast<double>(word);
+}
 
 using Losses = std::vector<std::optional<double>>;
 
@@ -96,7 +104,7 @@ Words NormAgreement::WordsOf(const AgreementParts& parts) {
     words.push_back(std::bit_cast<int64_t>(part.squares));
   }
   for (const std::optional<double>& loss : parts.losses) {
-    words.push_back(std::bit_cast<int64_t>(loss.value_or(kNoLoss)));
+    words.push_back(WordOf(loss));
   }
   return words;
 }
@@ -104,12 +112,11 @@ Words NormAgreement::WordsOf(const AgreementParts& parts) {
 AgreementParts NormAgreement::PartsOf(int rank, const Words& words) const {
   AgreementParts parts;
   for (size_t i = 0; i < words.size(); ++i) {
-    const double value = std::bit_cast<double>(words[i]);
     if (i < owned_layers_[rank].size()) {
-      parts.squares.push_back({owned_layers_[rank][i], value});
+      parts.squares.push_back(
+          {owned_layers_[rank][i], std::bit_cast<double>(words[i])});
     } else {
-      parts.losses.push_back(std::isnan(value) ? std::nullopt
-                                               : std::optional(value));
+      parts.losses.push_back(LossOf(words[i]));
     }
   }
   return parts;
@@ -164,7 +171,7 @@ absl::StatusOr<Agreement> NormAgreement::Lead(int64_t step,
   PENSTOCK_ASSIGN_OR_RETURN(agreement.mean_loss, MeanOf(all.losses));
   answer_ = {std::bit_cast<int64_t>(agreement.norm.norm),
              agreement.norm.broken_layer.value_or(kNoLayer),
-             std::bit_cast<int64_t>(agreement.mean_loss.value_or(kNoLoss))};
+             WordOf(agreement.mean_loss)};
   for (int rank = 1; rank < num_ranks; ++rank) {
     PENSTOCK_ASSIGN_OR_RETURN(const ChannelId channel,
                               channels_.OfAgreement(RankId(0), RankId(rank)));
@@ -201,8 +208,7 @@ absl::StatusOr<Agreement> NormAgreement::Follow(int64_t step,
   if (answer_[1] != kNoLayer) {
     agreement.norm.broken_layer = static_cast<int>(answer_[1]);
   }
-  const double loss = std::bit_cast<double>(answer_[2]);
-  if (!std::isnan(loss)) agreement.mean_loss = loss;
+  agreement.mean_loss = LossOf(answer_[2]);
   return agreement;
 }
 

@@ -99,8 +99,10 @@ absl::Status CheckEdgeTensor(const Context& context, EdgeId id) {
   if (!want.shape.empty()) {
     want.shape[0] *= context.plan.pieces_per_microbatch;
   }
-  const DType activation =
-      context.plan.job.dtype() == "bfloat16" ? DTYPE_BFLOAT16 : DTYPE_FLOAT32;
+  const std::string& of_job = context.plan.job.dtype();
+  const DType activation = of_job == "bfloat16"  ? DTYPE_BFLOAT16
+                           : of_job == "float16" ? DTYPE_FLOAT16
+                                                 : DTYPE_FLOAT32;
   const DType dtype =
       want.element_type == ElementType::kInt64 ? DTYPE_INT64 : activation;
   const std::vector<int64_t> shape(got.shape().begin(), got.shape().end());
@@ -221,21 +223,6 @@ void CountOwnPieces(RankPlan* plan) {
   }
 }
 
-// Every copy would see only its own microbatches.
-absl::Status CheckCopies(const Context& context, const RankStage& stage) {
-  if (!stage.is_shared) return absl::OkStatus();
-  for (const StageLayer& layer : stage.layers) {
-    const LayerSpec& spec = context.plan.graph.layers[layer.layer];
-    PENSTOCK_ASSIGN_OR_RETURN(const std::vector<ParameterSpec> statistics,
-                              StatisticsOf(spec));
-    if (statistics.empty()) continue;
-    return absl::UnimplementedError(absl::StrCat(
-        "plan: stage ", stage.id.value(), " is on several ranks, and layer \"",
-        spec.name, "\" keeps running statistics"));
-  }
-  return absl::OkStatus();
-}
-
 // The n-th of equal edges is for the n-th use that the user's stage makes of
 // the parameter.
 absl::StatusOr<EdgeId> TiedEdge(const RankPlan& plan, const TiedSite& site,
@@ -288,9 +275,9 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
   resolved.rank = rank;
   resolved.job = plan.job();
   if (const std::string& dtype = plan.job().dtype();
-      dtype != "float32" && dtype != "bfloat16") {
+      dtype != "float32" && dtype != "bfloat16" && dtype != "float16") {
     return absl::InvalidArgumentError(absl::StrCat(
-        "plan: dtype is \"", dtype, "\", want float32 or bfloat16"));
+        "plan: dtype is \"", dtype, "\", want float32, bfloat16 or float16"));
   }
   PENSTOCK_ASSIGN_OR_RETURN(resolved.schedule, PlannedSchedule(plan, rank));
   resolved.edge_tensors = {plan.edge_tensors().begin(),
@@ -308,7 +295,6 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
     PENSTOCK_ASSIGN_OR_RETURN(RankStage one,
                               ResolveStage(context, StageId(stage)));
     resolved.stages.push_back(std::move(one));
-    PENSTOCK_RETURN_IF_ERROR(CheckCopies(context, resolved.stages.back()));
   }
   PENSTOCK_RETURN_IF_ERROR(AddTiedSites(stage_of, &resolved));
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<int64_t> counts,

@@ -133,8 +133,6 @@ struct RankPlan {
 // Pure: no file is read.
 //   INVALID_ARGUMENT  plan, model and rank do not fit together, or the list is
 //                     not sound (list_check.h); says where.
-//   UNIMPLEMENTED     a stage on several ranks with a layer that keeps running
-//                     statistics.
 absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank);
 
 }  // namespace penstock

@@ -55,7 +55,8 @@ class StageBackend {
   // This rank's part of what is agreed on; the step's gradients are complete.
   virtual absl::StatusOr<AgreementParts> NormParts() = 0;
   // What the ranks agreed on.
-  //   FAILED_PRECONDITION  a gradient is not finite; names its layer.
+  //   FAILED_PRECONDITION  a gradient is not finite, and the step cannot be
+  //                        skipped; names its layer.
   virtual absl::Status SetNorm(const Agreement& agreement) = 0;
 
   virtual absl::Status Update(StageId stage) = 0;

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 #include <torch/csrc/autograd/autograd.h>
 
@@ -53,7 +54,8 @@ absl::StatusOr<StageModule> StageModule::Make(
   return module;
 }
 
-void StageModule::BeginStep() {
+void StageModule::BeginStep(float loss_scale) {
+  loss_scale_ = loss_scale;
   is_added_.assign(in_flight_.size(), false);
   num_added_ = 0;
   for (std::vector<GradientSum>& layer : sums_) {
@@ -182,8 +184,9 @@ absl::StatusOr<std::vector<at::Tensor>> StageModule::RootGradients(
   for (size_t i = 0; i < root_positions_.size(); ++i) {
     at::Tensor gradient;
     if (root_positions_[i] == stage_.loss_position) {
-      gradient = at::full({}, 1.0f / static_cast<float>(in_flight_.size()),
-                          flight.roots[i].options());
+      gradient =
+          at::full({}, loss_scale_ / static_cast<float>(in_flight_.size()),
+                   flight.roots[i].options());
     }
     for (const EdgeEnd& edge : edges) {
       if (edge.layer_position != root_positions_[i]) continue;
@@ -292,7 +295,54 @@ void StageModule::FinishGradients() {
   }
 }
 
+at::Tensor StageModule::StatisticsToReduce() {
+  at::TensorOptions options;
+  int64_t width = 0;
+  for (const std::vector<at::Tensor>& layer : running_statistics_) {
+    for (const at::Tensor& statistic : layer) {
+      options = statistic.options();
+      width += statistic.numel();
+    }
+  }
+  if (width == 0) return {};
+  reduced_statistics_ =
+      at::zeros({static_cast<int64_t>(statistics_.size()), width}, options);
+  for (size_t i = 0; i < statistics_.size(); ++i) {
+    int64_t offset = 0;
+    for (const std::vector<at::Tensor>& layer : statistics_[i]) {
+      for (const at::Tensor& statistic : layer) {
+        const int64_t size = statistic.numel();
+        reduced_statistics_.select(0, static_cast<int64_t>(i))
+            .narrow(0, offset, size)
+            .copy_(statistic.reshape({size}));
+        offset += size;
+      }
+    }
+  }
+  return reduced_statistics_;
+}
+
+void StageModule::TakeReducedStatistics() {
+  for (size_t i = 0; i < statistics_.size(); ++i) {
+    Statistics& of_microbatch = statistics_[i];
+    of_microbatch.assign(layers_.size(), {});
+    int64_t offset = 0;
+    for (size_t layer = 0; layer < layers_.size(); ++layer) {
+      for (const at::Tensor& running : running_statistics_[layer]) {
+        const int64_t size = running.numel();
+        of_microbatch[layer].push_back(
+            reduced_statistics_.select(0, static_cast<int64_t>(i))
+                .narrow(0, offset, size)
+                .view(running.sizes()));
+        offset += size;
+      }
+    }
+  }
+  reduced_statistics_.reset();
+}
+
 absl::Status StageModule::CommitStatistics() {
+  if (reduced_statistics_.defined()) TakeReducedStatistics();
   for (Statistics& of_microbatch : statistics_) {
     for (size_t i = 0; i < of_microbatch.size(); ++i) {
       if (running_statistics_[i].empty()) continue;
@@ -302,6 +352,11 @@ absl::Status StageModule::CommitStatistics() {
     of_microbatch.clear();
   }
   return absl::OkStatus();
+}
+
+void StageModule::DropStatistics() {
+  for (Statistics& of_microbatch : statistics_) of_microbatch.clear();
+  reduced_statistics_.reset();
 }
 
 absl::Status StageModule::Backward(MicrobatchId microbatch,

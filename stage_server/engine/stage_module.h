@@ -61,8 +61,9 @@ class StageModule {
 
   const RankStage& stage() const { return stage_; }
 
-  // The next W writes the main gradients.
-  void BeginStep();
+  // The next W writes the main gradients, which are `loss_scale` times those of
+  // the loss.
+  void BeginStep(float loss_scale = 1.0f);
 
   // Takes the values on the incoming edges from `store`, puts those of the
   // outgoing edges there. The loss, where this stage computes it.
@@ -83,9 +84,19 @@ class StageModule {
   // B.
   absl::Status Backward(MicrobatchId microbatch, ActivationStore& store);
 
+  // Of a stage on several ranks, after all its F: what the layers' statistics
+  // of the step's microbatches are, a row for each microbatch of the step,
+  // zeros for those of other ranks; contiguous float32. The sum over the ranks,
+  // written over it, is what `CommitStatistics` then takes. Undefined where no
+  // layer keeps any.
+  at::Tensor StatisticsToReduce();
+
   // Moves the running statistics by those of the step's microbatches, in their
   // order, whatever that of F was; a recompute adds none. Once a step.
   absl::Status CommitStatistics();
+
+  // Forgets them instead: the step does not count.
+  void DropStatistics();
 
   // Microbatches between their F and their W.
   int num_in_flight() const { return num_in_flight_; }
@@ -135,6 +146,7 @@ class StageModule {
                                                         const InFlight& flight,
                                                         ActivationStore& store);
   void PutOffWeights(InFlight& flight);
+  void TakeReducedStatistics();
 
   RankStage stage_;
   std::vector<Layer> layers_;
@@ -144,10 +156,13 @@ class StageModule {
   Statistics running_statistics_;
   // Of each microbatch of the step.
   std::vector<Statistics> statistics_;
+  // Those of all ranks, by microbatch; undefined until asked for.
+  at::Tensor reduced_statistics_;
   // Positions of the layers whose outputs leave, ascending.
   std::vector<int> root_positions_;
   std::vector<InFlight> in_flight_;
   int num_in_flight_ = 0;
+  float loss_scale_ = 1.0f;
   AccumulationOrder order_ = AccumulationOrder::kAscending;
   int pieces_per_microbatch_ = 1;
   // What is in the main gradients, by microbatch; how many, the last.

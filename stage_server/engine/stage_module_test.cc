@@ -302,6 +302,18 @@ TEST_F(StatisticsTest, MoveOnceAStepInTheOrderOfTheMicrobatches) {
   EXPECT_EQ(tensors_.statistics[0][0].item<float>(), 5.0f);
 }
 
+TEST_F(StatisticsTest, MoveByThoseOfOtherRanksToo) {
+  ASSERT_TRUE(Forward(1, 8.0f).ok());
+  const at::Tensor all = module_->StatisticsToReduce();
+  ASSERT_EQ(all.sizes(), at::IntArrayRef({2, 4}));
+  EXPECT_EQ(all[0].abs().max().item<float>(), 0.0f);
+  EXPECT_EQ(all[1][0].item<float>(), 8.0f);
+  // Another rank ran microbatch 0, of mean 4.
+  all[0].narrow(0, 0, 2).fill_(4.0f);
+  ASSERT_TRUE(module_->CommitStatistics().ok());
+  EXPECT_EQ(tensors_.statistics[0][0].item<float>(), 5.0f);
+}
+
 TEST_F(StatisticsTest, WeightsOfAKindThatDoesNotSplitWaitForW) {
   ASSERT_TRUE(Forward(1, 8.0f).ok());
   ASSERT_TRUE(PutGradient(1).ok());

@@ -42,6 +42,8 @@ StepReport ToProto(const StepResult& result) {
   report.set_busy_nanos(result.busy_nanos);
   report.set_learning_rate(result.learning_rate);
   report.set_tokens(result.tokens);
+  report.set_skipped(result.skipped);
+  if (result.loss_scale.has_value()) report.set_loss_scale(*result.loss_scale);
   return report;
 }
 

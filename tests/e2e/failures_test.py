@@ -19,8 +19,9 @@ class FailuresTest(unittest.TestCase):
             Cluster(self.enterContext(tempfile.TemporaryDirectory())))
         self.cluster.prepare_tokens()
 
-    def start_long_job(self):
-        job = self.cluster.submit(self.cluster.write_job("long", steps=LONG))
+    def start_long_job(self, **options):
+        job = self.cluster.submit(
+            self.cluster.write_job("long", steps=LONG, **options))
         self.cluster.wait_for_step(job, 1)
         return job
 
@@ -41,6 +42,19 @@ class FailuresTest(unittest.TestCase):
         self.assert_serves(stages=1)
 
         self.cluster.start_server("server-1")
+        self.assert_serves(stages=2)
+
+    def test_a_killed_replica_fails_its_job_with_its_name(self):
+        # One stage on three servers: all that they say to each other are
+        # gradients to sum, and the norm.
+        self.cluster.start(servers=3)
+        job = self.start_long_job(stages=1, replicas="3")
+        victim = self.cluster.servers["server-1"]
+        victim.send_signal(signal.SIGKILL)
+        victim.wait()
+        failed = self.cluster.wait_for_state(job, "FAILED")
+        self.assertIn("server-1", failed["reason"])
+        self.cluster.wait_for_idle(2)
         self.assert_serves(stages=2)
 
     def test_sigterm_in_a_step_ends_a_server_and_says_why(self):
@@ -79,6 +93,21 @@ class FailuresTest(unittest.TestCase):
         self.assertRegex(failed["reason"],
                          r"step 2, stage 1, microbatch 0: the loss is -?nan")
         self.assert_serves(stages=2)
+
+    def test_float16_skips_bad_steps_until_its_scale_fits(self):
+        self.cluster.start(servers=2)
+        path = self.cluster.write_job("half", steps=12)
+        scale = ["--set", "dtype=float16", "--set", "loss_scale.backoff=0.125",
+                 "--set", "loss_scale.initial=1e9"]
+        job = self.cluster.wait_for_state(
+            self.cluster.submit(path, *scale), "SUCCEEDED")
+        self.assertGreater(job["skipped_steps"], 0)
+        self.assertLess(job["skipped_steps"], 12)
+        self.assertLess(job["loss_scale"], 1e9)
+        failed = self.cluster.wait_for_state(self.cluster.submit(
+            path, *scale, "--set", "loss_scale.minimum=1e9"), "FAILED")
+        self.assertIn("is not finite at the smallest loss scale",
+                      failed["reason"])
 
     def test_data_that_has_gone_fails_the_job_with_its_path(self):
         self.cluster.start(servers=0)

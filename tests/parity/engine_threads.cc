@@ -2,6 +2,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <thread>
 #include <utility>
@@ -24,6 +25,7 @@ class Outcome {
   void AddStep(const StepResult& result) {
     MutexLock lock(&mutex_);
     if (result.loss.has_value()) record_.losses.push_back(*result.loss);
+    if (result.skipped) skipped_.insert(result.step);
     if (!result.gradient_norm.has_value()) return;
     // Every rank has the norm; that they agree is part of the parity.
     double& norm =
@@ -64,6 +66,7 @@ class Outcome {
     for (const auto& [step, norm] : norms_) {
       record_.gradient_norms.push_back(norm);
     }
+    record_.skipped_steps = {skipped_.begin(), skipped_.end()};
     for (const auto& [layer, digest] : digests_) {
       record_.layer_digests.push_back(digest);
     }
@@ -74,6 +77,7 @@ class Outcome {
   Mutex mutex_;
   TrainingRecord record_ ABSL_GUARDED_BY(mutex_);
   std::map<int64_t, double> norms_ ABSL_GUARDED_BY(mutex_);
+  std::set<int64_t> skipped_ ABSL_GUARDED_BY(mutex_);
   std::map<int, std::string> digests_ ABSL_GUARDED_BY(mutex_);
   std::vector<Engine*> engines_ ABSL_GUARDED_BY(mutex_);
   absl::Status status_ ABSL_GUARDED_BY(mutex_);

@@ -95,6 +95,8 @@ std::vector<ModelCase> Cases() {
     add({.schedule = "zb_h1", .ranks = 4});
     add({.schedule = "zbv", .ranks = 2});
     add({.schedule = "interleaved", .ranks = 4});
+    // Two copies of each stage; where there is batch norm, with statistics.
+    add({.schedule = "chimera", .ranks = 2});
     add({.schedule = "one_f_one_b", .ranks = 2, .dtype = "bfloat16"});
   }
   return cases;

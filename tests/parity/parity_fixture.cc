@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstdlib>
 #include <map>
 #include <utility>
@@ -12,9 +11,8 @@
 #include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "coordinator/core/plan_builder.h"
-#include "models/zoo/zoo.h"
-#include "schedule/ir/schedule_proto.h"
 #include "tests/parity/engine_threads.h"
+#include "tests/parity/summation_order.h"
 
 namespace penstock {
 namespace {
@@ -105,49 +103,6 @@ absl::StatusOr<TrainingRecord> TrainPipelined(const Job& job) {
   return TrainInThreads(built->plan, static_cast<int>(job.steps()));
 }
 
-SummationOrder OrderOf(const Plan& plan) {
-  const absl::StatusOr<Schedule> schedule = FromProto(plan.schedule());
-  if (!schedule.ok()) return {};
-  const int pieces = std::max(1, plan.pieces_per_microbatch());
-  std::vector<std::vector<std::vector<int>>> of_stage(schedule->num_stages());
-  for (int stage = 0; stage < schedule->num_stages(); ++stage) {
-    for (const RankId holder : schedule->placement[stage]) {
-      std::vector<int>& copy = of_stage[stage].emplace_back();
-      for (const Action& action : schedule->ranks[holder.value()]) {
-        if (action.stage != StageId(stage) ||
-            (action.op != Op::kBackward && action.op != Op::kBackwardWeight)) {
-          continue;
-        }
-        for (int i = 0; i < pieces; ++i) {
-          if (action.half == Half::kFirst && i != 0) continue;
-          if (action.half == Half::kSecond && i != 1) continue;
-          copy.push_back(action.microbatch.value() * pieces + i);
-        }
-      }
-    }
-  }
-  std::map<std::string, int> stage_of;
-  for (int stage = 0; stage < plan.stages_size(); ++stage) {
-    for (const std::string& layer : plan.stages(stage).layers()) {
-      stage_of[layer] = stage;
-    }
-  }
-  ModelRequest request;
-  request.preset = plan.job().model().preset();
-  request.overrides = {plan.job().model().overrides().begin(),
-                       plan.job().model().overrides().end()};
-  request.microbatch_size =
-      plan.job().batch_size() / plan.job().schedule().microbatches();
-  request.sequence_length = plan.job().data().sequence_length();
-  const absl::StatusOr<Graph> graph = MakeModel(request);
-  if (!graph.ok()) return {};
-  SummationOrder order;
-  for (const LayerSpec& layer : graph->layers) {
-    order.push_back(of_stage[stage_of.at(layer.name)]);
-  }
-  return order;
-}
-
 const absl::StatusOr<TrainingRecord>& Reference(const Job& job,
                                                 const SummationOrder& order) {
   static auto* const records =
@@ -174,11 +129,7 @@ const absl::StatusOr<TrainingRecord>& Reference(const Job& job,
 }
 
 const absl::StatusOr<TrainingRecord>& ReferenceOf(const Plan& plan) {
-  Job job = plan.job();
-  job.mutable_schedule()->set_microbatches(
-      job.schedule().microbatches() *
-      std::max(1, plan.pieces_per_microbatch()));
-  return Reference(job, OrderOf(plan));
+  return Reference(JobByPiece(plan), OrderOf(plan));
 }
 
 const absl::StatusOr<TrainingRecord>& ReferenceOfPlan(const Job& job) {
@@ -192,6 +143,7 @@ void ExpectSameBits(const absl::StatusOr<TrainingRecord>& got,
   ASSERT_TRUE(got.ok()) << got.status();
   EXPECT_EQ(got->losses, want->losses);
   EXPECT_EQ(got->gradient_norms, want->gradient_norms);
+  EXPECT_EQ(got->skipped_steps, want->skipped_steps);
   EXPECT_TRUE(got->layer_digests == want->layer_digests)
       << "the final weights differ";
 }

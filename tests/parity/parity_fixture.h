@@ -24,10 +24,6 @@ Job TinyMlp(const std::string& optimizer);
 // Trains the job for its steps, through its plan, with ranks as threads.
 absl::StatusOr<TrainingRecord> TrainPipelined(const Job& job);
 
-// The order in which the plan's lists sum each layer's gradients, by piece
-// (plan.proto).
-SummationOrder OrderOf(const Plan& plan);
-
 // The job's loop in the plan's order, or in that of the microbatches. Run once
 // for equal arguments: schedule and stages do not matter to it.
 const absl::StatusOr<TrainingRecord>& Reference(

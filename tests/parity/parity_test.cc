@@ -8,6 +8,7 @@
 #include <tuple>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "tests/parity/parity_fixture.h"
 
@@ -90,6 +91,60 @@ TEST(ParityTest, Bfloat16) {
     job.mutable_schedule()->set_microbatches(4);
     ExpectSameBits(TrainCut(job, "one_f_one_b", stages), Reference(job));
   }
+}
+
+// The first steps overflow; then the scale is small enough, and grows again.
+Job ScaledJob(Job job) {
+  job.set_dtype("float16");
+  job.set_steps(16);
+  LossScaleSpec& scale = *job.mutable_loss_scale();
+  scale.set_initial(1 << 26);
+  scale.set_growth_interval(6);
+  scale.set_growth(2);
+  scale.set_backoff(0.25);
+  scale.set_minimum(1);
+  job.mutable_schedule()->set_microbatches(4);
+  return job;
+}
+
+TEST(ParityTest, Float16SkipsStepsUntilTheScaleFitsAndThenTrains) {
+  for (const Job& job :
+       {ScaledJob(TinyGpt("adamw")), ScaledJob(TinyMlp("sgd"))}) {
+    for (const int stages : {1, 2, 3, 4}) {
+      const absl::StatusOr<TrainingRecord> got =
+          TrainCut(job, "one_f_one_b", stages);
+      ExpectSameBits(got, Reference(job));
+      ASSERT_TRUE(got.ok());
+      EXPECT_FALSE(got->skipped_steps.empty());
+      EXPECT_EQ(got->skipped_steps[0], 1);
+      EXPECT_LT(got->skipped_steps.size(), 8u);
+      EXPECT_EQ(got->skipped_steps.size() + got->gradient_norms.size(), 16u);
+      EXPECT_EQ(got->losses[0], Reference(job)->losses[0]);
+      EXPECT_LT(got->losses.back(), got->losses.front());
+    }
+  }
+}
+
+TEST(ParityTest, Float16OfReplicasAndCopiesIsSkippedAlike) {
+  for (const std::string schedule : {"one_f_one_b", "chimera"}) {
+    Job job = ScaledJob(TinyGpt("adamw"));
+    job.mutable_partition()->add_replicas(2);
+    job.mutable_schedule()->set_name(schedule);
+    job.mutable_partition()->set_stages(2);
+    ExpectSameBits(TrainPipelined(job), ReferenceOfPlan(job));
+  }
+}
+
+TEST(ParityTest, OverflowAtTheSmallestScaleFailsTheJob) {
+  Job job = ScaledJob(TinyGpt("adamw"));
+  job.mutable_loss_scale()->set_minimum(1 << 25);
+  const absl::Status status = TrainCut(job, "one_f_one_b", 2).status();
+  EXPECT_TRUE(absl::IsFailedPrecondition(status)) << status;
+  EXPECT_TRUE(
+      absl::StrContains(status.message(),
+                        "is not finite at the smallest loss scale 3.35544e+07 "
+                        "(loss_scale.minimum)"))
+      << status;
 }
 
 TEST(ParityTest, EveryPlaceToCut) {

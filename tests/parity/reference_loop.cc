@@ -32,7 +32,7 @@ struct Parameter {
   ParameterSpec spec;
   // Float32; a tied parameter's is its owner's, the same memory.
   at::Tensor master;
-  // What the layers read: the master, or a bfloat16 copy made each step.
+  // What the layers read: the master, or a narrower copy made each step.
   at::Tensor weight;
   // Of one step, by microbatch.
   std::vector<at::Tensor> parts;
@@ -40,6 +40,12 @@ struct Parameter {
   std::vector<float> first_moment;
   std::vector<float> second_moment;
 };
+
+at::ScalarType TypeOf(const Job& job) {
+  return job.dtype() == "bfloat16"  ? at::kBFloat16
+         : job.dtype() == "float16" ? at::kHalf
+                                    : at::kFloat;
+}
 
 class Loop {
  public:
@@ -52,12 +58,10 @@ class Loop {
     request.microbatch_size = job.batch_size() / job.schedule().microbatches();
     request.sequence_length = job.data().sequence_length();
     PENSTOCK_ASSIGN_OR_RETURN(Graph graph, MakeModel(request));
-    const DataRequest data_request = {
-        .token_path = job.data().tokens(),
-        .batch_size = job.batch_size(),
-        .seed = job.seed(),
-        .activation_type =
-            job.dtype() == "bfloat16" ? at::kBFloat16 : at::kFloat};
+    const DataRequest data_request = {.token_path = job.data().tokens(),
+                                      .batch_size = job.batch_size(),
+                                      .seed = job.seed(),
+                                      .activation_type = TypeOf(job)};
     PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<DataSource> data,
                               DataSource::Open(graph, data_request));
     Loop loop(job, order, std::move(graph), std::move(data));
@@ -75,13 +79,20 @@ class Loop {
       loss_sum += loss.item<float>();
       Backward(loss, num_microbatches);
     }
-    PENSTOCK_RETURN_IF_ERROR(CommitStatistics());
     AddMicrobatches();
     AddTiedGradients();
-    const double norm = GradientNorm();
-    Update(step, norm);
     record->losses.push_back(loss_sum / num_microbatches);
-    record->gradient_norms.push_back(norm);
+    const double norm = GradientNorm() / loss_scale_;
+    const bool skip = job_.dtype() == "float16" && !std::isfinite(norm);
+    if (skip) {
+      statistics_.clear();
+      record->skipped_steps.push_back(step + 1);
+    } else {
+      PENSTOCK_RETURN_IF_ERROR(CommitStatistics());
+      Update(num_updates_++, norm);
+      record->gradient_norms.push_back(norm);
+    }
+    StepLossScale(skip);
     return absl::OkStatus();
   }
 
@@ -122,7 +133,9 @@ class Loop {
       : job_(job),
         order_(order),
         graph_(std::move(graph)),
-        data_(std::move(data)) {}
+        data_(std::move(data)) {
+    if (job.dtype() == "float16") loss_scale_ = job.loss_scale().initial();
+  }
 
   absl::Status MakeParameters() {
     std::map<std::string, at::Tensor> masters;
@@ -166,9 +179,9 @@ class Loop {
   void CopyWeights() {
     for (std::vector<Parameter>& layer : parameters_) {
       for (Parameter& parameter : layer) {
-        const at::Tensor weight = job_.dtype() == "bfloat16"
-                                      ? parameter.master.to(at::kBFloat16)
-                                      : parameter.master.detach();
+        const at::Tensor weight = TypeOf(job_) == at::kFloat
+                                      ? parameter.master.detach()
+                                      : parameter.master.to(TypeOf(job_));
         parameter.weight = weight.requires_grad_();
       }
     }
@@ -201,7 +214,8 @@ class Loop {
 
   void Backward(const at::Tensor& loss, int num_microbatches) {
     const at::Tensor share =
-        at::full({}, 1.0f / static_cast<float>(num_microbatches));
+        at::full({}, static_cast<float>(loss_scale_) /
+                         static_cast<float>(num_microbatches));
     torch::autograd::backward({loss}, {share});
     for (std::vector<Parameter>& layer : parameters_) {
       for (Parameter& parameter : layer) {
@@ -264,6 +278,18 @@ class Loop {
     }
   }
 
+  void StepLossScale(bool skipped) {
+    if (job_.dtype() != "float16") return;
+    const LossScaleSpec& spec = job_.loss_scale();
+    steps_at_scale_ = skipped ? 0 : steps_at_scale_ + 1;
+    if (skipped) {
+      loss_scale_ = std::max(spec.minimum(), loss_scale_ * spec.backoff());
+    } else if (steps_at_scale_ == spec.growth_interval()) {
+      loss_scale_ *= spec.growth();
+      steps_at_scale_ = 0;
+    }
+  }
+
   double GradientNorm() const {
     double sum = 0;
     for (const std::vector<Parameter>& layer : parameters_) {
@@ -288,10 +314,11 @@ class Loop {
     const OptimizerSpec& spec = job_.optimizer();
     const double rate = LearningRate(job_.learning_rate_schedule(),
                                      spec.learning_rate(), job_.steps(), step);
-    const float scale = spec.clip_norm() > 0
-                            ? static_cast<float>(std::min(
-                                  1.0, spec.clip_norm() / (norm + 1e-6)))
-                            : 1.0f;
+    const float clip = spec.clip_norm() > 0
+                           ? static_cast<float>(std::min(
+                                 1.0, spec.clip_norm() / (norm + 1e-6)))
+                           : 1.0f;
+    const float scale = clip * static_cast<float>(1 / loss_scale_);
     for (std::vector<Parameter>& layer : parameters_) {
       for (Parameter& parameter : layer) {
         if (!parameter.spec.tied_to.empty()) continue;
@@ -343,6 +370,9 @@ class Loop {
   const SummationOrder order_;
   const Graph graph_;
   std::unique_ptr<DataSource> data_;
+  double loss_scale_ = 1;
+  int steps_at_scale_ = 0;
+  int64_t num_updates_ = 0;
   std::vector<Layer> layers_;
   // By layer.
   std::vector<std::vector<Parameter>> parameters_;

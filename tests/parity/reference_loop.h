@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -17,6 +18,8 @@ struct TrainingRecord {
   // By step.
   std::vector<double> losses;
   std::vector<double> gradient_norms;
+  // Float16: skipped ones, ascending from 1; they have no gradient norm.
+  std::vector<int64_t> skipped_steps;
   // sha256 of the float32 masters, and then the running statistics, of each
   // layer that owns parameters, in layer order: raw bytes.
   std::vector<std::string> layer_digests;
@@ -40,6 +43,9 @@ using SummationOrder = std::vector<std::vector<std::vector<int>>>;
 // * a main gradient is a float32 sum in microbatch order, or that of `order`;
 //   each use of a tied parameter has one, and they are added in layer order;
 // * running statistics move once a step, microbatch by microbatch;
+// * float16: the share of the loss is times the loss scale, and the norm and
+//   what an update takes are divided by it; a step with a gradient that is not
+//   finite changes the scale alone;
 // * the norm adds, layer by layer in graph order, the squares of each parameter
 //   in eight interleaved sums in double precision.
 //

@@ -33,12 +33,13 @@ class RealProcessParityTest(unittest.TestCase):
         self.cluster = self.enterContext(
             Cluster(self.enterContext(tempfile.TemporaryDirectory())))
         self.cluster.prepare_tokens()
-        self.cluster.start(servers=3)
+        self.cluster.start(servers=4)
 
-    def job_file(self, stages, schedule, optimizer, recompute="never"):
+    def job_file(self, stages, schedule, optimizer, recompute="never",
+                 replicas="1"):
         return self.cluster.write_job(
             f"{schedule}-{stages}", STEPS, stages, schedule,
-            optimizer=optimizer, recompute=recompute)
+            optimizer=optimizer, recompute=recompute, replicas=replicas)
 
     def through_processes(self, job_file):
         job = self.cluster.submit(job_file)
@@ -53,6 +54,14 @@ class RealProcessParityTest(unittest.TestCase):
         self.assertEqual(len(plain["weights_digest"]), 64)
         self.assertEqual(self.through_processes(alone), plain)
         cut = self.job_file(stages, schedule, optimizer, recompute)
+        self.assertEqual(self.through_processes(cut), plain)
+
+    def assert_bits_of_the_plans_order(self, stages, schedule, optimizer,
+                                       replicas="1"):
+        """Of a plan that sums in another order than a naive one."""
+        cut = self.job_file(stages, schedule, optimizer, replicas=replicas)
+        plain = output_of("train_in_one_loop", cut)
+        self.assertEqual(len(plain["losses"]), STEPS)
         self.assertEqual(self.through_processes(cut), plain)
 
     def example(self, name):
@@ -106,6 +115,20 @@ class RealProcessParityTest(unittest.TestCase):
 
     def test_dual_pipe_v_with_four_stages_on_two_servers(self):
         self.assert_same_bits(4, "dual_pipe_v", SGD)
+
+    # Stages on several servers, which sum their gradients.
+
+    def test_chimera_on_two_servers(self):
+        self.assert_bits_of_the_plans_order(2, "chimera", ADAMW)
+
+    def test_chimera_on_four_servers(self):
+        self.assert_bits_of_the_plans_order(4, "chimera", SGD)
+
+    def test_two_pipelines_of_two_servers(self):
+        self.assert_bits_of_the_plans_order(2, "one_f_one_b", ADAMW, "2")
+
+    def test_three_servers_share_one_stage_and_feed_a_fourth(self):
+        self.assert_bits_of_the_plans_order(2, "one_f_one_b", SGD, "[3, 1]")
 
 
 if __name__ == "__main__":

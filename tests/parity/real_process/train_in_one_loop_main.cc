@@ -1,5 +1,6 @@
-// Trains a job file's job with the plain loop of tests/parity and prints what a
-// pipelined run of it must give, to the bit (training_json.h).
+// Trains a job file's job with the plain loop of tests/parity, which sums in
+// the order of the job's plan, and prints what a pipelined run of it must give,
+// to the bit (training_json.h).
 //
 //   train_in_one_loop JOB.yaml
 
@@ -12,9 +13,11 @@
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "client/job_file/job_file.h"
+#include "coordinator/core/plan_builder.h"
 #include "models/zoo/zoo.h"
 #include "tests/parity/real_process/training_json.h"
 #include "tests/parity/reference_loop.h"
+#include "tests/parity/summation_order.h"
 
 namespace penstock {
 namespace {
@@ -31,8 +34,11 @@ std::string WeightsDigest(const std::vector<std::string>& layer_digests) {
 absl::StatusOr<std::string> Train(const std::string& path) {
   PENSTOCK_ASSIGN_OR_RETURN(const Job job,
                             LoadJobFile(path, "/", {}, Presets()));
-  PENSTOCK_ASSIGN_OR_RETURN(const TrainingRecord record,
-                            TrainInOneLoop(job, static_cast<int>(job.steps())));
+  PENSTOCK_ASSIGN_OR_RETURN(const BuiltPlan built, BuildPlan(job));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const TrainingRecord record,
+      TrainInOneLoop(JobByPiece(built.plan), static_cast<int>(job.steps()),
+                     OrderOf(built.plan)));
   return TrainingJson(record.losses, record.gradient_norms,
                       WeightsDigest(record.layer_digests));
 }
