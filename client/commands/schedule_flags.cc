@@ -42,7 +42,8 @@ void AddGeneratorFlags(CLI::App& command, ScheduleFlags& flags) {
       ->delimiter(',')
       ->check(Quiet(CLI::Range(1, 1'000'000)))
       ->type_name("N[,N...]")
-      ->expected(1);
+      ->expected(1, 1'000'000)
+      ->allow_extra_args(false);
   command
       .add_option("--rank-order", flags.rank_order,
                   "Of replicas: one pipeline after the other, or the replicas "
