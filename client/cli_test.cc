@@ -174,6 +174,7 @@ INSTANTIATE_TEST_SUITE_P(
                        "takes no further argument, got \"b\""},
         WrongArguments{"BadFormat", {"list", "-o", "xml"}, "xml"},
         WrongArguments{"BadStages", {"submit", "x", "--stages", "0"}, "0"},
+        WrongArguments{"BadStep", {"timeline", "a", "--step", "0"}, "--step"},
         WrongArguments{"BadShell", {"completion", "tcsh"}, "tcsh"},
         WrongArguments{"MissingFile",
                        {"submit", "no.yaml"},

@@ -20,6 +20,9 @@ struct Place {
   // Whether the action there has been begun, and so waits; else the one before
   // it is what the rank was busy with.
   bool waits = false;
+  // Actions that are done: `position`, or the whole list where a send waits at
+  // the end of the step.
+  int done = 0;
 };
 
 class Explanation {
@@ -59,7 +62,8 @@ class Explanation {
     return {.is_known = true,
             .step = at->step(),
             .position = at->position(),
-            .waits = at->trace().issued_size() > at->trace().ended_size()};
+            .waits = at->trace().issued_size() > at->trace().ended_size(),
+            .done = std::max(at->position(), at->trace().ended_size())};
   }
 
   std::string Name(int rank) const {
@@ -104,7 +108,8 @@ class Explanation {
     }
     if (!place.waits) return EndAtWork(rank);
     const Action& action = schedule_.ranks[rank][place.position];
-    if (IsReceive(action.op)) return NextOfReceive(rank, action);
+    const bool is_sent = IsSend(action.op) && place.done > place.position;
+    if (IsReceive(action.op) || is_sent) return NextOfMessage(rank, action);
     if (action.op == Op::kAgreeNorm) return NextOfMeeting(rank, action);
     if (IsSend(action.op)) return NextOfMeeting(rank, action);
     return End(HangCause::kSlowAction,
@@ -143,42 +148,54 @@ class Explanation {
   bool IsPast(int rank, int64_t step, int position) const {
     const Place& place = places_[rank];
     if (!place.is_known) return ranks_[rank].finished_step >= step;
-    return place.step > step ||
-           (place.step == step && place.position > position);
+    return place.step > step || (place.step == step && place.done > position);
   }
 
-  int NextOfReceive(int rank, const Action& receive) {
-    const int peer = receive.peer.value();
+  int NextOfMessage(int rank, const Action& action) {
+    const int peer = action.peer.value();
     if (peer < 0 || peer >= static_cast<int>(ranks_.size())) {
       return End(HangCause::kUnknown,
                  absl::StrCat(Name(rank), " waits at ", WhereText(rank)));
     }
-    const int send = SendFor(rank, receive);
-    if (send < 0) {
+    const int other = OtherEnd(rank, action);
+    if (other < 0) {
       return End(HangCause::kWaitCycle,
                  absl::StrCat(Name(rank), " waits at ", WhereText(rank),
-                              ", which rank ", peer, " never sends"));
+                              ", which rank ", peer, " never ",
+                              IsSend(action.op) ? "receives" : "sends"));
     }
     clauses_.push_back(absl::StrCat(Name(rank), " waits at ", WhereText(rank),
-                                    ", for action ", send, " of rank ", peer,
-                                    ", ", ActionText(peer, send)));
-    if (IsPast(peer, places_[rank].step, send)) {
+                                    ", for action ", other, " of rank ", peer,
+                                    ", ", ActionText(peer, other)));
+    if (IsPast(peer, places_[rank].step, other)) {
       return End(HangCause::kLostMessage,
                  absl::StrCat(Name(peer),
-                              " has sent that: it is on its way, or lost"));
+                              " has done that: the message is on its way, or "
+                              "lost"));
     }
     return peer;
   }
 
-  int SendFor(int rank, const Action& receive) const {
-    const Op op = receive.op == Op::kReceiveForward ? Op::kSendForward
-                                                    : Op::kSendBackward;
-    const std::vector<Action>& list = schedule_.ranks[receive.peer.value()];
+  static Op OppositeOf(Op op) {
+    switch (op) {
+      case Op::kReceiveForward:
+        return Op::kSendForward;
+      case Op::kSendForward:
+        return Op::kReceiveForward;
+      case Op::kReceiveBackward:
+        return Op::kSendBackward;
+      default:
+        return Op::kReceiveBackward;
+    }
+  }
+
+  int OtherEnd(int rank, const Action& one) const {
+    const std::vector<Action>& list = schedule_.ranks[one.peer.value()];
     const auto found =
         std::find_if(list.begin(), list.end(), [&](const Action& action) {
-          return action.op == op && action.edge == receive.edge &&
-                 action.microbatch == receive.microbatch &&
-                 action.half == receive.half && action.peer == RankId(rank);
+          return action.op == OppositeOf(one.op) && action.edge == one.edge &&
+                 action.microbatch == one.microbatch &&
+                 action.half == one.half && action.peer == RankId(rank);
         });
     return found == list.end() ? -1 : static_cast<int>(found - list.begin());
   }

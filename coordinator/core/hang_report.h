@@ -48,10 +48,10 @@ struct HangReport {
 };
 
 // Follows who waits for whom from rank `first`, which waited too long.
-// A receive waits for its send; N for every rank that has not come to it, of
-// which one that is silent is followed first, then one that has not answered;
-// what waits for a reduction for a holder of the stage that has not come to
-// its G.
+// A receive waits for its send; a send, at the end of a step, for its receive;
+// N for every rank that has not come to it, of which one that is silent is
+// followed first, then one that has not answered; what waits for a reduction
+// for a holder of the stage that has not come to its G.
 //
 // Total: evidence that does not fit the lists counts as none. Requires: one
 // entry a rank, `first` is one of them. Pure.

@@ -109,7 +109,7 @@ TEST(HangReportTest, WhatHasBeenSentIsOnItsWayOrLost) {
   const HangReport report =
       ExplainHang(Chain(), {WaitsAt(2), WaitsAt(6), WaitsAt(4)}, 0);
   EXPECT_EQ(report.cause, HangCause::kLostMessage);
-  EXPECT_THAT(report.text, HasSubstr("rank 1 has sent that"));
+  EXPECT_THAT(report.text, HasSubstr("rank 1 has done that"));
 }
 
 TEST(HangReportTest, AtTheNormTheRankThatHasNotComeIsFollowed) {
@@ -141,6 +141,20 @@ TEST(HangReportTest, ATiedWeightsGradientWaitsForTheHoldersOfItsStage) {
       ExplainHang(*schedule, {WaitsAt(3), Silent(), WaitsAt(0)}, 2);
   EXPECT_THAT(report.chain, ElementsAre(2, 0, 1));
   EXPECT_EQ(report.cause, HangCause::kSilentRank);
+}
+
+TEST(HangReportTest, ASendAtTheEndOfAStepWaitsForItsReceive) {
+  RankEvidence sending = WaitsAt(5);
+  sending.at->set_position(1);
+  const HangReport report =
+      ExplainHang(Chain(), {sending, Silent(), WaitsAt(0)}, 0);
+  EXPECT_THAT(report.chain, ElementsAre(0, 1));
+  EXPECT_THAT(report.text,
+              HasSubstr("action 1 of step 7, 0SF0[x>r1], for action 0 of rank "
+                        "1, 1RF0[x<r0]; rank 1 has not been heard"));
+  // What else it was to send, it has sent.
+  EXPECT_EQ(ExplainHang(Chain(), {sending, WaitsAt(0), WaitsAt(0)}, 1).cause,
+            HangCause::kLostMessage);
 }
 
 TEST(HangReportTest, EvidenceOutsideTheListsCountsAsNone) {

@@ -167,10 +167,21 @@ absl::Status Interpreter::RunCells(int64_t step,
   }
   failure_.reset();
   if (between) between();
-  PENSTOCK_RETURN_IF_ERROR(FinishSends());
+  if (const absl::Status status = FinishSends(); !status.ok()) {
+    failure_ = {step, OldestSend(), /*is_begun=*/true};
+    return Explain(step, failure_->cell, status);
+  }
   PENSTOCK_RETURN_IF_ERROR(
       wires_.EndStep(step, busy_nanos_, *transport_, Deadline()));
   return backend_->EndStep();
+}
+
+size_t Interpreter::OldestSend() const {
+  // They are posted in the order of the list.
+  size_t left = sending_.size();
+  size_t cell = cells_.size();
+  while (left > 0 && cell > 0) left -= IsSend(cells_[--cell].action.op) ? 1 : 0;
+  return cell;
 }
 
 StepTrace Interpreter::TraceOfStep(int64_t step) const {

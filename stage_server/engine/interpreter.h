@@ -127,6 +127,9 @@ class Interpreter {
 
   absl::Status RunCells(int64_t step, const std::function<void()>& between);
   StepTrace TraceOfStep(int64_t step) const;
+  // The cell of the first send that is not complete, after the last cell of a
+  // step. Requires: there is one.
+  size_t OldestSend() const;
   absl::Status Run(int64_t step, Cell& cell);
   absl::Status RunCompute(const Action& action);
   absl::Status RunSend(int64_t step, Cell& cell);

@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <optional>
 #include <thread>
 
@@ -327,6 +328,43 @@ TEST_F(InterpreterTest, AStepThatWaitsTooLongSaysWhatItWasAt) {
   EXPECT_EQ(missing->peer(), 1);
   EXPECT_EQ(missing->trace().ended_size(), 1);
   EXPECT_EQ(missing->trace().issued_size(), 2);
+}
+
+// Sends that nobody takes.
+class UnreceivedTransport : public Transport {
+ public:
+  absl::StatusOr<RequestId> PostSend(ChannelId, const MessageHeader&,
+                                     absl::Span<const std::byte>) override {
+    return ++last_;
+  }
+  absl::StatusOr<RequestId> PostReceive(ChannelId, const MessageHeader&,
+                                        absl::Span<std::byte>) override {
+    return ++last_;
+  }
+  absl::StatusOr<bool> Test(RequestId) override { return false; }
+  absl::Status Wait(RequestId, absl::Time) override {
+    return absl::DeadlineExceededError("not complete");
+  }
+  void Cancel(absl::Status) override {}
+  int64_t num_stale_messages() const override { return 0; }
+
+ private:
+  RequestId last_ = 0;
+};
+
+TEST_F(InterpreterTest, ASendThatNobodyTakesIsWhatTheStepsEndWaitsFor) {
+  const Schedule schedule = TwoRanks("0F0 0SF0[x>r1] 0SF1[x>r1] 0U", "");
+  auto interpreter = *Interpreter::Make(Program(schedule, 0), &backends_[0]);
+  interpreter->Attach(std::make_unique<UnreceivedTransport>());
+  const absl::Status status = interpreter->RunStep(1).status();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("step 1, rank 0, action 1 (0SF0[x>r1])"));
+  const std::optional<MissingAction> missing = interpreter->Missing();
+  ASSERT_TRUE(missing.has_value());
+  EXPECT_EQ(missing->position(), 1);
+  EXPECT_EQ(missing->trace().ended_size(), 4);
+  EXPECT_EQ(missing->trace().issued_size(), 5);
 }
 
 TEST_F(InterpreterTest, CommunicationWithoutAChannelIsRefusedAtOnce) {

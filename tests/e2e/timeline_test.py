@@ -68,9 +68,10 @@ class TimelineTest(unittest.TestCase):
             return text if "has not been heard" in text else None
 
         text = wait_for(reason, "the hang is explained")
+        # Which of them is rank 0, their ids say, which are random.
         self.assertRegex(
-            text, r"rank 0 \(stage 0 on server-0\) waits at action \d+ of step "
-                  r"\d+, .* rank 1 \(stage 1 on server-1\) has not been heard")
+            text, r"rank \d \(stage \d on server-0\) waits at action \d+ of step "
+                  r"\d+, .* rank \d \(stage \d on server-1\) has not been heard")
         self.assertIn("JOB_HANG", cluster.penstock("events", job))
         self.assertEqual(cluster.job(job)["state"], "FAILED")
 
