@@ -56,7 +56,9 @@ void PrintSummary(const CommandContext& context, OutputFormat format,
                   const FollowedJob& followed, const std::string& folder) {
   std::string text = JobSummary(followed.info);
   if (!folder.empty()) {
-    absl::StrAppend(&text, "  loss curve  ", LossCurvePath(folder), "\n");
+    if (!followed.losses.empty()) {
+      absl::StrAppend(&text, "  loss curve  ", LossCurvePath(folder), "\n");
+    }
     if (!followed.timeline_svg.empty()) {
       absl::StrAppend(&text, "  timeline    ", TimelinePath(folder), "\n");
     }
