@@ -11,9 +11,6 @@
 // the median over the rounds, with the smallest and largest, of the slower
 // rank. Target: at most 20 us an action.
 
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -26,10 +23,10 @@
 #include "base/status_macros.h"
 #include "schedule/lowering/lower.h"
 #include "stage_server/engine/interpreter.h"
-#include "stage_server/engine/stage_backend.h"
 #include "stage_server/transport/in_process/in_process_transport.h"
 #include "stage_server/transport/ucx/ucx_transport.h"
 #include "tests/bench/rank_threads.h"
+#include "tests/bench/spin_backend.h"
 
 namespace penstock {
 namespace {
@@ -39,52 +36,8 @@ constexpr int kMicrobatches = 32;
 constexpr int kWarmUpSteps = 50;
 constexpr int kSteps = 200;
 constexpr int kRounds = 9;
+constexpr int64_t kElements = 16;
 constexpr double kTargetMicros = 20;
-
-// Stages that compute nothing. Tensors are made and handed over as for a real
-// one.
-class EmptyBackend : public StageBackend {
- public:
-  absl::Status BeginStep(int64_t update) override { return absl::OkStatus(); }
-  absl::Status Forward(StageId stage, MicrobatchId microbatch) override {
-    return absl::OkStatus();
-  }
-  absl::Status Backward(StageId stage, MicrobatchId microbatch,
-                        Half half) override {
-    return absl::OkStatus();
-  }
-  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override {
-    return absl::OkStatus();
-  }
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
-                             Half half) override {
-    return absl::OkStatus();
-  }
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
-                              Half half) override {
-    return absl::OkStatus();
-  }
-  absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
-    return at::empty({16}, at::kFloat);
-  }
-  absl::StatusOr<at::Tensor> Buffer(const Action& receive) override {
-    return at::empty({16}, at::kFloat);
-  }
-  absl::Status Incoming(const Action& receive, at::Tensor tensor) override {
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) override {
-    return std::vector<at::Tensor>();
-  }
-  absl::StatusOr<AgreementParts> NormParts() override {
-    return AgreementParts();
-  }
-  absl::Status SetNorm(const Agreement& agreement) override {
-    return absl::OkStatus();
-  }
-  absl::Status Update(StageId stage) override { return absl::OkStatus(); }
-  absl::Status EndStep() override { return absl::OkStatus(); }
-};
 
 // Adds up the time spent in `Wait`.
 class WaitTimer : public Transport {
@@ -140,7 +93,7 @@ absl::StatusOr<Schedule> TwoRankGpipe() {
 absl::StatusOr<Cost> MeasureRank(const Schedule& schedule, RankId rank,
                                  std::unique_ptr<Transport> transport,
                                  const std::function<void()>& meet) {
-  EmptyBackend backend;
+  SpinBackend backend(/*action_nanos=*/0, kElements);
   PENSTOCK_ASSIGN_OR_RETURN(
       const auto interpreter,
       Interpreter::Make({rank, schedule, std::vector<std::vector<int>>(kRanks),

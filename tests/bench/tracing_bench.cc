@@ -11,9 +11,6 @@
 // numbered from 100 000 on, where one in 4096 is sampled: what a long job pays.
 // Target: at most 1.005 with actions of 0.5 ms.
 
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/empty.h>
-
 #include <algorithm>
 #include <cstdio>
 #include <functional>
@@ -26,9 +23,9 @@
 #include "base/status_macros.h"
 #include "schedule/lowering/lower.h"
 #include "stage_server/engine/interpreter.h"
-#include "stage_server/engine/stage_backend.h"
 #include "stage_server/transport/ucx/ucx_transport.h"
 #include "tests/bench/rank_threads.h"
+#include "tests/bench/spin_backend.h"
 
 namespace penstock {
 namespace {
@@ -38,69 +35,13 @@ constexpr int kMicrobatches = 16;
 constexpr int kWarmUpSteps = 5;
 constexpr int kPairs = 21;
 constexpr int64_t kFirstStep = 100'000;
+constexpr int64_t kElements = 256;
 constexpr double kTarget = 1.005;
 
 struct Load {
   const char* name;
   int64_t action_nanos;
   int steps;
-};
-
-// Computing is spinning.
-class SpinBackend : public StageBackend {
- public:
-  explicit SpinBackend(int64_t nanos) : nanos_(nanos) {}
-
-  absl::Status BeginStep(int64_t update) override { return absl::OkStatus(); }
-  absl::Status Forward(StageId stage, MicrobatchId microbatch) override {
-    return Spin();
-  }
-  absl::Status Backward(StageId stage, MicrobatchId microbatch,
-                        Half half) override {
-    return Spin();
-  }
-  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override {
-    return Spin();
-  }
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
-                             Half half) override {
-    return Spin();
-  }
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
-                              Half half) override {
-    return Spin();
-  }
-  absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
-    return at::empty({256}, at::kFloat);
-  }
-  absl::StatusOr<at::Tensor> Buffer(const Action& receive) override {
-    return at::empty({256}, at::kFloat);
-  }
-  absl::Status Incoming(const Action& receive, at::Tensor tensor) override {
-    return absl::OkStatus();
-  }
-  absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) override {
-    return std::vector<at::Tensor>();
-  }
-  absl::StatusOr<AgreementParts> NormParts() override {
-    return AgreementParts();
-  }
-  absl::Status SetNorm(const Agreement& agreement) override {
-    return absl::OkStatus();
-  }
-  absl::Status Update(StageId stage) override { return absl::OkStatus(); }
-  absl::Status EndStep() override { return absl::OkStatus(); }
-
- private:
-  absl::Status Spin() const {
-    if (nanos_ == 0) return absl::OkStatus();
-    const int64_t end = MonotonicNanos() + nanos_;
-    while (MonotonicNanos() < end) {
-    }
-    return absl::OkStatus();
-  }
-
-  const int64_t nanos_;
 };
 
 absl::StatusOr<Schedule> TwoRankSchedule() {
@@ -118,7 +59,7 @@ absl::StatusOr<double> MeasureRank(const Schedule& schedule, const Load& load,
                                    bool traces, RankId rank,
                                    std::unique_ptr<Transport> transport,
                                    const std::function<void()>& meet) {
-  SpinBackend backend(load.action_nanos);
+  SpinBackend backend(load.action_nanos, kElements);
   RankProgram program;
   program.rank = rank;
   program.schedule = schedule;

@@ -1,0 +1,60 @@
+#include "tests/bench/spin_backend.h"
+
+#include <ATen/ops/empty.h>
+
+#include "base/clock.h"
+
+namespace penstock {
+
+absl::Status SpinBackend::BeginStep(int64_t) { return absl::OkStatus(); }
+
+absl::Status SpinBackend::Forward(StageId, MicrobatchId) { return Spin(); }
+
+absl::Status SpinBackend::Recompute(StageId, MicrobatchId) { return Spin(); }
+
+absl::Status SpinBackend::Backward(StageId, MicrobatchId, Half) {
+  return Spin();
+}
+
+absl::Status SpinBackend::BackwardInput(StageId, MicrobatchId, Half) {
+  return Spin();
+}
+
+absl::Status SpinBackend::BackwardWeight(StageId, MicrobatchId, Half) {
+  return Spin();
+}
+
+absl::StatusOr<at::Tensor> SpinBackend::Outgoing(const Action&) {
+  return at::empty({elements_}, at::kFloat);
+}
+
+absl::StatusOr<at::Tensor> SpinBackend::Buffer(const Action&) {
+  return at::empty({elements_}, at::kFloat);
+}
+
+absl::Status SpinBackend::Incoming(const Action&, at::Tensor) {
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<at::Tensor>> SpinBackend::Gradients(StageId) {
+  return std::vector<at::Tensor>();
+}
+
+absl::StatusOr<AgreementParts> SpinBackend::NormParts() {
+  return AgreementParts();
+}
+
+absl::Status SpinBackend::SetNorm(const Agreement&) { return absl::OkStatus(); }
+
+absl::Status SpinBackend::Update(StageId) { return absl::OkStatus(); }
+
+absl::Status SpinBackend::EndStep() { return absl::OkStatus(); }
+
+absl::Status SpinBackend::Spin() const {
+  const int64_t end = MonotonicNanos() + action_nanos_;
+  while (action_nanos_ > 0 && MonotonicNanos() < end) {
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace penstock
