@@ -92,6 +92,12 @@ std::string RunTime(const JobInfo& info) {
                                                 info.started_unix_nanos()));
 }
 
+// Empty once the job has ended: its servers may be anywhere.
+std::string RankStateText(const RankInfo& rank) {
+  return rank.state() == SERVER_STATE_UNSPECIFIED ? ""
+                                                  : StateName(rank.state());
+}
+
 std::string ModelText(const Job& job) {
   if (!job.has_emulate()) return job.model().preset();
   return absl::StrCat("emulated devices, ", job.emulate().model());
@@ -173,10 +179,10 @@ ordered_json JobInfoToJson(const JobInfo& info) {
   const ProgressRecord& latest = info.latest();
   ordered_json ranks = ordered_json::array();
   for (const RankInfo& rank : info.ranks()) {
-    ordered_json& row =
-        ranks.emplace_back(ordered_json{{"server_id", rank.server_id()},
-                                        {"server_name", rank.server_name()},
-                                        {"state", StateName(rank.state())}});
+    ordered_json& row = ranks.emplace_back(
+        ordered_json{{"server_id", rank.server_id()},
+                     {"server_name", rank.server_name()},
+                     {"state", TextOrNull(RankStateText(rank))}});
     if (rank.has_predicted_memory()) {
       row["predicted_memory"] = MemoryToJson(rank.predicted_memory());
     }
@@ -363,7 +369,7 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
     for (int rank = 0; rank < info.ranks_size(); ++rank) {
       const RankInfo& held = info.ranks(rank);
       rows.push_back({absl::StrCat(rank), held.server_name(),
-                      StateName(held.state()), held.server_id()});
+                      RankStateText(held), held.server_id()});
     }
     absl::StrAppend(&text, "\n",
                     RenderTable({"RANK", "SERVER", "STATE", "ID"}, rows));

@@ -247,5 +247,14 @@ TEST(JobViewTest, TerminalStatesAreThree) {
   EXPECT_EQ(terminal, 3);
 }
 
+TEST(JobViewTest, RanksOfAJobThatHasEndedHaveNoState) {
+  JobInfo info;
+  info.set_state(JOB_STATE_SUCCEEDED);
+  info.add_ranks()->set_server_name("node-a");
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              Not(HasSubstr("UNSPECIFIED")));
+  EXPECT_TRUE(JobInfoToJson(info)["ranks"][0]["state"].is_null());
+}
+
 }  // namespace
 }  // namespace penstock
