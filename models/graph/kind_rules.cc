@@ -102,6 +102,13 @@ absl::StatusOr<TensorShape> SameAsHiddenInput(const LayerSpec& layer,
   return inputs[0];
 }
 
+absl::StatusOr<TensorShape> SameAsSequenceInput(const LayerSpec& layer,
+                                                Inputs inputs) {
+  PENSTOCK_RETURN_IF_ERROR(
+      WantSequence(inputs[0], CountAttribute(layer, "hidden")));
+  return inputs[0];
+}
+
 absl::Status WantTokens(const LayerSpec& layer, const TensorShape& input) {
   if (input.element_type != ElementType::kInt64 || input.shape.size() != 2) {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -53,6 +53,9 @@ absl::Status WantEqualHeads(const LayerSpec& layer);
 // The input, which is [..., "hidden"].
 absl::StatusOr<TensorShape> SameAsHiddenInput(const LayerSpec& layer,
                                               Inputs inputs);
+// The input, which is [batch, sequence, "hidden"].
+absl::StatusOr<TensorShape> SameAsSequenceInput(const LayerSpec& layer,
+                                                Inputs inputs);
 // int64 [batch, sequence], below the layer's "vocabulary" where it has one.
 absl::Status WantTokens(const LayerSpec& layer, const TensorShape& input);
 

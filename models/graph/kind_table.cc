@@ -62,13 +62,6 @@ absl::StatusOr<Parameters> AttentionParameters(const LayerSpec& layer) {
                     Vector(layer, "projection.bias", hidden, InitKind::kZeros)};
 }
 
-absl::StatusOr<TensorShape> AttentionOutput(const LayerSpec& layer,
-                                            Inputs inputs) {
-  PENSTOCK_RETURN_IF_ERROR(
-      WantSequence(inputs[0], CountAttribute(layer, "hidden")));
-  return inputs[0];
-}
-
 absl::StatusOr<Parameters> MlpBlockParameters(const LayerSpec& layer) {
   const int64_t hidden = CountAttribute(layer, "hidden");
   const int64_t inner = CountAttribute(layer, "inner");
@@ -179,7 +172,7 @@ std::vector<KindRow> LanguageKinds() {
       {.name = "attention",
        .attributes = {kHidden, {"heads", kCount}, kDepth, kDropout},
        .parameters = AttentionParameters,
-       .output = AttentionOutput,
+       .output = SameAsSequenceInput,
        .kept = KeptByAttention},
       {.name = "mlp_block",
        .attributes = {kHidden, {"inner", kCount}, kDepth, kDropout},

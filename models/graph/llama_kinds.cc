@@ -1,5 +1,4 @@
 #include "absl/strings/str_cat.h"
-#include "base/status_macros.h"
 #include "models/graph/kind_rows.h"
 #include "models/graph/kind_rules.h"
 
@@ -29,13 +28,6 @@ absl::StatusOr<Parameters> RotaryAttentionParameters(const LayerSpec& layer) {
                            ResidualDeviation(layer))};
 }
 
-absl::StatusOr<TensorShape> RotaryAttentionOutput(const LayerSpec& layer,
-                                                  Inputs inputs) {
-  PENSTOCK_RETURN_IF_ERROR(
-      WantSequence(inputs[0], CountAttribute(layer, "hidden")));
-  return inputs[0];
-}
-
 absl::StatusOr<Parameters> SwigluBlockParameters(const LayerSpec& layer) {
   const int64_t hidden = CountAttribute(layer, "hidden");
   const int64_t inner = CountAttribute(layer, "inner");
@@ -61,7 +53,7 @@ std::vector<KindRow> LlamaKinds() {
        .attributes =
            {kHidden, {"heads", kCount}, {"key_heads", kCount}, kDepth},
        .parameters = RotaryAttentionParameters,
-       .output = RotaryAttentionOutput,
+       .output = SameAsSequenceInput,
        .kept = KeptByRotaryAttention},
       {.name = "swiglu_block",
        .attributes = {kHidden, {"inner", kCount}, kDepth},
