@@ -8,29 +8,15 @@
 #include "gtest/gtest.h"
 #include "schedule/generators/registry.h"
 #include "schedule/generators/word_choices.h"
-#include "schedule/ir/chain.h"
 #include "schedule/lowering/insert_recompute.h"
 #include "schedule/lowering/lower.h"
+#include "schedule/lowering/rich_edges.h"
 #include "schedule/verifier/verify.h"
 
 namespace penstock {
 namespace {
 
 using Parameters = std::map<std::string, std::string>;
-
-// A chain, whose last stage also takes from the first and, where the schedule
-// can carry it, shares a weight with it.
-std::vector<Edge> EdgesOf(const Schedule& schedule) {
-  const int last = schedule.num_stages() - 1;
-  std::vector<Edge> edges = ChainEdges(schedule.num_stages());
-  if (last > 1) {
-    edges.push_back({EdgeKind::kActivation, "skip", StageId(0), StageId(last)});
-  }
-  if (last > 0 && !schedule.is_continuous()) {
-    edges.push_back({EdgeKind::kTiedWeight, "wte", StageId(0), StageId(last)});
-  }
-  return edges;
-}
 
 void ExpectSound(const Schedule& schedule, bool lowered) {
   const std::vector<Violation> violations =
@@ -39,7 +25,7 @@ void ExpectSound(const Schedule& schedule, bool lowered) {
 }
 
 void ExpectSoundAfterEveryPass(Schedule schedule) {
-  schedule.edges = EdgesOf(schedule);
+  schedule.edges = RichEdges(schedule);
   ExpectSound(schedule, /*lowered=*/false);
   const absl::StatusOr<Schedule> lowered = Lower(schedule);
   ASSERT_TRUE(lowered.ok()) << lowered.status();

@@ -14,6 +14,7 @@
 #include "schedule/ir/chain.h"
 #include "schedule/ir/replay.h"
 #include "schedule/lowering/lower.h"
+#include "schedule/lowering/rich_edges.h"
 #include "schedule/verifier/verify.h"
 
 namespace penstock {
@@ -21,21 +22,8 @@ namespace {
 
 using Parameters = std::map<std::string, std::string>;
 
-// A chain whose last stage also takes from the first and shares a weight.
-std::vector<Edge> EdgesOf(const Schedule& schedule) {
-  const int last = schedule.num_stages() - 1;
-  std::vector<Edge> edges = ChainEdges(schedule.num_stages());
-  if (last > 1) {
-    edges.push_back({EdgeKind::kActivation, "skip", StageId(0), StageId(last)});
-  }
-  if (last > 0) {
-    edges.push_back({EdgeKind::kTiedWeight, "wte", StageId(0), StageId(last)});
-  }
-  return edges;
-}
-
 void ExpectSound(Schedule schedule) {
-  schedule.edges = EdgesOf(schedule);
+  schedule.edges = RichEdges(schedule);
   std::vector<Violation> violations = Verify(schedule, {.lowered = false});
   ASSERT_TRUE(violations.empty()) << SoundOrError(schedule, violations);
   const absl::StatusOr<Schedule> lowered = Lower(schedule);

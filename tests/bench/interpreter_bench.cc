@@ -21,10 +21,10 @@
 
 #include "base/clock.h"
 #include "base/status_macros.h"
-#include "schedule/lowering/lower.h"
 #include "stage_server/engine/interpreter.h"
 #include "stage_server/transport/in_process/in_process_transport.h"
 #include "stage_server/transport/ucx/ucx_transport.h"
+#include "tests/bench/chain_program.h"
 #include "tests/bench/rank_threads.h"
 #include "tests/bench/spin_backend.h"
 
@@ -80,26 +80,13 @@ struct Cost {
   double own = 0;
 };
 
-absl::StatusOr<Schedule> TwoRankGpipe() {
-  FlushScheduleRequest request;
-  request.generator = "gpipe";
-  request.num_ranks = kRanks;
-  request.num_stages = kRanks;
-  request.num_microbatches = kMicrobatches;
-  request.edges = {{EdgeKind::kActivation, "x", StageId(0), StageId(1)}};
-  return MakeFlushSchedule(request);
-}
-
 absl::StatusOr<Cost> MeasureRank(const Schedule& schedule, RankId rank,
                                  std::unique_ptr<Transport> transport,
                                  const std::function<void()>& meet) {
   SpinBackend backend(/*action_nanos=*/0, kElements);
   PENSTOCK_ASSIGN_OR_RETURN(
       const auto interpreter,
-      Interpreter::Make({rank, schedule, std::vector<std::vector<int>>(kRanks),
-                         std::vector<int>(kRanks),
-                         /*receive_lookahead=*/2, absl::Seconds(10)},
-                        &backend));
+      Interpreter::Make(ChainProgram(schedule, rank), &backend));
   int64_t waited_nanos = 0;
   interpreter->Attach(
       std::make_unique<WaitTimer>(std::move(transport), &waited_nanos));
@@ -153,7 +140,8 @@ void Report(const char* name, const std::vector<Cost>& costs) {
 }
 
 absl::Status Main() {
-  PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule, TwoRankGpipe());
+  PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule,
+                            ChainSchedule("gpipe", kRanks, kMicrobatches));
   std::printf(
       "empty actions, p = 2, gpipe, m = %d, %zu actions a list, %u "
       "cores, %d rounds\n",

@@ -12,16 +12,19 @@ two ranks with 8 microbatches. After each run
 * `profile` is what `penstock simulate --lowered --profile` makes of the same
   run's `penstock timeline -o profile`.
 
-Both are divided by the median time of those steps on their slowest rank. Rounds go through all six
-before one is repeated; figures are medians with min..max. Target: within 5 %.
+Both are divided by the median time of those steps on their slowest rank. Rounds
+go through all six before one is repeated; figures are medians with min..max.
+Target: within 5 %.
 """
 
 import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -102,6 +105,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=24)
     arguments = parser.parse_args()
+    # So that the cluster ends with a run that is cut short.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     results = {}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)

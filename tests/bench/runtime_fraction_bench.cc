@@ -22,17 +22,16 @@
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
 #include "schedule/generators/registry.h"
-#include "schedule/lowering/lower.h"
 #include "schedule/simulator/simulate.h"
 #include "schedule/simulator/summary.h"
 #include "stage_server/engine/emulated_backend.h"
 #include "stage_server/engine/interpreter.h"
 #include "stage_server/transport/ucx/ucx_transport.h"
+#include "tests/bench/chain_program.h"
 #include "tests/bench/rank_threads.h"
 
 namespace penstock {
@@ -58,18 +57,9 @@ struct Case {
 };
 
 absl::Status Prepare(Case& one) {
-  FlushScheduleRequest request;
-  request.generator = one.generator;
-  request.num_ranks = one.num_ranks;
-  request.num_microbatches = one.num_microbatches;
   PENSTOCK_ASSIGN_OR_RETURN(
-      request.num_stages,
-      CountStages(one.generator, {one.num_ranks, 0, one.num_microbatches, {}}));
-  for (int stage = 0; stage + 1 < request.num_stages; ++stage) {
-    request.edges.push_back({EdgeKind::kActivation, absl::StrCat("x", stage),
-                             StageId(stage), StageId(stage + 1)});
-  }
-  PENSTOCK_ASSIGN_OR_RETURN(one.schedule, MakeFlushSchedule(request));
+      one.schedule,
+      ChainSchedule(one.generator, one.num_ranks, one.num_microbatches));
   const StageCost cost = {.forward = one.action_seconds,
                           .input_gradient = one.action_seconds,
                           .weight_gradient = one.action_seconds};
@@ -105,16 +95,9 @@ absl::StatusOr<RankSteps> MeasureRank(const Case& one, RankId rank,
                                       const std::function<void()>& meet) {
   PENSTOCK_ASSIGN_OR_RETURN(const auto backend,
                             EmulatedBackend::Make(RankOf(one, rank)));
-  RankProgram program;
-  program.rank = rank;
-  program.schedule = one.schedule;
-  program.owned_layers.resize(one.num_ranks);
-  program.loss_places.resize(one.num_ranks);
-  program.receive_lookahead = 2;
-  program.step_timeout = absl::Seconds(30);
   PENSTOCK_ASSIGN_OR_RETURN(
       const auto interpreter,
-      Interpreter::Make(std::move(program), backend.get()));
+      Interpreter::Make(ChainProgram(one.schedule, rank), backend.get()));
   interpreter->Attach(std::move(transport));
   const std::vector<Action>& actions = one.schedule.ranks[rank.value()];
   RankSteps measured;

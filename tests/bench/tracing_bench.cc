@@ -21,9 +21,9 @@
 
 #include "base/clock.h"
 #include "base/status_macros.h"
-#include "schedule/lowering/lower.h"
 #include "stage_server/engine/interpreter.h"
 #include "stage_server/transport/ucx/ucx_transport.h"
+#include "tests/bench/chain_program.h"
 #include "tests/bench/rank_threads.h"
 #include "tests/bench/spin_backend.h"
 
@@ -44,29 +44,13 @@ struct Load {
   int steps;
 };
 
-absl::StatusOr<Schedule> TwoRankSchedule() {
-  FlushScheduleRequest request;
-  request.generator = "one_f_one_b";
-  request.num_ranks = kRanks;
-  request.num_stages = kRanks;
-  request.num_microbatches = kMicrobatches;
-  request.edges = {{EdgeKind::kActivation, "x", StageId(0), StageId(1)}};
-  return MakeFlushSchedule(request);
-}
-
 // Nanoseconds a step.
 absl::StatusOr<double> MeasureRank(const Schedule& schedule, const Load& load,
                                    bool traces, RankId rank,
                                    std::unique_ptr<Transport> transport,
                                    const std::function<void()>& meet) {
   SpinBackend backend(load.action_nanos, kElements);
-  RankProgram program;
-  program.rank = rank;
-  program.schedule = schedule;
-  program.owned_layers.resize(kRanks);
-  program.loss_places.resize(kRanks);
-  program.receive_lookahead = 2;
-  program.step_timeout = absl::Seconds(10);
+  RankProgram program = ChainProgram(schedule, rank);
   program.traces = traces;
   PENSTOCK_ASSIGN_OR_RETURN(const auto interpreter,
                             Interpreter::Make(std::move(program), &backend));
@@ -114,7 +98,8 @@ absl::Status Measure(const Schedule& schedule, const Load& load) {
 }
 
 absl::Status Main() {
-  PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule, TwoRankSchedule());
+  PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule,
+                            ChainSchedule("one_f_one_b", kRanks, kMicrobatches));
   std::printf("tracing, p = 2, 1F1B, m = %d, UCX, %u cores, %d pairs\n",
               kMicrobatches, std::thread::hardware_concurrency(), kPairs);
   for (const Load& load :

@@ -37,19 +37,7 @@ std::ostream& operator<<(std::ostream& out, const ModelCase& test) {
 }
 
 Job JobOf(const ModelCase& test) {
-  Job job = TinyGpt("adamw");
-  job.mutable_model()->set_preset(test.preset);
-  job.mutable_model()->clear_overrides();
-  for (const PresetInfo& preset : Presets()) {
-    if (preset.name != test.preset) continue;
-    if (preset.data_kind != "tokens") job.mutable_data()->clear_tokens();
-    job.mutable_data()->set_kind(preset.data_kind);
-    job.mutable_data()->set_sequence_length(preset.default_sequence_length);
-    if (preset.defaults.count("image_size") > 0) {
-      (*job.mutable_model()->mutable_overrides())["image_size"] = "8";
-      (*job.mutable_model()->mutable_overrides())["width"] = "8";
-    }
-  }
+  Job job = TinyModel(test.preset, "adamw");
   job.set_steps(3);
   job.set_dtype(test.dtype);
   job.mutable_schedule()->set_name(test.schedule);

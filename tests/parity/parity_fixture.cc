@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "base/file.h"
 #include "coordinator/core/plan_builder.h"
+#include "models/zoo/zoo.h"
 #include "tests/parity/engine_threads.h"
 #include "tests/parity/summation_order.h"
 
@@ -94,6 +95,24 @@ Job TinyMlp(const std::string& optimizer) {
   overrides["vocabulary"] = "31";
   overrides["embedding"] = "5";
   overrides["window"] = "3";
+  return job;
+}
+
+Job TinyModel(const std::string& preset, const std::string& optimizer) {
+  Job job = TinyGpt(optimizer);
+  job.mutable_model()->set_preset(preset);
+  auto& overrides = *job.mutable_model()->mutable_overrides();
+  overrides.clear();
+  for (const PresetInfo& info : Presets()) {
+    if (info.name != preset) continue;
+    if (info.data_kind != "tokens") job.mutable_data()->clear_tokens();
+    job.mutable_data()->set_kind(info.data_kind);
+    job.mutable_data()->set_sequence_length(info.default_sequence_length);
+    if (info.defaults.count("image_size") > 0) {
+      overrides["image_size"] = "8";
+      overrides["width"] = "8";
+    }
+  }
   return job;
 }
 

@@ -20,6 +20,8 @@ inline constexpr double kClipNorm = 0.7;
 // Dropout on, embedding and head tied, one block: six layers.
 Job TinyGpt(const std::string& optimizer);
 Job TinyMlp(const std::string& optimizer);
+// Any other preset with its own data, images of 8 pixels a side.
+Job TinyModel(const std::string& preset, const std::string& optimizer);
 
 // Trains the job for its steps, through its plan, with ranks as threads.
 absl::StatusOr<TrainingRecord> TrainPipelined(const Job& job);

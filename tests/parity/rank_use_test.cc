@@ -22,14 +22,7 @@ constexpr int kSteps = 3;
 constexpr int kMicrobatches = 4;
 
 Job UNet(int ranks) {
-  Job job = TinyGpt("adamw");
-  job.mutable_model()->set_preset("unet");
-  job.mutable_model()->clear_overrides();
-  (*job.mutable_model()->mutable_overrides())["image_size"] = "8";
-  (*job.mutable_model()->mutable_overrides())["width"] = "8";
-  job.mutable_data()->clear_tokens();
-  job.mutable_data()->set_kind("images");
-  job.mutable_data()->set_sequence_length(1);
+  Job job = TinyModel("unet", "adamw");
   job.set_steps(kSteps);
   job.mutable_schedule()->set_name("one_f_one_b");
   job.mutable_schedule()->set_microbatches(kMicrobatches);

@@ -55,16 +55,9 @@ Job ModelJob(const std::string& model) {
   // SGD, whose updates follow the gradients: Adam's may not where they are
   // near zero, and the plain loop is to be near.
   if (model == "mlp") return TinyMlp("sgd");
-  Job job = TinyGpt("sgd");
-  if (model == "gpt") return job;
+  if (model == "gpt") return TinyGpt("sgd");
   // With batch norm and skips.
-  job.mutable_model()->set_preset("cnn");
-  job.mutable_model()->clear_overrides();
-  (*job.mutable_model()->mutable_overrides())["image_size"] = "8";
-  (*job.mutable_model()->mutable_overrides())["width"] = "8";
-  job.mutable_data()->clear_tokens();
-  job.mutable_data()->set_kind("images");
-  job.mutable_data()->set_sequence_length(1);
+  Job job = TinyModel("cnn", "sgd");
   job.mutable_optimizer()->set_learning_rate(0.01);
   return job;
 }
