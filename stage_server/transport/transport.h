@@ -72,8 +72,9 @@ class Transport {
       absl::Span<const std::byte> bytes) = 0;
 
   // Starts receiving the channel's next message into `buffer`, which must stay
-  // until the request has completed. `buffer` has exactly the size of
-  // `expected`.
+  // until the request has completed. The message has exactly as many bytes:
+  // those of `expected`'s tensor, or of its encoding (stage_server/engine/
+  // wire_codec.h).
   virtual absl::StatusOr<RequestId> PostReceive(
       ChannelId channel, const MessageHeader& expected,
       absl::Span<std::byte> buffer) = 0;
