@@ -3,6 +3,8 @@
 
 BAZEL ?= bazel
 RUN_TESTS = tools/run_tests
+# What has threads, or talks to what has; the rest is pure.
+THREADED = //base/... //client/... //coordinator/... //stage_server/...
 
 .PHONY: help setup build demo test format lint bench asan tsan clean
 
@@ -24,8 +26,8 @@ test: setup  ## run all tests
 asan: setup  ## the tests under AddressSanitizer and UBSan
 	@$(RUN_TESTS) --config=asan
 
-tsan: setup  ## the pure and control-plane tests under ThreadSanitizer
-	@$(RUN_TESTS) --config=tsan
+tsan: setup  ## the tests of what has threads under ThreadSanitizer
+	@$(RUN_TESTS) --config=tsan $(THREADED)
 
 bench: setup  ## measure; prints ratios with their spread
 	@tools/bench
