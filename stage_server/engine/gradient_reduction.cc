@@ -4,9 +4,7 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cstddef>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -22,9 +20,6 @@ namespace {
 // Buckets whose values are under way at once: enough that the links are busy
 // while one is summed.
 constexpr size_t kWindow = 4;
-// How long nothing has to come before it sleeps, and how long it then does:
-// what a transport spins too.
-constexpr int64_t kSpinNanos = 50'000;
 // So that every share begins on a cache line of its own.
 constexpr int64_t kShareAlignment = 16;
 
@@ -58,6 +53,15 @@ absl::StatusOr<RequestId> Receive(Transport& transport, ChannelId channel,
       channel, HeaderOf(step, values.numel()),
       absl::MakeSpan(static_cast<std::byte*>(values.mutable_data_ptr()),
                      static_cast<size_t>(values.nbytes())));
+}
+
+// It is then forgotten.
+absl::StatusOr<bool> IsComplete(std::optional<RequestId>& request,
+                                Transport& transport) {
+  if (!request.has_value()) return true;
+  PENSTOCK_ASSIGN_OR_RETURN(const bool complete, transport.Test(*request));
+  if (complete) request.reset();
+  return complete;
 }
 
 }  // namespace
@@ -179,16 +183,6 @@ absl::Status GradientReduction::PostSums(Reduction& reduction,
   return absl::OkStatus();
 }
 
-absl::StatusOr<bool> GradientReduction::IsComplete(
-    std::optional<RequestId>& request, Transport& transport) {
-  if (!request.has_value()) return true;
-  PENSTOCK_ASSIGN_OR_RETURN(const bool complete, transport.Test(*request));
-  if (!complete) return false;
-  request.reset();
-  progress_nanos_ = MonotonicNanos();
-  return true;
-}
-
 // Of the next bucket. What was sent from there is about to be overwritten, so
 // it must have gone. Asks for all peers, whichever is missing.
 absl::StatusOr<bool> GradientReduction::HasValues(Reduction& reduction,
@@ -253,21 +247,13 @@ absl::Status GradientReduction::Poll(Transport& transport) {
   });
 }
 
-void GradientReduction::Pause() {
-  if (MonotonicNanos() - progress_nanos_ < kSpinNanos) {
-    std::this_thread::yield();
-  } else {
-    std::this_thread::sleep_for(std::chrono::nanoseconds(kSpinNanos));
-  }
-}
-
 absl::Status GradientReduction::Finish(Transport& transport,
                                        absl::Time deadline) {
   while (true) {
     PENSTOCK_RETURN_IF_ERROR(Poll(transport));
     if (active_.empty()) return absl::OkStatus();
     if (SystemClock().Now() >= deadline) break;
-    Pause();
+    PENSTOCK_RETURN_IF_ERROR(transport.AwaitProgress(deadline));
   }
   // The transport says what is missing.
   for (const Peer& peer : active_.front().peers) {

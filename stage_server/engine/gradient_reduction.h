@@ -66,10 +66,6 @@ class GradientReduction {
   //   as the transport's Wait.
   absl::Status Finish(Transport& transport, absl::Time deadline);
 
-  // Between two polls that brought nothing: lets other threads run, and sleeps
-  // when nothing has come for a while.
-  void Pause();
-
   // How long it has added since the last call; the rest is waiting.
   int64_t TakeBusyNanos() { return std::exchange(busy_nanos_, 0); }
 
@@ -109,9 +105,6 @@ class GradientReduction {
   absl::Status PostValues(Reduction& reduction, Transport& transport);
   absl::Status PostSums(Reduction& reduction, Transport& transport);
   void AddValues(Reduction& reduction);
-  // Whether the request is complete; it is then forgotten.
-  absl::StatusOr<bool> IsComplete(std::optional<RequestId>& request,
-                                  Transport& transport);
   absl::StatusOr<bool> HasValues(Reduction& reduction, Transport& transport);
   // True once it is done.
   absl::StatusOr<bool> Advance(Reduction& reduction, Transport& transport);
@@ -123,8 +116,6 @@ class GradientReduction {
   // In the order of their starts.
   std::deque<Reduction> active_;
   int64_t busy_nanos_ = 0;
-  // When a request was last complete.
-  int64_t progress_nanos_ = 0;
 };
 
 }  // namespace penstock

@@ -301,7 +301,7 @@ absl::StatusOr<bool> Interpreter::ReduceUntilReceived(Cell& cell,
     if (came) return true;
     PENSTOCK_RETURN_IF_ERROR(PollReductions());
     PENSTOCK_RETURN_IF_ERROR(Cancelled());
-    reduction_.Pause();
+    PENSTOCK_RETURN_IF_ERROR(transport_->AwaitProgress(deadline));
   }
   return false;
 }

@@ -345,6 +345,7 @@ class UnreceivedTransport : public Transport {
   absl::Status Wait(RequestId, absl::Time) override {
     return absl::DeadlineExceededError("not complete");
   }
+  absl::Status AwaitProgress(absl::Time) override { return absl::OkStatus(); }
   void Cancel(absl::Status) override {}
   int64_t num_stale_messages() const override { return 0; }
 

@@ -139,6 +139,7 @@ std::vector<absl::Status> StatusOfEveryCall(Transport& transport,
           .status(),
       transport.Test(0).status(),
       transport.Wait(0, LongDeadline()),
+      transport.AwaitProgress(LongDeadline()),
   };
 }
 

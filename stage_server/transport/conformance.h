@@ -97,7 +97,7 @@ absl::Status SendPayload(Transport& transport, ChannelId channel, int64_t step,
 absl::Status ReceivePayload(Transport& transport, ChannelId channel,
                             int64_t step, size_t size_bytes);
 
-// What each of the four calls that can fail says now.
+// What each of the five calls that can fail says now.
 std::vector<absl::Status> StatusOfEveryCall(Transport& transport,
                                             ChannelId outgoing,
                                             ChannelId incoming);

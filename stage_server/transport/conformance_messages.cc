@@ -4,6 +4,8 @@
 #include <latch>
 #include <thread>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "stage_server/transport/conformance.h"
 
@@ -121,6 +123,92 @@ TEST_P(TransportConformanceTest, BothDirectionsRunAtOnce) {
     };
   };
   RunPair(exchange(kForward, kBackward), exchange(kBackward, kForward));
+}
+
+TEST_P(TransportConformanceTest, WhoWaitsForSeveralHearsOfEach) {
+  constexpr int kCount = 16;
+  const auto size_of = [](int i) { return kSizes[i % std::size(kSizes)]; };
+  RunPair(
+      [&](std::unique_ptr<Transport> transport) {
+        for (int i = 0; i < kCount; ++i) {
+          ASSERT_EQ(SendPayload(*transport, kForward, i, size_of(i)),
+                    absl::OkStatus());
+          // The other one does nothing but wait meanwhile.
+          ASSERT_EQ(ReceivePayload(*transport, kBackward, i, 4),
+                    absl::OkStatus());
+        }
+      },
+      [&](std::unique_ptr<Transport> transport) {
+        for (int i = 0; i < kCount; ++i) {
+          std::vector<std::byte> buffer(size_of(i));
+          const auto request = transport->PostReceive(
+              kForward, HeaderOf(i, 0, size_of(i)), absl::MakeSpan(buffer));
+          ASSERT_TRUE(request.ok()) << request.status();
+          while (!*transport->Test(*request)) {
+            ASSERT_EQ(transport->AwaitProgress(LongDeadline()),
+                      absl::OkStatus());
+          }
+          ASSERT_EQ(buffer, PayloadOf(i, size_of(i)));
+          ASSERT_EQ(SendPayload(*transport, kBackward, i, 4), absl::OkStatus());
+        }
+      });
+}
+
+TEST_P(TransportConformanceTest, WhatATestForAnotherBroughtIsProgress) {
+  std::latch sent(1);
+  RunPair(
+      [&](std::unique_ptr<Transport> transport) {
+        const std::vector<std::byte> bytes = PayloadOf(1, 64);
+        const auto request =
+            transport->PostSend(kForward, HeaderOf(1, 0, 64), bytes);
+        ASSERT_TRUE(request.ok()) << request.status();
+        sent.count_down();
+        ASSERT_EQ(ReceivePayload(*transport, kBackward, 1, 4),
+                  absl::OkStatus());
+        ASSERT_EQ(transport->Wait(*request, LongDeadline()), absl::OkStatus());
+        ASSERT_EQ(SendPayload(*transport, kForward, 2, 64), absl::OkStatus());
+      },
+      [&](std::unique_ptr<Transport> transport) {
+        std::vector<std::byte> buffers[2] = {std::vector<std::byte>(64),
+                                             std::vector<std::byte>(64)};
+        RequestId requests[2];
+        for (int i = 0; i < 2; ++i) {
+          const auto request = transport->PostReceive(
+              kForward, HeaderOf(i + 1, 0, 64), absl::MakeSpan(buffers[i]));
+          ASSERT_TRUE(request.ok()) << request.status();
+          requests[i] = *request;
+        }
+        sent.wait();
+        // The first message may come while the second is asked for, and
+        // nothing else comes until the first has been seen.
+        while (!*transport->Test(requests[0])) {
+          ASSERT_FALSE(*transport->Test(requests[1]));
+          ASSERT_EQ(transport->AwaitProgress(LongDeadline()), absl::OkStatus());
+        }
+        ASSERT_EQ(SendPayload(*transport, kBackward, 1, 4), absl::OkStatus());
+        ASSERT_EQ(transport->Wait(requests[1], LongDeadline()),
+                  absl::OkStatus());
+      });
+}
+
+TEST_P(TransportConformanceTest, WaitingForAnythingEndsInTime) {
+  RunPair(
+      [&](std::unique_ptr<Transport> transport) {
+        ASSERT_EQ(ReceivePayload(*transport, kBackward, 1, 4),
+                  absl::OkStatus());
+        ASSERT_EQ(SendPayload(*transport, kForward, 1, 64), absl::OkStatus());
+      },
+      [&](std::unique_ptr<Transport> transport) {
+        // Nothing comes; the transport stays usable.
+        ASSERT_EQ(transport->AwaitProgress(absl::InfinitePast()),
+                  absl::OkStatus());
+        ASSERT_EQ(
+            transport->AwaitProgress(absl::Now() + absl::Milliseconds(20)),
+            absl::OkStatus());
+        ASSERT_EQ(SendPayload(*transport, kBackward, 1, 4), absl::OkStatus());
+        ASSERT_EQ(ReceivePayload(*transport, kForward, 1, 64),
+                  absl::OkStatus());
+      });
 }
 
 TEST_P(TransportConformanceTest, EveryRankReachesEveryOther) {

@@ -52,7 +52,8 @@ using RequestId = int64_t;
 // the receiver has posted the matching receive, or earlier where the
 // implementation buffers; what it sent then arrives even if its transport is
 // destroyed. Receives of a channel match its sends in order. Posted requests
-// may advance only within calls of Test and Wait, whatever these wait for.
+// may advance only within calls of Test, Wait and AwaitProgress, whatever these
+// wait for.
 //
 // Used by one thread, except `Cancel`, which any thread may call. One transport
 // serves one epoch: after any error every later call fails with the same
@@ -91,6 +92,11 @@ class Transport {
   //   DEADLINE_EXCEEDED  not complete at `deadline`; names channel, step and
   //                      microbatch.
   virtual absl::Status Wait(RequestId request, absl::Time deadline) = 0;
+
+  // For who waits for several requests: makes progress and returns as soon as
+  // any may have completed since this last returned, at the latest at `until`,
+  // and perhaps before. Spins and blocks like `Wait`.
+  virtual absl::Status AwaitProgress(absl::Time until) = 0;
 
   // Ends the transport: every waiter and every later call returns `why`
   // within 100 ms. Thread-safe; the first one counts.

@@ -39,7 +39,7 @@ constexpr int kRounds = 9;
 constexpr int64_t kElements = 16;
 constexpr double kTargetMicros = 20;
 
-// Adds up the time spent in `Wait`.
+// Adds up the time spent waiting.
 class WaitTimer : public Transport {
  public:
   WaitTimer(std::unique_ptr<Transport> transport, int64_t* waited_nanos)
@@ -61,6 +61,12 @@ class WaitTimer : public Transport {
   absl::Status Wait(RequestId request, absl::Time deadline) override {
     const int64_t start = MonotonicNanos();
     absl::Status status = transport_->Wait(request, deadline);
+    *waited_nanos_ += MonotonicNanos() - start;
+    return status;
+  }
+  absl::Status AwaitProgress(absl::Time until) override {
+    const int64_t start = MonotonicNanos();
+    absl::Status status = transport_->AwaitProgress(until);
     *waited_nanos_ += MonotonicNanos() - start;
     return status;
   }

@@ -98,8 +98,9 @@ absl::Status Measure(const Schedule& schedule, const Load& load) {
 }
 
 absl::Status Main() {
-  PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule,
-                            ChainSchedule("one_f_one_b", kRanks, kMicrobatches));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const Schedule schedule,
+      ChainSchedule("one_f_one_b", kRanks, kMicrobatches));
   std::printf("tracing, p = 2, 1F1B, m = %d, UCX, %u cores, %d pairs\n",
               kMicrobatches, std::thread::hardware_concurrency(), kPairs);
   for (const Load& load :

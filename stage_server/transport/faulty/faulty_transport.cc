@@ -101,6 +101,17 @@ class FaultyTransport : public Transport {
     }
   }
 
+  absl::Status AwaitProgress(absl::Time until) override {
+    PENSTOCK_RETURN_IF_ERROR(ended());
+    if (num_held() > 0) {
+      ++turn_;
+      std::this_thread::yield();
+      return ReleaseDue();
+    }
+    const absl::Status status = inner_->AwaitProgress(until);
+    return status.ok() ? status : End(status);
+  }
+
   void Cancel(absl::Status why) override {
     MutexLock lock(&mutex_);
     if (ended_.ok()) ended_ = why;

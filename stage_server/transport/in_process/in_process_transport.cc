@@ -118,6 +118,11 @@ class InProcessTransport : public Transport {
                                 ExpectedBy(request)));
   }
 
+  absl::Status AwaitProgress(absl::Time until) override {
+    if (std::exchange(has_moved_, false)) return inbox_->ended();
+    return inbox_->AwaitChange(until);
+  }
+
   void Cancel(absl::Status why) override { inbox_->End(std::move(why)); }
 
   int64_t num_stale_messages() const override { return inbox_->num_stale(); }
@@ -163,6 +168,7 @@ class InProcessTransport : public Transport {
               receive.buffer.begin());
     channel_of_.erase(receive.request);
     done_.insert(receive.request);
+    has_moved_ = true;
     return absl::OkStatus();
   }
 
@@ -185,6 +191,8 @@ class InProcessTransport : public Transport {
   // Of the receives that are not done.
   std::map<ChannelId, std::deque<PostedReceive>> posted_;
   std::map<RequestId, const ChannelSpec*> channel_of_;
+  // Since AwaitProgress last returned.
+  bool has_moved_ = false;
 };
 
 class InProcessEndpoint : public TransportEndpoint {

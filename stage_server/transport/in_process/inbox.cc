@@ -19,7 +19,7 @@ absl::Status Inbox::Deliver(int64_t epoch, ChannelId channel,
 void Inbox::Leave(int64_t epoch, RankId peer) {
   MutexLock lock(&mutex_);
   left_.emplace(epoch, peer);
-  changed_.SignalAll();
+  NoteChange();
 }
 
 void Inbox::Enter(int64_t epoch) {
@@ -39,7 +39,7 @@ void Inbox::Close() {
 void Inbox::End(absl::Status why) {
   MutexLock lock(&mutex_);
   if (ended_.ok()) ended_ = std::move(why);
-  changed_.SignalAll();
+  NoteChange();
 }
 
 absl::Status Inbox::ended() const {
@@ -62,6 +62,21 @@ absl::StatusOr<std::optional<InProcessMessage>> Inbox::TakeMessage(
   return Take(&Inbox::messages_, channel, peer, deadline);
 }
 
+absl::Status Inbox::AwaitChange(absl::Time deadline) {
+  MutexLock lock(&mutex_);
+  bool late = false;
+  while (ended_.ok() && !has_changed_ && !late) {
+    late = changed_.WaitWithDeadline(&mutex_, deadline);
+  }
+  has_changed_ = false;
+  return ended_;
+}
+
+void Inbox::NoteChange() {
+  has_changed_ = true;
+  changed_.SignalAll();
+}
+
 template <typename T>
 absl::Status Inbox::Push(Queues<T> Inbox::*queues, int64_t epoch,
                          ChannelId channel, T what) {
@@ -72,7 +87,7 @@ absl::Status Inbox::Push(Queues<T> Inbox::*queues, int64_t epoch,
     return absl::OkStatus();
   }
   (this->*queues)[channel].push_back({epoch, std::move(what)});
-  changed_.SignalAll();
+  NoteChange();
   return absl::OkStatus();
 }
 

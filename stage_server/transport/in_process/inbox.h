@@ -58,6 +58,9 @@ class Inbox {
   absl::StatusOr<std::optional<InProcessMessage>> TakeMessage(
       ChannelId channel, RankId peer, absl::Time deadline)
       ABSL_LOCKS_EXCLUDED(mutex_);
+  // Returns when something has come, left or ended since this last returned, or
+  // at the deadline; an error when the epoch has ended.
+  absl::Status AwaitChange(absl::Time deadline) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
   template <typename T>
@@ -79,8 +82,12 @@ class Inbox {
   template <typename T>
   void DropStale(Queues<T>& queues) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  void NoteChange() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
   mutable Mutex mutex_;
   CondVar changed_;
+  // Since AwaitChange last returned.
+  bool has_changed_ ABSL_GUARDED_BY(mutex_) = false;
   std::optional<int64_t> epoch_ ABSL_GUARDED_BY(mutex_);
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;
   absl::Status ended_ ABSL_GUARDED_BY(mutex_);

@@ -121,7 +121,7 @@ class UcxTransport : public Transport {
     if (ending_.has_ended()) return ending_.why();
     Operation* operation = operations_.Find(request);
     if (operation == nullptr) return ending_.End(UnknownRequest(request));
-    peers_->Progress();
+    has_moved_ |= peers_->Progress();
     if (++num_tests_ % kTestsPerLookAround == 0) LookAround();
     return Check(request, *operation);
   }
@@ -145,6 +145,27 @@ class UcxTransport : public Transport {
           peers_->Sleep(ending_.fd(), absl::Nanoseconds(until - now));
       if (!slept.ok()) return ending_.End(slept);
     }
+  }
+
+  absl::Status AwaitProgress(absl::Time until) override {
+    if (ending_.has_ended()) return ending_.why();
+    if (std::exchange(has_moved_, false)) return absl::OkStatus();
+    const int64_t until_nanos = MonotonicDeadline(until);
+    const int64_t start = MonotonicNanos();
+    int64_t now = start;
+    do {
+      for (int i = 0; i < kProgressPerClock; ++i) {
+        if (peers_->Progress()) return absl::OkStatus();
+      }
+      if (ending_.has_ended()) return ending_.why();
+      now = MonotonicNanos();
+    } while (now < until_nanos && now - start < spin_nanos_);
+    if (now >= until_nanos) return absl::OkStatus();
+    LookAround();
+    const absl::Status slept =
+        peers_->Sleep(ending_.fd(), absl::Nanoseconds(until_nanos - now));
+    if (!slept.ok()) return ending_.End(slept);
+    return ending_.has_ended() ? ending_.why() : absl::OkStatus();
   }
 
   void Cancel(absl::Status why) override {
@@ -175,6 +196,7 @@ class UcxTransport : public Transport {
                             bool* moved) {
     for (int i = 0; i < kProgressPerClock; ++i) {
       *moved |= peers_->Progress();
+      has_moved_ |= *moved;
       if (ending_.has_ended()) return ending_.why();
       const absl::StatusOr<bool> done = Check(request, operation);
       if (!done.ok() || *done) return done;
@@ -212,6 +234,8 @@ class UcxTransport : public Transport {
   const std::unique_ptr<UcxPeers> peers_;
   uint64_t num_tests_ = 0;
   int64_t num_stale_ = 0;
+  // Since AwaitProgress last returned.
+  bool has_moved_ = false;
 };
 
 // The greetings of one channel, one in each direction.
