@@ -146,11 +146,8 @@ ExecutorParts PartsOf(const ServerOptions& options,
   ucx.interface = options.data_interface;
   parts.make_endpoint = [ucx, cores = identity.cores](const Plan& plan) {
     UcxOptions of_plan = ucx;
-    // All ranks may be on this host; then a rank that spins keeps another from
-    // computing.
-    if (plan.schedule().ranks_size() > cores) {
-      of_plan.spin = absl::ZeroDuration();
-    }
+    // All ranks may be on this host.
+    of_plan.spin = SpinFor(plan.schedule().ranks_size(), cores);
     return MakeUcxEndpoint(of_plan);
   };
   parts.channels_of = ChannelsOf;

@@ -26,6 +26,7 @@
 #include <cstdlib>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -118,6 +119,7 @@ class Rank {
  private:
   absl::Status Connect() {
     UcxOptions options;
+    options.spin = SpinFor(setting_.ranks, std::thread::hardware_concurrency());
     options.host_identity =
         setting_.one_host ? "host" : absl::StrCat("host ", rank_.value());
     PENSTOCK_ASSIGN_OR_RETURN(const auto endpoint, MakeUcxEndpoint(options));

@@ -28,7 +28,6 @@
 #include <vector>
 
 #include "absl/strings/string_view.h"
-#include "absl/time/time.h"
 #include "base/ids.h"
 #include "base/status_macros.h"
 #include "schedule/generators/registry.h"
@@ -132,9 +131,7 @@ absl::StatusOr<double> FreePathSeconds(const Case& one,
 
 UcxOptions OptionsOf(const Case& one) {
   UcxOptions options;
-  if (one.num_ranks > static_cast<int>(std::thread::hardware_concurrency())) {
-    options.spin = absl::ZeroDuration();
-  }
+  options.spin = SpinFor(one.num_ranks, std::thread::hardware_concurrency());
   return options;
 }
 

@@ -375,6 +375,10 @@ class UcxEndpoint : public TransportEndpoint {
 
 }  // namespace
 
+absl::Duration SpinFor(int num_ranks, int num_cores) {
+  return num_ranks > num_cores ? absl::ZeroDuration() : UcxOptions().spin;
+}
+
 absl::StatusOr<std::unique_ptr<TransportEndpoint>> MakeUcxEndpoint(
     const UcxOptions& options) {
   FileDescriptor event(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));

@@ -17,10 +17,13 @@ struct UcxOptions {
   std::string interface = "lo";
   // From HostIdentity(). Ranks with equal ones share memory, others use TCP.
   std::string host_identity;
-  // How long a wait polls before it blocks. Zero where a host runs more ranks
-  // than cores, so that a waiting rank leaves its core to another.
+  // How long a wait polls before it blocks.
   absl::Duration spin = absl::Microseconds(50);
 };
+
+// UcxOptions::spin where so many ranks may share so many cores: zero if they
+// have less than one each, so that a waiting rank leaves its core to another.
+absl::Duration SpinFor(int num_ranks, int num_cores);
 
 // An endpoint over UCX (host memory). Tensors larger than kMaxInlinePayload
 // (wire.h) are sent from and received into the caller's buffers without a copy
