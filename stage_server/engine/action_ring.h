@@ -12,7 +12,7 @@ namespace penstock {
 struct ActionRecord {
   int64_t step = 0;
   // Position in the rank's list.
-  int action = 0;
+  int64_t action = 0;
   // When all that stands before it was done ...
   int64_t issue_nanos = 0;
   // ... what it needs was there ...

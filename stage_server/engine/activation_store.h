@@ -3,7 +3,8 @@
 
 #include <ATen/core/Tensor.h>
 
-#include <vector>
+#include <map>
+#include <tuple>
 
 #include "absl/status/statusor.h"
 #include "base/ids.h"
@@ -17,7 +18,8 @@ namespace penstock {
 // interpreter asks where the other end is. Used by one thread.
 class ActivationStore {
  public:
-  ActivationStore(int num_edges, int num_microbatches);
+  ActivationStore(int num_edges, int num_microbatches)
+      : num_edges_(num_edges), num_microbatches_(num_microbatches) {}
 
   // `microbatch` may be kWholeStep.
   //   INTERNAL  the place is taken, or there is none.
@@ -29,17 +31,14 @@ class ActivationStore {
   absl::StatusOr<at::Tensor> Take(Direction direction, EdgeId edge,
                                   MicrobatchId microbatch);
 
-  int num_held() const { return num_held_; }
+  int num_held() const { return static_cast<int>(held_.size()); }
 
  private:
-  absl::StatusOr<at::Tensor*> Place(Direction direction, EdgeId edge,
-                                    MicrobatchId microbatch);
+  using Place = std::tuple<Direction, EdgeId, MicrobatchId>;
 
   int num_edges_;
   int num_microbatches_;
-  int num_held_ = 0;
-  // By direction, edge, microbatch + 1.
-  std::vector<at::Tensor> places_;
+  std::map<Place, at::Tensor> held_;
 };
 
 }  // namespace penstock

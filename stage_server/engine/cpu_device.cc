@@ -44,9 +44,10 @@ class CpuDevice : public Device {
       weight = {reinterpret_cast<uint16_t*>(bfloat16->mutable_data_ptr()),
                 static_cast<size_t>(bfloat16->numel())};
     }
-    optimizer.Update(arguments, {Floats(slices.master), Floats(slices.gradient),
-                                 Floats(slices.first_moment),
-                                 Floats(slices.second_moment), weight});
+    optimizer.Update(arguments,
+                     {Floats(slices.master), Floats(slices.gradient),
+                      Floats(slices.first_moment), Floats(slices.second_moment),
+                      weight, Floats(slices.next_master)});
   }
 
   double SumOfSquares(const at::Tensor& values) override {

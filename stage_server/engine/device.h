@@ -21,11 +21,13 @@ namespace penstock {
 // Equal slices of a stage's flat buffers, all on one device, for one update.
 // Pointers are to defined tensors, or null where there is none.
 struct UpdateSlices {
-  const at::Tensor* master = nullptr;    // float32, written
+  const at::Tensor* master = nullptr;    // float32, written unless next is
   const at::Tensor* gradient = nullptr;  // float32
   const at::Tensor* first_moment = nullptr;
   const at::Tensor* second_moment = nullptr;  // only AdamW
   const at::Tensor* bfloat16_weight = nullptr;
+  // Float32: gets the new master instead.
+  const at::Tensor* next_master = nullptr;
 };
 
 // Where a stage server computes. Everything else in the engine is the same for

@@ -23,10 +23,10 @@ int64_t BytesOf(int64_t bytes, Half half) {
 }
 
 // What a message carries in its first element, as bits.
-int32_t StampOf(int64_t update, const Action& action) {
+int32_t StampOf(int64_t step, const Action& action) {
   constexpr int64_t kSteps = 1 << 10;
   constexpr int64_t kMicrobatches = 1 << 18;
-  return static_cast<int32_t>((update % kSteps) * kMicrobatches * 4 +
+  return static_cast<int32_t>((step % kSteps) * kMicrobatches * 4 +
                               (action.microbatch.value() % kMicrobatches) * 4 +
                               static_cast<int>(action.half));
 }
@@ -40,17 +40,39 @@ int32_t* StampIn(const at::Tensor& tensor) {
 
 EmulatedBackend::EmulatedBackend(EmulatedRank rank) : rank_(std::move(rank)) {
   const auto index = static_cast<size_t>(rank_.rank.value());
-  for (const Action& action : rank_.schedule.ranks[index]) {
-    if (action.op != Op::kRecompute) continue;
-    recomputed_.emplace(action.stage, action.microbatch);
+  for (const RankLists* lists : {&rank_.schedule.ranks, &rank_.schedule.period,
+                                 &rank_.schedule.epilogue}) {
+    if (!lists->empty()) FindRecomputed((*lists)[index]);
   }
   for (int stage = 0; stage < rank_.schedule.num_stages(); ++stage) {
-    const std::vector<RankId>& holders = rank_.schedule.placement[stage];
-    if (std::find(holders.begin(), holders.end(), rank_.rank) !=
-        holders.end()) {
-      Count(rank_.stages[stage].state_bytes);
-    }
+    if (Holds(stage)) Count(StateBytes(stage));
   }
+}
+
+void EmulatedBackend::FindRecomputed(const std::vector<Action>& actions) {
+  for (const Action& action : actions) {
+    if (action.op != Op::kRecompute) continue;
+    recomputed_.emplace(action.stage, rank_.schedule.is_continuous()
+                                          ? MicrobatchId()
+                                          : action.microbatch);
+  }
+}
+
+bool EmulatedBackend::Holds(int stage) const {
+  const std::vector<RankId>& holders = rank_.schedule.placement[stage];
+  return std::find(holders.begin(), holders.end(), rank_.rank) != holders.end();
+}
+
+int64_t EmulatedBackend::WeightBytes(int stage) const {
+  const int64_t versions = rank_.schedule.is_continuous()
+                               ? rank_.schedule.versions[stage].delay + 1
+                               : 1;
+  return versions * rank_.stages[stage].parameter_bytes;
+}
+
+int64_t EmulatedBackend::StateBytes(int stage) const {
+  return rank_.stages[stage].state_bytes + WeightBytes(stage) -
+         rank_.stages[stage].parameter_bytes;
 }
 
 absl::StatusOr<std::unique_ptr<EmulatedBackend>> EmulatedBackend::Make(
@@ -68,36 +90,36 @@ absl::StatusOr<std::unique_ptr<EmulatedBackend>> EmulatedBackend::Make(
   return std::unique_ptr<EmulatedBackend>(new EmulatedBackend(std::move(rank)));
 }
 
-absl::Status EmulatedBackend::BeginStep(int64_t update) {
-  update_ = update;
+absl::Status EmulatedBackend::BeginStep(int64_t step) {
+  if (!rank_.schedule.is_continuous()) step_ = step;
   return absl::OkStatus();
 }
 
-absl::Status EmulatedBackend::Forward(StageId stage, MicrobatchId microbatch) {
+absl::Status EmulatedBackend::Forward(StageId stage, MicrobatchId microbatch,
+                                      std::optional<int32_t>) {
   const EmulatedStage& cost = StageOf(stage);
   device_.Occupy(cost.forward);
   Count(IsRecomputed(stage, microbatch) ? cost.input_bytes : cost.saved_bytes);
   return absl::OkStatus();
 }
 
-absl::Status EmulatedBackend::Recompute(StageId stage,
-                                        MicrobatchId microbatch) {
+absl::Status EmulatedBackend::Recompute(StageId stage, MicrobatchId,
+                                        std::optional<int32_t>) {
   const EmulatedStage& cost = StageOf(stage);
   device_.Occupy(cost.recompute);
   Count(cost.saved_bytes - cost.input_bytes);
   return absl::OkStatus();
 }
 
-absl::Status EmulatedBackend::Backward(StageId stage, MicrobatchId microbatch,
-                                       Half half) {
+absl::Status EmulatedBackend::Backward(StageId stage, MicrobatchId, Half half,
+                                       std::optional<int32_t>) {
   device_.Occupy(TimeOf(StageOf(stage).backward, half));
   Count(-BytesOf(StageOf(stage).saved_bytes, half));
   return absl::OkStatus();
 }
 
-absl::Status EmulatedBackend::BackwardInput(StageId stage,
-                                            MicrobatchId microbatch,
-                                            Half half) {
+absl::Status EmulatedBackend::BackwardInput(StageId stage, MicrobatchId,
+                                            Half half, std::optional<int32_t>) {
   const EmulatedStage& cost = StageOf(stage);
   device_.Occupy(TimeOf(cost.input_gradient, half));
   Count(BytesOf(cost.pending_weight_bytes, half) -
@@ -105,9 +127,9 @@ absl::Status EmulatedBackend::BackwardInput(StageId stage,
   return absl::OkStatus();
 }
 
-absl::Status EmulatedBackend::BackwardWeight(StageId stage,
-                                             MicrobatchId microbatch,
-                                             Half half) {
+absl::Status EmulatedBackend::BackwardWeight(StageId stage, MicrobatchId,
+                                             Half half,
+                                             std::optional<int32_t>) {
   const EmulatedStage& cost = StageOf(stage);
   device_.Occupy(TimeOf(cost.weight_gradient, half));
   Count(-BytesOf(cost.pending_weight_bytes, half));
@@ -119,7 +141,7 @@ absl::StatusOr<at::Tensor> EmulatedBackend::Outgoing(const Action& send) {
                             CatchTorch("making a message", [&] {
                               return Take(send.edge, send.half);
                             }));
-  if (int32_t* stamp = StampIn(tensor)) *stamp = StampOf(update_, send);
+  if (int32_t* stamp = StampIn(tensor)) *stamp = StampOf(step_, send);
   return tensor;
 }
 
@@ -131,7 +153,7 @@ absl::StatusOr<at::Tensor> EmulatedBackend::Buffer(const Action& receive) {
 absl::Status EmulatedBackend::Incoming(const Action& receive,
                                        at::Tensor tensor) {
   const int32_t* stamp = StampIn(tensor);
-  const int32_t want = StampOf(update_, receive);
+  const int32_t want = StampOf(step_, receive);
   if (stamp == nullptr || *stamp == want) return absl::OkStatus();
   return absl::InternalError(
       absl::StrCat(ToString(receive, rank_.schedule.edges),
@@ -158,12 +180,14 @@ absl::Status EmulatedBackend::SetNorm(const Agreement&) {
   return absl::OkStatus();
 }
 
-absl::Status EmulatedBackend::Update(StageId stage) {
+absl::Status EmulatedBackend::Update(StageId stage, std::optional<int32_t>) {
   device_.Occupy(StageOf(stage).update);
   return absl::OkStatus();
 }
 
 absl::Status EmulatedBackend::EndStep() { return absl::OkStatus(); }
+
+absl::Status EmulatedBackend::EndList() { return absl::OkStatus(); }
 
 void EmulatedBackend::Report(StepResult& result) const {
   result.tokens = rank_.batch_size;
@@ -186,21 +210,17 @@ at::Tensor EmulatedBackend::Take(EdgeId edge, Half half) {
 
 bool EmulatedBackend::IsRecomputed(StageId stage,
                                    MicrobatchId microbatch) const {
-  return recomputed_.contains({stage, microbatch});
+  return recomputed_.contains(
+      {stage, rank_.schedule.is_continuous() ? MicrobatchId() : microbatch});
 }
 
 MemoryUse EmulatedBackend::CountedMemory() const {
   MemoryUse use;
   int64_t state = 0;
-  for (size_t stage = 0; stage < rank_.stages.size(); ++stage) {
-    const std::vector<RankId>& holders = rank_.schedule.placement[stage];
-    if (std::find(holders.begin(), holders.end(), rank_.rank) ==
-        holders.end()) {
-      continue;
-    }
-    state += rank_.stages[stage].state_bytes;
-    use.set_weight_bytes(use.weight_bytes() +
-                         rank_.stages[stage].parameter_bytes);
+  for (int stage = 0; stage < rank_.schedule.num_stages(); ++stage) {
+    if (!Holds(stage)) continue;
+    state += StateBytes(stage);
+    use.set_weight_bytes(use.weight_bytes() + WeightBytes(stage));
   }
   // A profile does not tell gradients from the optimizer's state.
   use.set_optimizer_bytes(std::max<int64_t>(0, state - use.weight_bytes()));

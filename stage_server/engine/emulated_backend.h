@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -54,31 +55,35 @@ struct EmulatedRank {
 // Stages on a virtual device: F, I, W, B, R and U take their time and compute
 // nothing; everything around them is real. What goes over an edge has the size
 // of the real thing and carries the number of its microbatch, which is looked
-// at when it comes. Memory is counted as the stages have it, not taken. Pairs
-// run one after the other, as on a CPU.
+// at when it comes; of a schedule that never drains each further version counts
+// the stage's parameters once more. Memory is counted as the stages have it,
+// not taken. Pairs run one after the other, as on a CPU.
 class EmulatedBackend : public EngineBackend {
  public:
   //   INVALID_ARGUMENT  an edge that carries no float32, or a tied weight.
   static absl::StatusOr<std::unique_ptr<EmulatedBackend>> Make(
       EmulatedRank rank);
 
-  absl::Status BeginStep(int64_t update) override;
-  absl::Status Forward(StageId stage, MicrobatchId microbatch) override;
-  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override;
-  absl::Status Backward(StageId stage, MicrobatchId microbatch,
-                        Half half) override;
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
-                             Half half) override;
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
-                              Half half) override;
+  absl::Status BeginStep(int64_t step) override;
+  absl::Status Forward(StageId stage, MicrobatchId microbatch,
+                       std::optional<int32_t> version) override;
+  absl::Status Recompute(StageId stage, MicrobatchId microbatch,
+                         std::optional<int32_t> version) override;
+  absl::Status Backward(StageId stage, MicrobatchId microbatch, Half half,
+                        std::optional<int32_t> version) override;
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch, Half half,
+                             std::optional<int32_t> version) override;
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch, Half half,
+                              std::optional<int32_t> version) override;
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override;
   absl::StatusOr<at::Tensor> Buffer(const Action& receive) override;
   absl::Status Incoming(const Action& receive, at::Tensor tensor) override;
   absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) override;
   absl::StatusOr<AgreementParts> NormParts() override;
   absl::Status SetNorm(const Agreement& agreement) override;
-  absl::Status Update(StageId stage) override;
+  absl::Status Update(StageId stage, std::optional<int32_t> version) override;
   absl::Status EndStep() override;
+  absl::Status EndList() override;
 
   // No loss, no norm; the batch's samples as tokens.
   void Report(StepResult& result) const override;
@@ -99,8 +104,14 @@ class EmulatedBackend : public EngineBackend {
   const EmulatedStage& StageOf(StageId stage) const {
     return rank_.stages[stage.value()];
   }
-  // Whether the list recomputes it.
+  // Whether the list recomputes it; of a schedule that never drains, whether it
+  // does any of the stage.
   bool IsRecomputed(StageId stage, MicrobatchId microbatch) const;
+  void FindRecomputed(const std::vector<Action>& actions);
+  bool Holds(int stage) const;
+  // Of all versions, with what else is kept as long as the job runs.
+  int64_t StateBytes(int stage) const;
+  int64_t WeightBytes(int stage) const;
   void Count(int64_t bytes);
 
   const EmulatedRank rank_;
@@ -109,7 +120,8 @@ class EmulatedBackend : public EngineBackend {
   // By edge and whether it carries halves.
   std::map<std::pair<EdgeId, bool>, std::vector<at::Tensor>> pool_;
   std::map<StageId, at::Tensor> gradients_;
-  int64_t update_ = 0;
+  // 0 where messages are numbered on through the run.
+  int64_t step_ = 0;
   int64_t bytes_ = 0;
   int64_t peak_bytes_ = 0;
 };

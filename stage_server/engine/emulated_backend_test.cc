@@ -1,5 +1,6 @@
 #include "stage_server/engine/emulated_backend.h"
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_replace.h"
@@ -91,34 +92,37 @@ Action Message(Op op, int microbatch) {
 TEST(EmulatedBackendTest, AnActionTakesItsTime) {
   const auto backend = BackendOf(TwoStagePlan(kFused));
   const int64_t start = MonotonicNanos();
-  ASSERT_TRUE(backend->Forward(kStage, kFirst).ok());
+  ASSERT_TRUE(backend->Forward(kStage, kFirst, std::nullopt).ok());
   EXPECT_THAT(MonotonicNanos() - start, Gt(2'000'000 - 1));
 }
 
 TEST(EmulatedBackendTest, CountsWhatForwardsKeepUntilTheBackward) {
   const auto backend = BackendOf(TwoStagePlan(kFused));
   EXPECT_EQ(backend->peak_bytes(), 1000);
-  ASSERT_TRUE(backend->Forward(kStage, kFirst).ok());
-  ASSERT_TRUE(backend->Forward(kStage, kSecond).ok());
-  ASSERT_TRUE(backend->Backward(kStage, kFirst, Half::kWhole).ok());
-  ASSERT_TRUE(backend->Backward(kStage, kSecond, Half::kWhole).ok());
+  ASSERT_TRUE(backend->Forward(kStage, kFirst, std::nullopt).ok());
+  ASSERT_TRUE(backend->Forward(kStage, kSecond, std::nullopt).ok());
+  ASSERT_TRUE(
+      backend->Backward(kStage, kFirst, Half::kWhole, std::nullopt).ok());
+  ASSERT_TRUE(
+      backend->Backward(kStage, kSecond, Half::kWhole, std::nullopt).ok());
   EXPECT_EQ(backend->peak_bytes(), 1200);
 }
 
 TEST(EmulatedBackendTest, CountsWhatWaitsForTheWeightGradient) {
   const auto backend = BackendOf(TwoStagePlan(Split()));
-  ASSERT_TRUE(backend->Forward(kStage, kFirst).ok());
-  ASSERT_TRUE(backend->BackwardInput(kStage, kFirst, Half::kWhole).ok());
-  ASSERT_TRUE(backend->Forward(kStage, kSecond).ok());
+  ASSERT_TRUE(backend->Forward(kStage, kFirst, std::nullopt).ok());
+  ASSERT_TRUE(
+      backend->BackwardInput(kStage, kFirst, Half::kWhole, std::nullopt).ok());
+  ASSERT_TRUE(backend->Forward(kStage, kSecond, std::nullopt).ok());
   EXPECT_EQ(backend->peak_bytes(), 1140);
 }
 
 TEST(EmulatedBackendTest, ARecomputedForwardKeepsItsInputOnly) {
   const auto backend = BackendOf(TwoStagePlan(Recomputed()));
-  ASSERT_TRUE(backend->Forward(kStage, kFirst).ok());
-  ASSERT_TRUE(backend->Forward(kStage, kSecond).ok());
+  ASSERT_TRUE(backend->Forward(kStage, kFirst, std::nullopt).ok());
+  ASSERT_TRUE(backend->Forward(kStage, kSecond, std::nullopt).ok());
   EXPECT_EQ(backend->peak_bytes(), 1000);  // stage 0 has no incoming edge
-  ASSERT_TRUE(backend->Recompute(kStage, kFirst).ok());
+  ASSERT_TRUE(backend->Recompute(kStage, kFirst, std::nullopt).ok());
   EXPECT_EQ(backend->peak_bytes(), 1100);
 }
 

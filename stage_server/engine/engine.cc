@@ -18,8 +18,9 @@
 namespace penstock {
 namespace {
 
-// Memory is measured in so many of an epoch's steps: the first also makes what
-// stays, such as a copy of a tied weight.
+// Memory is measured in so many of an epoch's steps after the prologue, if
+// there is one: the first also makes what stays, such as a copy of a tied
+// weight.
 constexpr int64_t kMeasuredSteps = 2;
 
 class ListEngine : public Engine {
@@ -28,7 +29,9 @@ class ListEngine : public Engine {
              std::unique_ptr<Interpreter> interpreter)
       : gauge_(std::move(gauge)),
         backend_(std::move(backend)),
-        interpreter_(std::move(interpreter)) {}
+        interpreter_(std::move(interpreter)),
+        measured_steps_(interpreter_->list().steps_in_prologue() +
+                        kMeasuredSteps) {}
 
   void Attach(std::unique_ptr<Transport> transport) override {
     interpreter_->Attach(std::move(transport));
@@ -37,9 +40,10 @@ class ListEngine : public Engine {
   absl::StatusOr<StepResult> RunStep() override {
     std::optional<MemoryGauge::Watch> watch;
     std::function<void()> sample;
-    if (step_ < kMeasuredSteps) {
+    if (step_ < measured_steps_) {
       watch.emplace(gauge_);
-      gauge_.BeginStep();
+      // What stays in flight from one step to the next is of the steps.
+      if (step_ == 0 || !interpreter_->list().runs_on()) gauge_.BeginStep();
       sample = [this] { gauge_.Sample(backend_->weight_queue_bytes()); };
     }
     PENSTOCK_ASSIGN_OR_RETURN(StepTiming timing,
@@ -85,6 +89,7 @@ class ListEngine : public Engine {
   // Before the interpreter, whose transport may still read its tensors.
   const std::unique_ptr<EngineBackend> backend_;
   const std::unique_ptr<Interpreter> interpreter_;
+  const int64_t measured_steps_;
   int64_t step_ = 0;
 };
 
@@ -141,6 +146,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
   loaded.program.step_timeout =
       absl::Seconds(plan.job().step_timeout_seconds());
   loaded.program.wire = plan.job().wire();
+  loaded.program.num_steps = plan.job().steps();
   PENSTOCK_ASSIGN_OR_RETURN(
       std::unique_ptr<Interpreter> interpreter,
       Interpreter::Make(std::move(loaded.program), loaded.backend.get()));

@@ -24,7 +24,8 @@ struct StepResult {
   int64_t step = 0;  // from 1
   // Mean over the microbatches; only where the loss is computed.
   std::optional<double> loss;
-  // Over all ranks, before clipping; not of a skipped step.
+  // Over all ranks, before clipping; not of a skipped step, nor where ranks do
+  // not wait for each other.
   std::optional<double> gradient_norm;
   int64_t step_nanos = 0;
   // Inside compute, updates and agreement arithmetic; the rest is waiting.
@@ -60,8 +61,8 @@ struct EngineUse {
 };
 
 // One rank of one epoch of a job: its layers' weights and optimizer state, and
-// the interpreter that runs its action list once a step. Needs no knowledge of
-// any particular schedule.
+// the interpreter that runs its action list, once a step or, where the schedule
+// never drains, once in all. Needs no knowledge of any particular schedule.
 //
 // All calls come from one executor thread, except `Cancel`. No exception leaves
 // it. The header is free of libtorch.
@@ -81,10 +82,13 @@ class Engine {
   // Takes the data plane for the epoch. Call once, before the first step.
   virtual void Attach(std::unique_ptr<Transport> transport) = 0;
 
-  // Runs the list once. After an error the engine is of no more use.
+  // Runs the next step: the list once, or of a list that never drains what is
+  // left until this rank has made its last update of the step, while others may
+  // be some steps ahead or behind. After an error the engine is of no more use.
   //   DEADLINE_EXCEEDED  a receive timed out; names what is missing.
   //   INTERNAL, RESOURCE_EXHAUSTED  libtorch's message.
-  //   FAILED_PRECONDITION  the loss or a gradient is not finite (of float16: a
+  //   FAILED_PRECONDITION  such a list has come to its end; the loss or a
+  //   gradient is not finite (of float16: a
   //                        gradient, at the smallest loss scale); names step,
   //                        stage and microbatch, or layer.
   virtual absl::StatusOr<StepResult> RunStep() = 0;

@@ -1,6 +1,7 @@
 #include "stage_server/engine/interpreter.h"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -17,6 +18,8 @@ namespace {
 
 // How many of the actions before a failure its message names.
 constexpr int kTold = 3;
+// Of clocks, where a run is not to meet again.
+constexpr int kFirstExchanges = 4;
 
 DType DTypeOf(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -31,10 +34,9 @@ DType DTypeOf(const at::Tensor& tensor) {
   }
 }
 
-MessageHeader HeaderOf(int64_t step, const Action& action,
-                       const at::Tensor& tensor) {
-  return {step,
-          action.microbatch.value(),
+MessageHeader HeaderOf(const RunList::InStep& of, const at::Tensor& tensor) {
+  return {of.step,
+          of.microbatch,
           DTypeOf(tensor),
           {tensor.sizes().begin(), tensor.sizes().end()}};
 }
@@ -47,10 +49,21 @@ absl::Span<const std::byte> BytesOf(const at::Tensor& tensor) {
           static_cast<size_t>(tensor.nbytes())};
 }
 
+absl::Status CheckWire(const RankProgram& program) {
+  if (!program.schedule.is_continuous() || program.wire.compress() != "auto") {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "wire.compress: auto chooses anew where a step has ended everywhere, and "
+      "schedule ",
+      program.schedule.name,
+      " never drains; want none, bf16, fp16 or fp8_block"));
+}
+
 }  // namespace
 
 Interpreter::Interpreter(RankProgram program, StageBackend* backend,
-                         ChannelMap channels, EdgeWires wires)
+                         ChannelMap channels, EdgeWires wires, RunList list)
     : program_(std::move(program)),
       backend_(backend),
       agreement_(program_.rank, program_.owned_layers, program_.loss_places,
@@ -60,29 +73,32 @@ Interpreter::Interpreter(RankProgram program, StageBackend* backend,
                  std::move(channels)),
       counters_(static_cast<int>(program_.schedule.edges.size())),
       wires_(std::move(wires)),
-      trace_(program_.schedule.ranks[program_.rank.value()].size()) {}
+      list_(std::move(list)),
+      trace_(2 * list_.cells().size()) {}
 
 absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
     RankProgram program, StageBackend* backend) {
   const ChannelMap channels = ChannelMap::Of(program.schedule);
   const RankId rank = program.rank;
+  PENSTOCK_RETURN_IF_ERROR(CheckWire(program));
   PENSTOCK_ASSIGN_OR_RETURN(EdgeWires wires, EdgeWires::Make(program.wire));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      RunList list, RunList::Make(program.schedule, rank, program.num_steps));
   std::unique_ptr<Interpreter> interpreter(
-      new Interpreter(std::move(program), backend, channels, std::move(wires)));
-  for (const Action& action :
-       interpreter->program_.schedule.ranks[rank.value()]) {
-    Cell& cell = interpreter->cells_.emplace_back();
-    cell.action = action;
+      new Interpreter(std::move(program), backend, channels, std::move(wires),
+                      std::move(list)));
+  for (const Action& action : interpreter->list_.cells()) {
+    ChannelId& channel = interpreter->channel_of_cell_.emplace_back();
     if (!IsSend(action.op) && !IsReceive(action.op)) continue;
     const bool sends = IsSend(action.op);
     PENSTOCK_ASSIGN_OR_RETURN(
-        cell.channel, channels.OfEdge(action.edge, DirectionOf(action.op),
-                                      sends ? rank : action.peer,
-                                      sends ? action.peer : rank));
+        channel, channels.OfEdge(action.edge, DirectionOf(action.op),
+                                 sends ? rank : action.peer,
+                                 sends ? action.peer : rank));
     const Edge& edge =
         interpreter->program_.schedule.edges[action.edge.value()];
     if (edge.kind != EdgeKind::kActivation) continue;
-    interpreter->wires_.AddChannel(cell.channel, DirectionOf(action.op), sends);
+    interpreter->wires_.AddChannel(channel, DirectionOf(action.op), sends);
   }
   return interpreter;
 }
@@ -124,101 +140,142 @@ absl::StatusOr<StepTiming> Interpreter::RunStep(
   if (transport_ == nullptr) {
     return absl::FailedPreconditionError("no transport is attached");
   }
+  if (!list_.runs_on()) {
+    position_ = 0;
+    next_to_post_ = 0;
+  } else if (position_ == list_.size()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the run of ", list_.num_steps(), " steps is over"));
+  }
+  step_begin_ = position_;
   step_start_nanos_ = MonotonicNanos();
   busy_nanos_ = 0;
-  next_to_post_ = 0;
-  const absl::Status status = RunCells(step, between);
+  const absl::Status status = RunActions(step, between);
   if (!status.ok()) {
     // A transport that was cancelled may answer with words of its own.
     PENSTOCK_RETURN_IF_ERROR(Cancelled());
     return status;
   }
-  StepTiming timing{MonotonicNanos() - step_start_nanos_, busy_nanos_, {}};
-  if (program_.traces && IsTracedStep(step, cells_.size())) {
-    timing.trace = TraceOfStep(step);
-  }
-  return timing;
+  return StepTiming{MonotonicNanos() - step_start_nanos_, busy_nanos_,
+                    TakeTrace(step)};
 }
 
-absl::Status Interpreter::RunCells(int64_t step,
-                                   const std::function<void()>& between) {
+absl::Status Interpreter::RunActions(int64_t step,
+                                     const std::function<void()>& between) {
   PENSTOCK_RETURN_IF_ERROR(backend_->BeginStep(step - 1));
-  cell_issue_nanos_ = MonotonicNanos();
-  for (size_t i = 0; i < cells_.size(); ++i) {
-    failure_ = {step, i, /*is_begun=*/false};
-    PENSTOCK_RETURN_IF_ERROR(Cancelled());
-    failure_->is_begun = true;
-    const size_t ahead = static_cast<size_t>(program_.receive_lookahead) + 1;
-    absl::Status status =
-        PostReceives(step, std::min(cells_.size(), i + ahead));
-    if (status.ok()) status = PollSends();
-    if (status.ok()) status = PollReductions();
-    if (between) between();
-    cell_start_nanos_ = MonotonicNanos();
-    if (status.ok()) status = Run(step, cells_[i]);
-    if (!status.ok()) return Explain(step, i, status);
-    const int64_t end = MonotonicNanos();
-    if (IsWork(cells_[i].action.op)) busy_nanos_ += end - cell_start_nanos_;
-    if (program_.traces) {
-      trace_.Add({step, static_cast<int>(i), cell_issue_nanos_,
-                  cell_start_nanos_, end});
+  if (list_.runs_on() && position_ == 0) {
+    // The only time that all are at the same place.
+    failure_ = {step, 0, /*is_begun=*/false};
+    for (int i = 0; i < kFirstExchanges; ++i) {
+      PENSTOCK_RETURN_IF_ERROR(
+          clock_offset_.Exchange(step, *transport_, Deadline()));
     }
-    cell_issue_nanos_ = end;
+  }
+  cell_issue_nanos_ = MonotonicNanos();
+  for (const int64_t end = list_.EndOf(step); position_ < end; ++position_) {
+    PENSTOCK_RETURN_IF_ERROR(RunNext(step, between));
   }
   failure_.reset();
   if (between) between();
-  if (const absl::Status status = FinishSends(); !status.ok()) {
-    failure_ = {step, OldestSend(), /*is_begun=*/true};
-    return Explain(step, failure_->cell, status);
+  const bool is_over = position_ == list_.size();
+  if (is_over) {
+    if (const absl::Status status = FinishSends(); !status.ok()) {
+      failure_ = {step, sending_.front().position, /*is_begun=*/true};
+      return Explain(step, failure_->position, status);
+    }
   }
   PENSTOCK_RETURN_IF_ERROR(
       wires_.EndStep(step, busy_nanos_, *transport_, Deadline()));
-  return backend_->EndStep();
+  PENSTOCK_RETURN_IF_ERROR(backend_->EndStep());
+  return is_over ? backend_->EndList() : absl::OkStatus();
 }
 
-size_t Interpreter::OldestSend() const {
-  // They are posted in the order of the list.
-  size_t left = sending_.size();
-  size_t cell = cells_.size();
-  while (left > 0 && cell > 0) left -= IsSend(cells_[--cell].action.op) ? 1 : 0;
-  return cell;
+absl::Status Interpreter::RunNext(int64_t step,
+                                  const std::function<void()>& between) {
+  failure_ = {step, position_, /*is_begun=*/false};
+  PENSTOCK_RETURN_IF_ERROR(Cancelled());
+  failure_->is_begun = true;
+  const Issue issue = IssueAt(step, position_);
+  absl::Status status = PostReceives(
+      step, std::min(list_.size(), position_ + program_.receive_lookahead + 1));
+  if (status.ok()) status = PollSends();
+  if (status.ok()) status = PollReductions();
+  if (between) between();
+  cell_start_nanos_ = MonotonicNanos();
+  if (status.ok()) status = Run(step, issue);
+  if (!status.ok()) return Explain(step, position_, status);
+  const int64_t end = MonotonicNanos();
+  if (IsWork(issue.action.op)) busy_nanos_ += end - cell_start_nanos_;
+  if (program_.traces) {
+    trace_.Add({step, position_, cell_issue_nanos_, cell_start_nanos_, end});
+  }
+  cell_issue_nanos_ = end;
+  return absl::OkStatus();
 }
 
-StepTrace Interpreter::TraceOfStep(int64_t step) const {
-  std::vector<ActionRecord> records = trace_.Latest(cells_.size());
-  std::erase_if(records, [step](const ActionRecord& record) {
-    return record.step != step;
+Interpreter::Issue Interpreter::IssueAt(int64_t step, int64_t position) const {
+  Issue issue = {position, list_.ActionAt(position)};
+  if (!IsSend(issue.action.op) && !IsReceive(issue.action.op)) return issue;
+  issue.channel = channel_of_cell_[list_.PlaceAt(position).cell];
+  issue.of = list_.StepOf(step, issue.action.microbatch);
+  return issue;
+}
+
+StepTrace Interpreter::TraceOfActions(int64_t step, int64_t begin,
+                                      int64_t end) const {
+  std::vector<ActionRecord> records =
+      trace_.Latest(static_cast<size_t>(position_ - begin));
+  std::erase_if(records, [&](const ActionRecord& record) {
+    return record.action < begin || record.action >= end ||
+           (!list_.runs_on() && record.step != step);
   });
-  StepTrace trace = TraceOf(step, step_start_nanos_, records);
+  const int64_t start = list_.runs_on() && !records.empty()
+                            ? records.front().issue_nanos
+                            : step_start_nanos_;
+  StepTrace trace = TraceOf(step, start, records);
   const ClockSample clock = clock_offset_.best();
   trace.set_clock_offset_nanos(clock.offset_nanos);
   trace.set_round_trip_nanos(clock.round_trip_nanos);
   return trace;
 }
 
+std::optional<StepTrace> Interpreter::TakeTrace(int64_t step) {
+  const std::optional<RunList::Traced> traced =
+      list_.TracedBefore(step, position_);
+  if (!program_.traces || !traced.has_value()) return std::nullopt;
+  if (list_.runs_on() && traced->step == traced_step_) return std::nullopt;
+  traced_step_ = traced->step;
+  if (!IsTracedStep(traced->step, static_cast<size_t>(list_.traced_size()))) {
+    return std::nullopt;
+  }
+  return TraceOfActions(traced->step, traced->begin, traced->end);
+}
+
 std::optional<MissingAction> Interpreter::Missing() const {
   if (!failure_.has_value()) return std::nullopt;
-  const Action& action = cells_[failure_->cell].action;
+  const Action action = list_.ActionAt(failure_->position);
   MissingAction missing;
   missing.set_step(failure_->step);
-  missing.set_position(static_cast<int>(failure_->cell));
+  missing.set_position(static_cast<int>(std::min<int64_t>(
+      failure_->position, std::numeric_limits<int32_t>::max())));
   missing.set_action(ToString(action, program_.schedule.edges));
   if (IsReceive(action.op)) missing.set_peer(action.peer.value());
-  *missing.mutable_trace() = TraceOfStep(failure_->step);
+  StepTrace& trace = *missing.mutable_trace();
+  trace = TraceOfActions(failure_->step, step_begin_, list_.size());
   if (failure_->is_begun) {
-    missing.mutable_trace()->add_issued(cell_issue_nanos_ - step_start_nanos_);
+    trace.add_issued(cell_issue_nanos_ - trace.start_nanos());
   }
   return missing;
 }
 
-absl::Status Interpreter::Run(int64_t step, Cell& cell) {
-  if (IsSend(cell.action.op)) return RunSend(step, cell);
-  if (IsReceive(cell.action.op)) return RunReceive(cell);
-  if (cell.action.op == Op::kAgreeNorm) return RunAgreement(step);
-  if (cell.action.op == Op::kReduceGradient) {
-    return RunReduction(step, cell.action);
+absl::Status Interpreter::Run(int64_t step, const Issue& issue) {
+  if (IsSend(issue.action.op)) return RunSend(issue);
+  if (IsReceive(issue.action.op)) return RunReceive(issue);
+  if (issue.action.op == Op::kAgreeNorm) return RunAgreement(step);
+  if (issue.action.op == Op::kReduceGradient) {
+    return RunReduction(step, issue.action);
   }
-  return RunCompute(cell.action);
+  return RunCompute(issue.action);
 }
 
 absl::Status Interpreter::RunCompute(const Action& action) {
@@ -226,78 +283,85 @@ absl::Status Interpreter::RunCompute(const Action& action) {
     case Op::kForward:
       for (int i = 0; i < action.num_microbatches; ++i) {
         PENSTOCK_RETURN_IF_ERROR(backend_->Forward(
-            action.stage, MicrobatchId(action.microbatch.value() + i)));
+            action.stage, MicrobatchId(action.microbatch.value() + i),
+            action.version));
       }
       return absl::OkStatus();
     case Op::kBackward:
-      return backend_->Backward(action.stage, action.microbatch, action.half);
+      return backend_->Backward(action.stage, action.microbatch, action.half,
+                                action.version);
     case Op::kBackwardInput:
       return backend_->BackwardInput(action.stage, action.microbatch,
-                                     action.half);
+                                     action.half, action.version);
     case Op::kBackwardWeight:
       return backend_->BackwardWeight(action.stage, action.microbatch,
-                                      action.half);
+                                      action.half, action.version);
     case Op::kRecompute:
-      return backend_->Recompute(action.stage, action.microbatch);
+      return backend_->Recompute(action.stage, action.microbatch,
+                                 action.version);
     case Op::kUpdate:
-      return backend_->Update(action.stage);
+      return backend_->Update(action.stage, action.version);
     default:
       return absl::UnimplementedError("this engine does not run the op");
   }
 }
 
-absl::Status Interpreter::RunSend(int64_t step, Cell& cell) {
+absl::Status Interpreter::RunSend(const Issue& issue) {
   // A tied weight's gradient is that of all copies.
-  if (cell.action.microbatch == kWholeStep) {
+  if (issue.action.microbatch == kWholeStep) {
     PENSTOCK_RETURN_IF_ERROR(FinishReductions());
     cell_start_nanos_ = MonotonicNanos();
   }
-  PENSTOCK_ASSIGN_OR_RETURN(at::Tensor tensor, backend_->Outgoing(cell.action));
+  PENSTOCK_ASSIGN_OR_RETURN(at::Tensor tensor,
+                            backend_->Outgoing(issue.action));
   Sending sending;
+  sending.position = issue.position;
   PENSTOCK_ASSIGN_OR_RETURN(sending.tensor,
-                            wires_.ToWire(cell.channel, tensor));
+                            wires_.ToWire(issue.channel, tensor));
   sending.posted_nanos = MonotonicNanos();
   if (!sending.tensor.is_same(tensor)) {
     busy_nanos_ += sending.posted_nanos - cell_start_nanos_;
   }
   sending.busy_nanos = busy_nanos_;
-  sending.channel = cell.channel;
+  sending.channel = issue.channel;
   sending.tensor_bytes = static_cast<int64_t>(tensor.nbytes());
   PENSTOCK_ASSIGN_OR_RETURN(
       sending.request,
-      transport_->PostSend(cell.channel, HeaderOf(step, cell.action, tensor),
+      transport_->PostSend(issue.channel, HeaderOf(issue.of, tensor),
                            BytesOf(sending.tensor)));
-  counters_.Add(cell.action.edge, DirectionOf(cell.action.op),
+  counters_.Add(issue.action.edge, DirectionOf(issue.action.op),
                 static_cast<int64_t>(sending.tensor.nbytes()),
                 sending.tensor_bytes);
   sending_.push_back(std::move(sending));
   return absl::OkStatus();
 }
 
-absl::Status Interpreter::RunReceive(Cell& cell) {
+absl::Status Interpreter::RunReceive(const Issue& issue) {
   const absl::Time deadline = Deadline();
+  Receiving& receiving = receiving_.front();
   PENSTOCK_ASSIGN_OR_RETURN(const bool came,
-                            ReduceUntilReceived(cell, deadline));
+                            ReduceUntilReceived(receiving.request, deadline));
   if (!came) {
-    PENSTOCK_RETURN_IF_ERROR(transport_->Wait(cell.request, deadline));
+    PENSTOCK_RETURN_IF_ERROR(transport_->Wait(receiving.request, deadline));
   }
   cell_start_nanos_ = MonotonicNanos();
-  if (!cell.wire.is_same(cell.buffer)) {
+  if (!receiving.wire.is_same(receiving.buffer)) {
     const int64_t start = MonotonicNanos();
     PENSTOCK_RETURN_IF_ERROR(
-        wires_.FromWire(cell.channel, cell.wire, cell.buffer));
+        wires_.FromWire(issue.channel, receiving.wire, receiving.buffer));
     busy_nanos_ += MonotonicNanos() - start;
   }
-  cell.wire.reset();
-  return backend_->Incoming(cell.action, std::move(cell.buffer));
+  at::Tensor tensor = std::move(receiving.buffer);
+  receiving_.pop_front();
+  return backend_->Incoming(issue.action, std::move(tensor));
 }
 
 // The transport only moves what has been posted; what a reduction is to post
 // next follows from what has come.
-absl::StatusOr<bool> Interpreter::ReduceUntilReceived(Cell& cell,
+absl::StatusOr<bool> Interpreter::ReduceUntilReceived(RequestId request,
                                                       absl::Time deadline) {
   while (reduction_.is_active() && SystemClock().Now() < deadline) {
-    PENSTOCK_ASSIGN_OR_RETURN(const bool came, transport_->Test(cell.request));
+    PENSTOCK_ASSIGN_OR_RETURN(const bool came, transport_->Test(request));
     if (came) return true;
     PENSTOCK_RETURN_IF_ERROR(PollReductions());
     PENSTOCK_RETURN_IF_ERROR(Cancelled());
@@ -348,20 +412,22 @@ absl::Status Interpreter::RunAgreement(int64_t step) {
   return absl::OkStatus();
 }
 
-absl::Status Interpreter::PostReceives(int64_t step, size_t end) {
+absl::Status Interpreter::PostReceives(int64_t step, int64_t end) {
   for (; next_to_post_ < end; ++next_to_post_) {
-    Cell& cell = cells_[next_to_post_];
-    if (!IsReceive(cell.action.op)) continue;
-    PENSTOCK_ASSIGN_OR_RETURN(cell.buffer, backend_->Buffer(cell.action));
-    PENSTOCK_ASSIGN_OR_RETURN(cell.wire,
-                              wires_.WireBuffer(cell.channel, cell.buffer));
+    const Issue issue = IssueAt(step, next_to_post_);
+    if (!IsReceive(issue.action.op)) continue;
+    Receiving receiving;
+    PENSTOCK_ASSIGN_OR_RETURN(receiving.buffer, backend_->Buffer(issue.action));
     PENSTOCK_ASSIGN_OR_RETURN(
-        cell.request,
+        receiving.wire, wires_.WireBuffer(issue.channel, receiving.buffer));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        receiving.request,
         transport_->PostReceive(
-            cell.channel, HeaderOf(step, cell.action, cell.buffer),
+            issue.channel, HeaderOf(issue.of, receiving.buffer),
             absl::MakeSpan(
-                static_cast<std::byte*>(cell.wire.mutable_data_ptr()),
-                static_cast<size_t>(cell.wire.nbytes()))));
+                static_cast<std::byte*>(receiving.wire.mutable_data_ptr()),
+                static_cast<size_t>(receiving.wire.nbytes()))));
+    receiving_.push_back(std::move(receiving));
   }
   return absl::OkStatus();
 }
@@ -394,15 +460,14 @@ absl::Status Interpreter::FinishSends() {
   return absl::OkStatus();
 }
 
-absl::Status Interpreter::Explain(int64_t step, size_t cell,
+absl::Status Interpreter::Explain(int64_t step, int64_t position,
                                   const absl::Status& status) {
-  const auto name = [&](int64_t index) {
-    return ToString(cells_[static_cast<size_t>(index)].action,
-                    program_.schedule.edges);
+  const auto name = [&](int64_t at) {
+    return ToString(list_.ActionAt(at), program_.schedule.edges);
   };
-  std::string message = absl::StrCat(
-      "step ", step, ", rank ", program_.rank.value(), ", action ", cell, " (",
-      name(static_cast<int64_t>(cell)), "): ", status.message());
+  std::string message =
+      absl::StrCat("step ", step, ", rank ", program_.rank.value(), ", action ",
+                   position, " (", name(position), "): ", status.message());
   if (status.code() == absl::StatusCode::kDeadlineExceeded) {
     const char* separator = "; before it ran ";
     for (const ActionRecord& record : trace_.Latest(kTold)) {

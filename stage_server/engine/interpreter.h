@@ -26,6 +26,7 @@
 #include "stage_server/engine/edge_wires.h"
 #include "stage_server/engine/gradient_reduction.h"
 #include "stage_server/engine/norm_agreement.h"
+#include "stage_server/engine/run_list.h"
 #include "stage_server/engine/stage_backend.h"
 #include "stage_server/transport/transport.h"
 
@@ -34,7 +35,7 @@ namespace penstock {
 // What a rank runs.
 struct RankProgram {
   RankId rank;
-  // Only this rank's list is read. It has been checked.
+  // Only this rank's lists are read. They have been checked.
   Schedule schedule;
   // Index is the rank: layers that it speaks for in N, ascending.
   std::vector<std::vector<int>> owned_layers;
@@ -48,6 +49,8 @@ struct RankProgram {
   WireSpec wire;
   // Whether it keeps when its actions ran; off only to measure what that costs.
   bool traces = true;
+  // Of the job; matters to schedules that never drain.
+  int64_t num_steps = 0;
 };
 
 // How long a step took, by this thread's own clock.
@@ -55,7 +58,10 @@ struct StepTiming {
   int64_t step_nanos = 0;
   // In compute, updates and the arithmetic of agreement.
   int64_t busy_nanos = 0;
-  // Of the steps that are reported (`IsTracedStep`).
+  // Of the steps that are reported (`IsTracedStep`): a step's, or where the
+  // schedule never drains, that of a repetition of its period, whose step is
+  // the one that ends in it. An index is the place in the step's or the
+  // period's list.
   std::optional<StepTrace> trace;
 };
 
@@ -64,24 +70,31 @@ struct StepTiming {
 // the list's to say.
 //
 // Sends are posted and kept until they are complete, at the latest at the end
-// of the step; receives are posted ahead, within the step, into memory of the
+// of the list; receives are posted ahead, within the list, into memory of the
 // backend's; in between both are polled, and reductions go on.
+//
+// The list is one step's, or where the schedule never drains the whole run's
+// (run_list.h): there a step is a stretch of it, nothing is waited for at its
+// end, and receives of later steps may have been posted. Messages name step and
+// microbatch within the step either way.
 //
 // Used by one thread, except `Cancel`.
 class Interpreter {
  public:
   //   NOT_FOUND         a communication action has no channel.
-  //   INVALID_ARGUMENT  as EdgeWires::Make.
+  //   INVALID_ARGUMENT  as EdgeWires::Make and RunList::Make; wire.compress
+  //   auto,
+  //                     for which ranks meet after a step, where none ends.
   static absl::StatusOr<std::unique_ptr<Interpreter>> Make(
       RankProgram program, StageBackend* backend);
 
   // Once, before the first step.
   void Attach(std::unique_ptr<Transport> transport) ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Runs the list; steps count from 1. `between`, if there is one, is called
-  // before each action, when the receives ahead of it have their memory, and
-  // after the last.
-  //   FAILED_PRECONDITION  no transport is attached.
+  // Runs the list, or its next step; steps count from 1 and, where the list is
+  // the run's, up. `between`, if there is one, is called before each action,
+  // when the receives ahead of it have their memory, and after the last.
+  //   FAILED_PRECONDITION  no transport is attached; the run is over.
   //   DEADLINE_EXCEEDED    names the action that waits, for what, and the
   //                        latest ones that ran.
   //   the status of `Cancel`; those of backend and transport, with the action
@@ -92,6 +105,7 @@ class Interpreter {
   // Any thread. The first one counts.
   void Cancel(absl::Status why) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  const RunList& list() const { return list_; }
   const ActionRing& trace() const { return trace_; }
 
   // What the `RunStep` that failed was at; unset before one has.
@@ -100,12 +114,18 @@ class Interpreter {
   std::vector<EdgeTraffic> EdgeTotals() const { return counters_.Totals(); }
 
  private:
-  // An action with what its execution needs.
-  struct Cell {
+  // An action of the list as it is to be run.
+  struct Issue {
+    // In the list.
+    int64_t position = 0;
     Action action;
     // Communication.
     ChannelId channel;
-    // A receive that has been posted in this step.
+    // Communication: what the message is of.
+    RunList::InStep of;
+  };
+  // A receive that has been posted.
+  struct Receiving {
     RequestId request = 0;
     at::Tensor buffer;
     // What it is on the wire; the same where it is not encoded.
@@ -113,6 +133,8 @@ class Interpreter {
   };
   struct Sending {
     RequestId request = 0;
+    // In the list.
+    int64_t position = 0;
     // Keeps the bytes alive.
     at::Tensor tensor;
     ChannelId channel;
@@ -123,27 +145,32 @@ class Interpreter {
   };
 
   Interpreter(RankProgram program, StageBackend* backend, ChannelMap channels,
-              EdgeWires wires);
+              EdgeWires wires, RunList list);
 
-  absl::Status RunCells(int64_t step, const std::function<void()>& between);
-  StepTrace TraceOfStep(int64_t step) const;
-  // The cell of the first send that is not complete, after the last cell of a
-  // step. Requires: there is one.
-  size_t OldestSend() const;
-  absl::Status Run(int64_t step, Cell& cell);
+  absl::Status RunActions(int64_t step, const std::function<void()>& between);
+  // `position_`'s, between `between` and what is polled.
+  absl::Status RunNext(int64_t step, const std::function<void()>& between);
+  absl::Status EndList(int64_t step);
+  Issue IssueAt(int64_t step, int64_t position) const;
+  // Of what has run of the list from `begin` to before `end`.
+  StepTrace TraceOfActions(int64_t step, int64_t begin, int64_t end) const;
+  std::optional<StepTrace> TakeTrace(int64_t step);
+  absl::Status Run(int64_t step, const Issue& issue);
   absl::Status RunCompute(const Action& action);
-  absl::Status RunSend(int64_t step, Cell& cell);
-  absl::Status RunReceive(Cell& cell);
+  absl::Status RunSend(const Issue& issue);
+  absl::Status RunReceive(const Issue& issue);
   absl::Status RunReduction(int64_t step, const Action& action);
   absl::Status PollReductions();
-  absl::StatusOr<bool> ReduceUntilReceived(Cell& cell, absl::Time deadline);
+  absl::StatusOr<bool> ReduceUntilReceived(RequestId request,
+                                           absl::Time deadline);
   absl::Status FinishReductions();
   absl::Status RunAgreement(int64_t step);
-  absl::Status PostReceives(int64_t step, size_t end);
+  absl::Status PostReceives(int64_t step, int64_t end);
   absl::Status PollSends();
   void NoteSent(const Sending& sending);
   absl::Status FinishSends();
-  absl::Status Explain(int64_t step, size_t cell, const absl::Status& status);
+  absl::Status Explain(int64_t step, int64_t position,
+                       const absl::Status& status);
   absl::Status Cancelled() ABSL_LOCKS_EXCLUDED(mutex_);
   absl::Time Deadline() const;
 
@@ -154,24 +181,33 @@ class Interpreter {
   GradientReduction reduction_;
   EdgeCounters counters_;
   EdgeWires wires_;
-  std::vector<Cell> cells_;
+  const RunList list_;
+  // By cell of the list; of communication.
+  std::vector<ChannelId> channel_of_cell_;
+  // In the order of the list.
+  std::deque<Receiving> receiving_;
   std::deque<Sending> sending_;
   // After everything that owns bytes it may still read or write.
   std::unique_ptr<Transport> transport_;
-  // Cells before it have their receives posted.
-  size_t next_to_post_ = 0;
+  // In the list: what runs next, and where the step began that runs. What is
+  // before `next_to_post_` has its receives posted.
+  int64_t position_ = 0;
+  int64_t step_begin_ = 0;
+  int64_t next_to_post_ = 0;
+  // Traces up to this step have been handed over.
+  int64_t traced_step_ = 0;
   int64_t step_start_nanos_ = 0;
   int64_t busy_nanos_ = 0;
-  // Of the cell that runs: when all before it was done, and when what it needs
-  // was there.
+  // Of the action that runs: when all before it was done, and when what it
+  // needs was there.
   int64_t cell_issue_nanos_ = 0;
   int64_t cell_start_nanos_ = 0;
   ActionRing trace_;
-  // Step and cell that a `RunStep` failed at.
+  // Step and place in the list that a `RunStep` failed at.
   struct Failure {
     int64_t step = 0;
-    size_t cell = 0;
-    // Whether the cell had been begun.
+    int64_t position = 0;
+    // Whether the action had been begun.
     bool is_begun = false;
   };
   std::optional<Failure> failure_;

@@ -26,37 +26,45 @@ const char* HalfText(Half half) {
   return half == Half::kFirst ? ".0" : ".1";
 }
 
+std::string VersionText(std::optional<int32_t> version) {
+  return version.has_value() ? absl::StrCat("@", *version) : "";
+}
+
 // Writes down what it is asked; the tensors that it sends hold the microbatch.
 class RecordingBackend : public StageBackend {
  public:
-  absl::Status BeginStep(int64_t update) override {
-    calls.push_back(absl::StrCat("step ", update));
+  absl::Status BeginStep(int64_t step) override {
+    calls.push_back(absl::StrCat("step ", step));
     return absl::OkStatus();
   }
-  absl::Status Forward(StageId stage, MicrobatchId microbatch) override {
-    calls.push_back(absl::StrCat(stage.value(), "F", microbatch.value()));
+  absl::Status Forward(StageId stage, MicrobatchId microbatch,
+                       std::optional<int32_t> version) override {
+    calls.push_back(absl::StrCat(stage.value(), "F", microbatch.value(),
+                                 VersionText(version)));
     return forward_status;
   }
-  absl::Status Backward(StageId stage, MicrobatchId microbatch,
-                        Half half) override {
-    calls.push_back(
-        absl::StrCat(stage.value(), "B", microbatch.value(), HalfText(half)));
+  absl::Status Backward(StageId stage, MicrobatchId microbatch, Half half,
+                        std::optional<int32_t> version) override {
+    calls.push_back(absl::StrCat(stage.value(), "B", microbatch.value(),
+                                 HalfText(half), VersionText(version)));
     return absl::OkStatus();
   }
-  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override {
-    calls.push_back(absl::StrCat(stage.value(), "R", microbatch.value()));
+  absl::Status Recompute(StageId stage, MicrobatchId microbatch,
+                         std::optional<int32_t> version) override {
+    calls.push_back(absl::StrCat(stage.value(), "R", microbatch.value(),
+                                 VersionText(version)));
     return absl::OkStatus();
   }
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
-                             Half half) override {
-    calls.push_back(
-        absl::StrCat(stage.value(), "I", microbatch.value(), HalfText(half)));
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch, Half half,
+                             std::optional<int32_t> version) override {
+    calls.push_back(absl::StrCat(stage.value(), "I", microbatch.value(),
+                                 HalfText(half), VersionText(version)));
     return absl::OkStatus();
   }
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
-                              Half half) override {
-    calls.push_back(
-        absl::StrCat(stage.value(), "W", microbatch.value(), HalfText(half)));
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch, Half half,
+                              std::optional<int32_t> version) override {
+    calls.push_back(absl::StrCat(stage.value(), "W", microbatch.value(),
+                                 HalfText(half), VersionText(version)));
     return absl::OkStatus();
   }
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override {
@@ -83,12 +91,16 @@ class RecordingBackend : public StageBackend {
     mean_loss = agreed.mean_loss;
     return absl::OkStatus();
   }
-  absl::Status Update(StageId stage) override {
-    calls.push_back(absl::StrCat(stage.value(), "U"));
+  absl::Status Update(StageId stage, std::optional<int32_t> version) override {
+    calls.push_back(absl::StrCat(stage.value(), "U", VersionText(version)));
     return absl::OkStatus();
   }
 
   absl::Status EndStep() override { return end_status; }
+  absl::Status EndList() override {
+    ++num_lists;
+    return absl::OkStatus();
+  }
 
   std::vector<std::string> calls;
   std::vector<LayerSquares> parts;
@@ -98,6 +110,7 @@ class RecordingBackend : public StageBackend {
   at::Tensor gradient;
   absl::Status forward_status;
   absl::Status end_status;
+  int num_lists = 0;
 };
 
 constexpr char kHeader[] = R"(penstock-schedule 1
@@ -114,12 +127,14 @@ Schedule TwoRanks(const std::string& first, const std::string& second) {
 
 RankProgram Program(const Schedule& schedule, int rank,
                     const std::vector<int>& losses = {0, 0}) {
-  return {RankId(rank),
-          schedule,
-          {{0, 2}, {1}},
-          losses,
-          /*receive_lookahead=*/1,
-          absl::Seconds(10)};
+  RankProgram program;
+  program.rank = RankId(rank);
+  program.schedule = schedule;
+  program.owned_layers = {{0, 2}, {1}};
+  program.loss_places = losses;
+  program.receive_lookahead = 1;
+  program.step_timeout = absl::Seconds(10);
+  return program;
 }
 
 class InterpreterTest : public ::testing::Test {
@@ -366,6 +381,114 @@ TEST_F(InterpreterTest, ASendThatNobodyTakesIsWhatTheStepsEndWaitsFor) {
   EXPECT_EQ(missing->position(), 1);
   EXPECT_EQ(missing->trace().ended_size(), 4);
   EXPECT_EQ(missing->trace().issued_size(), 5);
+}
+
+// PipeDream-2BW: rank 0 a microbatch ahead of rank 1.
+constexpr char kNeverDrains[] = R"(penstock-schedule 1
+name by_hand
+microbatches 2
+policy double_buffer
+placement r0 r1
+versions 2/1 2/1
+edge activation x 0>1
+prologue
+r0: 0F0@0 0SF0[x>r1] 0F1@0 0SF1[x>r1] 0RB0[x<r1] 0B0@0 0F2@0 0SF2[x>r1] 0RB1[x<r1] 0B1@0 0U@1
+r1: 1RF0[x<r0] 1F0@0 1B0@0 1SB0[x>r0] 1RF1[x<r0] 1F1@0 1B1@0 1SB1[x>r0] 1U@1
+period
+r0: 0F3@0 0SF3[x>r1] 0RB2[x<r1] 0B2@0 0F4@1 0SF4[x>r1] 0RB3[x<r1] 0B3@0 0U@2
+r1: 1RF2[x<r0] 1F2@0 1B2@0 1SB2[x>r0] 1RF3[x<r0] 1F3@0 1B3@0 1SB3[x>r0] 1U@2
+epilogue
+r0: 0F3@0 0SF3[x>r1] 0RB2[x<r1] 0B2@0 0RB3[x<r1] 0B3@0 0U@2
+r1: 1RF2[x<r0] 1F2@0 1B2@0 1SB2[x>r0] 1RF3[x<r0] 1F3@0 1B3@0 1SB3[x>r0] 1U@2
+)";
+
+TEST_F(InterpreterTest, AListThatNeverDrainsIsRunOnFromStepToStep) {
+  constexpr int kSteps = 4;
+  const Schedule schedule = *ParseSchedule(kNeverDrains);
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  std::vector<std::thread> threads;
+  std::vector<int64_t> traced[2];
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      RankProgram program = Program(schedule, rank);
+      program.num_steps = kSteps;
+      // Across the end of a step.
+      program.receive_lookahead = 5;
+      auto interpreter = *Interpreter::Make(program, &backends_[rank]);
+      interpreter->Attach(std::move(transports[rank]));
+      for (int step = 1; step <= kSteps; ++step) {
+        EXPECT_EQ(backends_[rank].num_lists, 0);
+        const auto timing = interpreter->RunStep(step);
+        ASSERT_TRUE(timing.ok()) << timing.status();
+        if (!timing->trace.has_value()) continue;
+        traced[rank].push_back(timing->trace->step());
+        EXPECT_EQ(timing->trace->ended_size(), 9);
+        EXPECT_EQ(timing->trace->issued(0), 0);
+      }
+      EXPECT_EQ(backends_[rank].num_lists, 1);
+      EXPECT_EQ(interpreter->RunStep(kSteps + 1).status(),
+                absl::FailedPreconditionError("the run of 4 steps is over"));
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::erase_if(backends_[0].calls, [](const std::string& call) {
+    return call.starts_with("buffer") || call.starts_with("got");
+  });
+  EXPECT_THAT(
+      backends_[0].calls,
+      ElementsAre("step 0", "0F0@0", "0F1@0", "0B0@0", "0F2@0", "0B1@0",
+                  "0U@1",                                                //
+                  "step 1", "0F3@0", "0B2@0", "0F4@1", "0B3@0", "0U@2",  //
+                  "step 2", "0F5@1", "0B4@1", "0F6@2", "0B5@1", "0U@3",  //
+                  "step 3", "0F7@2", "0B6@2", "0B7@2", "0U@4"));
+  for (const std::vector<int64_t>& steps : traced) {
+    EXPECT_THAT(steps, ElementsAre(2, 3));
+  }
+}
+
+TEST_F(InterpreterTest, AListThatNeverDrainsSaysWhatItWaitsFor) {
+  const Schedule schedule = *ParseSchedule(kNeverDrains);
+  auto transports = *ConnectInProcess(2, ChannelMap::Of(schedule).channels());
+  std::vector<std::thread> threads;
+  std::optional<MissingAction> missing;
+  std::unique_ptr<Interpreter> interpreters[2];
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      RankProgram program = Program(schedule, rank);
+      program.num_steps = 5;
+      if (rank == 0) program.step_timeout = absl::Milliseconds(300);
+      auto& interpreter = interpreters[rank];
+      interpreter = *Interpreter::Make(program, &backends_[rank]);
+      interpreter->Attach(std::move(transports[rank]));
+      for (int step = 1; step <= 3; ++step) {
+        const auto timing = interpreter->RunStep(step);
+        // Rank 1 stops after its second step.
+        if (rank == 1 && step == 2) return;
+        if (timing.ok()) continue;
+        EXPECT_THAT(std::string(timing.status().message()),
+                    HasSubstr("step 3, rank 0, action 22 (0RB4[x<r1])"));
+        missing = interpreter->Missing();
+        return;
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  ASSERT_TRUE(missing.has_value());
+  EXPECT_EQ(missing->step(), 3);
+  EXPECT_EQ(missing->position(), 22);
+  EXPECT_EQ(missing->action(), "0RB4[x<r1]");
+  // Since the step began: 0F5 and its send.
+  EXPECT_EQ(missing->trace().ended_size(), 2);
+  EXPECT_EQ(missing->trace().issued_size(), 3);
+}
+
+TEST_F(InterpreterTest, AListThatNeverDrainsDoesNotChooseItsWireAnew) {
+  RankProgram program = Program(*ParseSchedule(kNeverDrains), 0);
+  program.num_steps = 4;
+  program.wire.set_compress("auto");
+  EXPECT_THAT(
+      std::string(Interpreter::Make(program, &backends_[0]).status().message()),
+      HasSubstr("want none, bf16, fp16 or fp8_block"));
 }
 
 TEST_F(InterpreterTest, CommunicationWithoutAChannelIsRefusedAtOnce) {

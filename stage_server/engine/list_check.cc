@@ -72,23 +72,23 @@ absl::StatusOr<Schedule> PlannedSchedule(const Plan& plan, RankId rank) {
 absl::Status CheckList(const Schedule& schedule, RankId rank,
                        int pieces_per_microbatch) {
   const std::string where = absl::StrCat("plan: rank ", rank.value());
-  if (schedule.is_continuous()) {
-    return absl::UnimplementedError(
-        absl::StrCat(where, ": schedule ", schedule.name,
-                     " does not flush; this engine runs schedules that flush"));
-  }
   const absl::Status sound = SoundOrError(schedule, VerifyRank(schedule, rank));
   if (!sound.ok()) {
     return absl::InvalidArgumentError(
         absl::StrCat(where, ": ", sound.message()));
   }
-  const std::vector<Action>& actions = schedule.ranks[rank.value()];
-  for (size_t i = 0; i < actions.size(); ++i) {
-    const absl::Status status = CheckCanRun(actions[i], pieces_per_microbatch);
-    if (status.ok()) continue;
-    return WithContext(status,
-                       absl::StrCat(where, ", action ", i, " (",
-                                    ToString(actions[i], schedule.edges), ")"));
+  for (const RankLists* lists :
+       {&schedule.ranks, &schedule.period, &schedule.epilogue}) {
+    if (lists->empty()) continue;
+    const std::vector<Action>& actions = (*lists)[rank.value()];
+    for (size_t i = 0; i < actions.size(); ++i) {
+      const absl::Status status =
+          CheckCanRun(actions[i], pieces_per_microbatch);
+      if (status.ok()) continue;
+      return WithContext(
+          status, absl::StrCat(where, ", action ", i, " (",
+                               ToString(actions[i], schedule.edges), ")"));
+    }
   }
   return absl::OkStatus();
 }

@@ -21,7 +21,6 @@ absl::StatusOr<Schedule> PlannedSchedule(const Plan& plan, RankId rank);
 //                     position and action; or it has halves of microbatches,
 //                     and the plan does not cut them into
 //                     `pieces_per_microbatch` of 2.
-//   UNIMPLEMENTED     a schedule that does not flush.
 absl::Status CheckList(const Schedule& schedule, RankId rank,
                        int pieces_per_microbatch);
 

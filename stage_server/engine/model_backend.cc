@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/sha256.h"
+#include "base/status_context.h"
 #include "base/status_macros.h"
 #include "models/graph/layer_kinds.h"
 #include "models/layers/init.h"
@@ -48,6 +49,11 @@ absl::StatusOr<std::vector<at::Tensor>> MakeStatistics(const LayerSpec& layer,
     statistics.push_back(first.to(device.torch_device()));
   }
   return statistics;
+}
+
+std::string Where(const char* op, StageId stage, MicrobatchId piece) {
+  return absl::StrCat("stage ", stage.value(), " ", op, " of microbatch ",
+                      piece.value());
 }
 
 template <typename T>
@@ -91,7 +97,6 @@ absl::Status ModelBackend::OpenData() {
     reads = reads || !stage.data_inputs.empty();
     if (!stage.loss_position.has_value()) continue;
     has_loss_ = plan_.FirstRankOf(stage.id) == plan_.rank;
-    losses_.resize(plan_.num_pieces());
   }
   if (!reads) return absl::OkStatus();
   DataRequest request;
@@ -115,10 +120,11 @@ absl::Status ModelBackend::MakeBuffers() {
       part.owned.emplace_back(first, static_cast<int>(owned.size()) - first);
     }
     PENSTOCK_ASSIGN_OR_RETURN(
-        FlatBuffers buffers,
-        FlatBuffers::Make(std::move(owned), plan_.job.seed(), weight_type(),
-                          optimizer_.num_moments(), device_));
-    part.buffers.emplace(std::move(buffers));
+        WeightStore weights,
+        WeightStore::Make(std::move(owned), plan_.job.seed(), weight_type(),
+                          optimizer_.num_moments(), plan_.MaxVersions(stage.id),
+                          device_));
+    part.weights.emplace(std::move(weights));
   }
   return absl::OkStatus();
 }
@@ -126,7 +132,7 @@ absl::Status ModelBackend::MakeBuffers() {
 std::optional<std::pair<const ModelBackend::Part*, int>>
 ModelBackend::FindOwned(const std::string& parameter) const {
   for (const auto& [id, part] : parts_) {
-    const std::vector<ParameterSpec>& specs = part.buffers->parameters();
+    const std::vector<ParameterSpec>& specs = part.weights->parameters();
     for (size_t i = 0; i < specs.size(); ++i) {
       if (specs[i].name == parameter) {
         return std::pair(&part, static_cast<int>(i));
@@ -139,10 +145,10 @@ ModelBackend::FindOwned(const std::string& parameter) const {
 absl::Status ModelBackend::MakeSites() {
   for (const TiedSite& site : plan_.tied_sites) {
     SiteTensors& tensors = sites_.emplace_back();
-    if (const auto owner = FindOwned(site.owner_parameter)) {
-      tensors.owner_gradient = owner->first->buffers->Gradient(owner->second);
-      tensors.owner_master = owner->first->buffers->Master(owner->second);
-      tensors.owner_weight = owner->first->buffers->WeightLeaf(owner->second);
+    const auto owner = FindOwned(site.owner_parameter);
+    if (owner.has_value()) {
+      tensors.owner_gradient = owner->first->weights->Gradient(owner->second);
+      tensors.owner_master = owner->first->weights->Master(owner->second);
     }
     if (!plan_.Holds(site.user_stage)) continue;
     PENSTOCK_ASSIGN_OR_RETURN(
@@ -153,13 +159,17 @@ absl::Status ModelBackend::MakeSites() {
       const at::TensorOptions options =
           at::TensorOptions().dtype(at::kFloat).device(device_.torch_device());
       tensors.gradient = at::zeros(spec.shape, options);
-      if (tensors.owner_weight.defined()) {
-        tensors.weight = tensors.owner_weight.detach().requires_grad_();
+      if (owner.has_value()) {
+        const WeightStore& weights = *owner->first->weights;
+        for (int slot = 0; slot < weights.max_versions(); ++slot) {
+          tensors.weights.push_back(weights.WeightLeaf(owner->second, slot));
+        }
         continue;
       }
       const at::Tensor drawn = at::empty(spec.shape, at::kFloat);
       PENSTOCK_RETURN_IF_ERROR(InitialValue(spec, plan_.job.seed(), drawn));
-      tensors.weight = drawn.to(options.dtype(weight_type())).requires_grad_();
+      tensors.weights.push_back(
+          drawn.to(options.dtype(weight_type())).requires_grad_());
     }
   }
   return absl::OkStatus();
@@ -176,16 +186,22 @@ absl::Status ModelBackend::MakeModules() {
                                 MakeStatistics(plan_.graph.layers[layer.layer],
                                                plan_.job.seed(), device_));
       part.statistics.push_back(one.statistics);
+      const int num_slots = part.weights->max_versions();
+      one.weights.resize(num_slots);
       for (const ParameterSpec& parameter : layer.parameters) {
         if (parameter.tied_to.empty()) {
-          one.weights.push_back(part.buffers->WeightLeaf(owned));
-          one.gradients.push_back(part.buffers->Gradient(owned));
+          for (int slot = 0; slot < num_slots; ++slot) {
+            one.weights[slot].push_back(part.weights->WeightLeaf(owned, slot));
+          }
+          one.gradients.push_back(part.weights->Gradient(owned));
           ++owned;
           continue;
         }
         for (size_t i = 0; i < sites_.size(); ++i) {
           if (plan_.tied_sites[i].user_parameter != parameter.name) continue;
-          one.weights.push_back(sites_[i].weight);
+          for (int slot = 0; slot < num_slots; ++slot) {
+            one.weights[slot].push_back(sites_[i].weights[slot]);
+          }
           one.gradients.push_back(sites_[i].gradient);
         }
       }
@@ -198,8 +214,10 @@ absl::Status ModelBackend::MakeModules() {
   return absl::OkStatus();
 }
 
-absl::Status ModelBackend::BeginStep(int64_t update) {
-  update_ = update;
+absl::Status ModelBackend::BeginStep(int64_t step) {
+  step_ = step;
+  losses_.ForgetBefore(step);
+  if (runs_on()) return absl::OkStatus();
   learning_rate_ = LearningRate(plan_.job.learning_rate_schedule(),
                                 plan_.job.optimizer().learning_rate(),
                                 plan_.job.steps(), num_updates_);
@@ -208,7 +226,6 @@ absl::Status ModelBackend::BeginStep(int64_t update) {
   agreed_ = false;
   skipped_ = false;
   agreed_loss_.reset();
-  std::fill(losses_.begin(), losses_.end(), std::nullopt);
   sites_added_ = false;
   for (SiteTensors& site : sites_) {
     site.gradient_came = false;
@@ -217,12 +234,13 @@ absl::Status ModelBackend::BeginStep(int64_t update) {
   for (auto& [id, part] : parts_) {
     part.reduced = false;
     part.updated = false;
-    part.module->BeginStep(static_cast<float>(loss_scale_.scale));
+    part.module->BeginUpdate(static_cast<float>(loss_scale_.scale));
   }
   return absl::OkStatus();
 }
 
 absl::Status ModelBackend::EndStep() {
+  if (runs_on()) return absl::OkStatus();
   for (const auto& [id, part] : parts_) {
     if (part.updated && part.module->num_in_flight() == 0) continue;
     return absl::InternalError(absl::StrCat(
@@ -231,7 +249,7 @@ absl::Status ModelBackend::EndStep() {
   }
   for (size_t i = 0; i < sites_.size(); ++i) {
     const TiedSite& site = plan_.tied_sites[i];
-    if (site.is_local || !sites_[i].weight.defined() || sites_[i].weight_came) {
+    if (site.is_local || sites_[i].weights.empty() || sites_[i].weight_came) {
       continue;
     }
     return absl::InternalError(absl::StrCat(
@@ -249,6 +267,25 @@ absl::Status ModelBackend::EndStep() {
   return absl::OkStatus();
 }
 
+// A flush has checked as much at the end of its step.
+absl::Status ModelBackend::EndList() {
+  int num_in_flight = 0;
+  for (const auto& [id, part] : parts_) {
+    num_in_flight += part.module->num_in_flight();
+  }
+  if (num_in_flight == 0 && store_.num_held() == 0) return absl::OkStatus();
+  return absl::InternalError(
+      absl::StrCat("at the end of the run ", num_in_flight,
+                   " microbatches are in flight and ", store_.num_held(),
+                   " tensors were not used"));
+}
+
+ModelBackend::InStep ModelBackend::StepOf(MicrobatchId piece) const {
+  if (!runs_on()) return {step_, piece.value()};
+  return {piece.value() / plan_.num_pieces(),
+          piece.value() % plan_.num_pieces()};
+}
+
 std::vector<MicrobatchId> ModelBackend::PiecesOf(MicrobatchId microbatch,
                                                  Half half) const {
   const int count = plan_.pieces_per_microbatch;
@@ -261,63 +298,84 @@ std::vector<MicrobatchId> ModelBackend::PiecesOf(MicrobatchId microbatch,
   return pieces;
 }
 
-absl::Status ModelBackend::Forward(StageId stage, MicrobatchId microbatch) {
+absl::Status ModelBackend::Forward(StageId stage, MicrobatchId microbatch,
+                                   std::optional<int32_t> version) {
   for (const MicrobatchId piece : PiecesOf(microbatch, Half::kWhole)) {
-    PENSTOCK_RETURN_IF_ERROR(ForwardPiece(stage, piece));
+    PENSTOCK_RETURN_IF_ERROR(ForwardPiece(stage, piece, version));
   }
   return absl::OkStatus();
 }
 
-absl::Status ModelBackend::ForwardPiece(StageId stage, MicrobatchId piece) {
+absl::Status ModelBackend::ForwardPiece(StageId stage, MicrobatchId piece,
+                                        std::optional<int32_t> version) {
   Part& part = parts_.at(stage);
   if (part.updated) {
     return absl::InternalError(absl::StrCat("stage ", stage.value(),
                                             " has been updated in this step"));
   }
-  MicrobatchData data;
+  const InStep at = StepOf(piece);
+  ForwardRequest request;
+  request.microbatch = piece;
+  request.context = {plan_.job.seed(), at.step, at.piece, /*training=*/true};
   for (const std::string& input : part.module->stage().data_inputs) {
     PENSTOCK_ASSIGN_OR_RETURN(at::Tensor value,
-                              data_->Read(input, update_, piece.value()));
-    data.push_back(std::move(value));
+                              data_->Read(input, at.step, at.piece));
+    request.data.push_back(std::move(value));
   }
-  const LayerContext context = {plan_.job.seed(), update_, piece.value(),
-                                /*training=*/true};
-  PENSTOCK_ASSIGN_OR_RETURN(
-      const std::optional<float> loss,
-      part.module->Forward(context, std::move(data), store_));
+  const absl::StatusOr<int> slot = part.weights->Hold(piece, version);
+  if (!slot.ok()) {
+    return WithContext(slot.status(), Where("F", stage, piece));
+  }
+  request.slot = *slot;
+  PENSTOCK_ASSIGN_OR_RETURN(const std::optional<float> loss,
+                            part.module->Forward(std::move(request), store_));
   if (!loss.has_value()) return absl::OkStatus();
-  return RecordLoss(stage, piece, *loss);
+  return RecordLoss(stage, at, *loss);
 }
 
-absl::Status ModelBackend::RecordLoss(StageId stage, MicrobatchId piece,
+absl::Status ModelBackend::RecordLoss(StageId stage, const InStep& at,
                                       float loss) {
-  losses_[piece.value()] = loss;
+  losses_.Record(at.step, at.piece, loss);
   // A scaled one shows in the gradients, by which the step is skipped.
   if (std::isfinite(loss) || is_scaled()) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
-      "step ", update_ + 1, ", stage ", stage.value(), ", microbatch ",
-      piece.value() / plan_.pieces_per_microbatch, ": the loss is ", loss,
+      "step ", at.step + 1, ", stage ", stage.value(), ", microbatch ",
+      at.piece / plan_.pieces_per_microbatch, ": the loss is ", loss,
       "; a smaller learning rate, a warm-up or clip_norm may help"));
 }
 
-absl::Status ModelBackend::Recompute(StageId stage, MicrobatchId microbatch) {
+absl::Status ModelBackend::CheckVersion(const char* op, StageId stage,
+                                        MicrobatchId piece,
+                                        std::optional<int32_t> version) const {
+  const absl::Status held = parts_.at(stage).weights->CheckHeld(piece, version);
+  return held.ok() ? held : WithContext(held, Where(op, stage, piece));
+}
+
+absl::Status ModelBackend::Recompute(StageId stage, MicrobatchId microbatch,
+                                     std::optional<int32_t> version) {
   for (const MicrobatchId piece : PiecesOf(microbatch, Half::kWhole)) {
+    PENSTOCK_RETURN_IF_ERROR(CheckVersion("R", stage, piece, version));
     PENSTOCK_RETURN_IF_ERROR(parts_.at(stage).module->Recompute(piece));
   }
   return absl::OkStatus();
 }
 
 absl::Status ModelBackend::Backward(StageId stage, MicrobatchId microbatch,
-                                    Half half) {
+                                    Half half, std::optional<int32_t> version) {
   for (const MicrobatchId piece : PiecesOf(microbatch, half)) {
-    PENSTOCK_RETURN_IF_ERROR(parts_.at(stage).module->Backward(piece, store_));
+    Part& part = parts_.at(stage);
+    PENSTOCK_RETURN_IF_ERROR(CheckVersion("B", stage, piece, version));
+    PENSTOCK_RETURN_IF_ERROR(part.module->Backward(piece, store_));
+    part.weights->GiveBack(piece);
   }
   return absl::OkStatus();
 }
 
 absl::Status ModelBackend::BackwardInput(StageId stage, MicrobatchId microbatch,
-                                         Half half) {
+                                         Half half,
+                                         std::optional<int32_t> version) {
   for (const MicrobatchId piece : PiecesOf(microbatch, half)) {
+    PENSTOCK_RETURN_IF_ERROR(CheckVersion("I", stage, piece, version));
     PENSTOCK_RETURN_IF_ERROR(
         parts_.at(stage).module->BackwardInput(piece, store_));
   }
@@ -325,9 +383,13 @@ absl::Status ModelBackend::BackwardInput(StageId stage, MicrobatchId microbatch,
 }
 
 absl::Status ModelBackend::BackwardWeight(StageId stage,
-                                          MicrobatchId microbatch, Half half) {
+                                          MicrobatchId microbatch, Half half,
+                                          std::optional<int32_t> version) {
   for (const MicrobatchId piece : PiecesOf(microbatch, half)) {
-    PENSTOCK_RETURN_IF_ERROR(parts_.at(stage).module->BackwardWeight(piece));
+    Part& part = parts_.at(stage);
+    PENSTOCK_RETURN_IF_ERROR(CheckVersion("W", stage, piece, version));
+    PENSTOCK_RETURN_IF_ERROR(part.module->BackwardWeight(piece));
+    part.weights->GiveBack(piece);
   }
   return absl::OkStatus();
 }
@@ -436,7 +498,7 @@ absl::Status ModelBackend::IncomingTied(const Action& receive,
   PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(receive.stage));
   return CatchTorch("taking a tied weight", [&] {
     const at::NoGradGuard no_grad;
-    site.weight.copy_(tensor);
+    site.weights[0].copy_(tensor);
   });
 }
 
@@ -473,7 +535,7 @@ absl::StatusOr<std::vector<at::Tensor>> ModelBackend::Gradients(StageId stage) {
   return CatchTorch("gradients to reduce", [&] {
     const at::NoGradGuard no_grad;
     part.module->FinishGradients();
-    std::vector<at::Tensor> gradients = {part.buffers->flat_gradient()};
+    std::vector<at::Tensor> gradients = {part.weights->flat_gradient()};
     for (size_t i = 0; i < sites_.size(); ++i) {
       if (plan_.tied_sites[i].user_stage != stage) continue;
       gradients.push_back(sites_[i].gradient);
@@ -497,23 +559,31 @@ absl::StatusOr<AgreementParts> ModelBackend::NormParts() {
     std::vector<LayerSquares>& result = parts.squares;
     for (const auto& [id, part] : parts_) {
       if (plan_.FirstRankOf(id) != plan_.rank) continue;
-      const std::vector<StageLayer>& layers = part.module->stage().layers;
-      for (size_t i = 0; i < layers.size(); ++i) {
-        const auto [first, count] = part.owned[i];
-        if (count == 0) continue;
-        LayerSquares squares = {layers[i].layer, 0};
-        for (int j = first; j < first + count; ++j) {
-          squares.squares += device_.SumOfSquares(part.buffers->Gradient(j));
-        }
-        result.push_back(squares);
-      }
+      const std::vector<LayerSquares> squares = SquaresOf(part);
+      result.insert(result.end(), squares.begin(), squares.end());
     }
     std::sort(result.begin(), result.end(), ByLayer<LayerSquares>);
     if (plan_.loss_places[plan_.rank.value()] > 0) {
-      parts.losses.assign(losses_.begin(), losses_.end());
+      const StepLosses::Losses losses = losses_.Of(step_);
+      parts.losses.assign(losses.begin(), losses.end());
     }
     return parts;
   });
+}
+
+std::vector<LayerSquares> ModelBackend::SquaresOf(const Part& part) const {
+  std::vector<LayerSquares> result;
+  const std::vector<StageLayer>& layers = part.module->stage().layers;
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const auto [first, count] = part.owned[i];
+    if (count == 0) continue;
+    LayerSquares squares = {layers[i].layer, 0};
+    for (int j = first; j < first + count; ++j) {
+      squares.squares += device_.SumOfSquares(part.weights->Gradient(j));
+    }
+    result.push_back(squares);
+  }
+  return result;
 }
 
 absl::Status ModelBackend::SetNorm(const Agreement& agreement) {
@@ -527,17 +597,23 @@ absl::Status ModelBackend::SetNorm(const Agreement& agreement) {
   const double smallest = plan_.job.loss_scale().minimum();
   skipped_ = is_scaled() && loss_scale_.scale > smallest;
   if (skipped_) return absl::OkStatus();
-  const int layer = *norm.broken_layer;
+  return BrokenGradient(step_, *norm.broken_layer);
+}
+
+absl::Status ModelBackend::BrokenGradient(int64_t step, int layer) const {
   return absl::FailedPreconditionError(absl::StrCat(
-      "step ", update_ + 1, ": a gradient of layer ", layer, " (",
+      "step ", step + 1, ": a gradient of layer ", layer, " (",
       plan_.graph.layers[layer].name, ") is not finite",
-      is_scaled() ? absl::StrCat(" at the smallest loss scale ", smallest,
+      is_scaled() ? absl::StrCat(" at the smallest loss scale ",
+                                 plan_.job.loss_scale().minimum(),
                                  " (loss_scale.minimum); bfloat16,")
                   : ";",
       " a smaller learning rate or a warm-up may help"));
 }
 
-absl::Status ModelBackend::Update(StageId stage) {
+absl::Status ModelBackend::Update(StageId stage,
+                                  std::optional<int32_t> version) {
+  if (runs_on()) return UpdateAlone(stage, version);
   Part& part = parts_.at(stage);
   if (!agreed_ || std::exchange(part.updated, true)) {
     return absl::InternalError(absl::StrCat(
@@ -549,23 +625,68 @@ absl::Status ModelBackend::Update(StageId stage) {
     return absl::OkStatus();
   }
   PENSTOCK_RETURN_IF_ERROR(part.module->CommitStatistics());
-  return CatchTorch(absl::StrCat("update of stage ", stage.value()), [&] {
+  return CatchTorch(
+      absl::StrCat("update of stage ", stage.value()), [&]() -> absl::Status {
+        UpdateArguments arguments;
+        arguments.learning_rate = learning_rate_;
+        arguments.update = num_updates_;
+        arguments.gradient_scale = ClipScale(*norm_, optimizer_.clip_norm()) *
+                                   static_cast<float>(1.0 / loss_scale_.scale);
+        PENSTOCK_RETURN_IF_ERROR(
+            part.weights->Update(optimizer_, arguments, device_));
+        device_.Synchronize();
+        return absl::OkStatus();
+      });
+}
+
+absl::Status ModelBackend::UpdateAlone(StageId stage,
+                                       std::optional<int32_t> version) {
+  Part& part = parts_.at(stage);
+  const int64_t update = part.weights->newest_version();
+  const std::string where = absl::StrCat("stage ", stage.value());
+  if (version != update + 1) {
+    return absl::InternalError(
+        absl::StrCat(where, " is to make weight version ", version.value_or(0),
+                     ", its newest is ", update));
+  }
+  PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(stage));
+  PENSTOCK_RETURN_IF_ERROR(part.module->CommitStatistics());
+  const auto update_weights = [&]() -> absl::Status {
+    const at::NoGradGuard no_grad;
+    for (size_t i = 0; i < sites_.size(); ++i) {
+      if (plan_.tied_sites[i].owner_stage != stage) continue;
+      sites_[i].owner_gradient.add_(sites_[i].gradient);
+    }
+    const GlobalNorm norm = CombineSquares(SquaresOf(part));
+    if (norm.broken_layer.has_value()) {
+      return WithContext(
+          BrokenGradient(update / UpdatesPerStep(stage), *norm.broken_layer),
+          where);
+    }
     UpdateArguments arguments;
-    arguments.learning_rate = learning_rate_;
-    arguments.update = num_updates_;
-    arguments.gradient_scale = ClipScale(*norm_, optimizer_.clip_norm()) *
-                               static_cast<float>(1.0 / loss_scale_.scale);
-    part.buffers->Update(optimizer_, arguments, device_);
+    arguments.learning_rate =
+        LearningRate(plan_.job.learning_rate_schedule(),
+                     plan_.job.optimizer().learning_rate(),
+                     plan_.job.steps() * UpdatesPerStep(stage), update);
+    arguments.update = update;
+    arguments.gradient_scale = ClipScale(norm.norm, optimizer_.clip_norm());
+    PENSTOCK_RETURN_IF_ERROR(WithContext(
+        part.weights->Update(optimizer_, arguments, device_), where));
     device_.Synchronize();
-  });
+    learning_rate_ = arguments.learning_rate;
+    return absl::OkStatus();
+  };
+  PENSTOCK_RETURN_IF_ERROR(
+      CatchTorch(absl::StrCat("update of ", where), update_weights));
+  const auto first = (update + 1) * plan_.PiecesPerUpdate(stage);
+  part.module->BeginUpdate(1.0f, MicrobatchId(static_cast<int>(first)));
+  return absl::OkStatus();
 }
 
 std::optional<double> ModelBackend::MeanLoss() const {
   if (!has_loss_) return std::nullopt;
   if (agreed_loss_.has_value()) return agreed_loss_;
-  double sum = 0;
-  for (const std::optional<float>& loss : losses_) sum += loss.value_or(0);
-  return sum / static_cast<double>(losses_.size());
+  return losses_.Mean(step_);
 }
 
 void ModelBackend::Report(StepResult& result) const {
@@ -589,7 +710,7 @@ std::vector<LayerDigestResult> ModelBackend::Digests() const {
       if (count == 0) continue;
       std::vector<at::Tensor> hashed;
       for (int j = first; j < first + count; ++j) {
-        hashed.push_back(part.buffers->Master(j));
+        hashed.push_back(part.weights->Master(j));
       }
       hashed.insert(hashed.end(), part.statistics[i].begin(),
                     part.statistics[i].end());
@@ -611,16 +732,16 @@ std::vector<LayerDigestResult> ModelBackend::Digests() const {
 MemoryUse ModelBackend::CountedMemory() const {
   MemoryUse use;
   for (const auto& [id, part] : parts_) {
-    const FlatBytes bytes = part.buffers->bytes();
+    const WeightBytes bytes = part.weights->bytes();
     use.set_weight_bytes(use.weight_bytes() + bytes.weights);
     use.set_gradient_bytes(use.gradient_bytes() + bytes.gradients);
     use.set_optimizer_bytes(use.optimizer_bytes() + bytes.moments);
   }
   for (const SiteTensors& site : sites_) {
-    if (!site.weight.defined()) continue;
+    if (site.weights.empty()) continue;
     use.set_gradient_bytes(use.gradient_bytes() + site.gradient.nbytes());
-    if (site.owner_weight.defined()) continue;
-    use.set_weight_bytes(use.weight_bytes() + site.weight.nbytes());
+    if (site.owner_gradient.defined()) continue;
+    use.set_weight_bytes(use.weight_bytes() + site.weights[0].nbytes());
   }
   use.set_peak_bytes(use.weight_bytes() + use.gradient_bytes() +
                      use.optimizer_bytes());

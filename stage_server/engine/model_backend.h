@@ -2,6 +2,7 @@
 #define PENSTOCK_STAGE_SERVER_ENGINE_MODEL_BACKEND_H_
 
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,11 +14,12 @@
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/engine/engine_backend.h"
-#include "stage_server/engine/flat_buffers.h"
 #include "stage_server/engine/loss_scale.h"
 #include "stage_server/engine/optimizer.h"
 #include "stage_server/engine/rank_plan.h"
 #include "stage_server/engine/stage_module.h"
+#include "stage_server/engine/step_losses.h"
+#include "stage_server/engine/weight_store.h"
 
 namespace penstock {
 
@@ -27,6 +29,13 @@ namespace penstock {
 // norm unscaled. A step with one that is not finite is skipped: weights,
 // optimizer state, running statistics and the number of updates, by which the
 // learning rate goes, stay as they were; the data goes on.
+//
+// Schedules that never drain: stages do not wait for each other. Each clips by
+// the norm of its own gradient and counts its own updates, by which its
+// learning rate and Adam's correction go; a gradient that is not finite fails
+// the job at the update that would take it. Running statistics are not
+// versioned: they move with each update, by its microbatches. Learning rate and
+// loss of a step are its last update's here and its microbatches'.
 //
 // Tied weights: each site has a main gradient of its own. Before the norm (or
 // the update, without one) the owner's gets the sites added in layer order,
@@ -40,23 +49,26 @@ class ModelBackend : public EngineBackend {
   static absl::StatusOr<std::unique_ptr<ModelBackend>> Make(RankPlan plan,
                                                             Device& device);
 
-  absl::Status BeginStep(int64_t update) override;
-  absl::Status Forward(StageId stage, MicrobatchId microbatch) override;
-  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override;
-  absl::Status Backward(StageId stage, MicrobatchId microbatch,
-                        Half half) override;
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
-                             Half half) override;
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
-                              Half half) override;
+  absl::Status BeginStep(int64_t step) override;
+  absl::Status Forward(StageId stage, MicrobatchId microbatch,
+                       std::optional<int32_t> version) override;
+  absl::Status Recompute(StageId stage, MicrobatchId microbatch,
+                         std::optional<int32_t> version) override;
+  absl::Status Backward(StageId stage, MicrobatchId microbatch, Half half,
+                        std::optional<int32_t> version) override;
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch, Half half,
+                             std::optional<int32_t> version) override;
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch, Half half,
+                              std::optional<int32_t> version) override;
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override;
   absl::StatusOr<at::Tensor> Buffer(const Action& receive) override;
   absl::Status Incoming(const Action& receive, at::Tensor tensor) override;
   absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) override;
   absl::StatusOr<AgreementParts> NormParts() override;
   absl::Status SetNorm(const Agreement& agreement) override;
-  absl::Status Update(StageId stage) override;
+  absl::Status Update(StageId stage, std::optional<int32_t> version) override;
   absl::Status EndStep() override;
+  absl::Status EndList() override;
 
   void Report(StepResult& result) const override;
   std::vector<LayerDigestResult> Digests() const override;
@@ -67,27 +79,26 @@ class ModelBackend : public EngineBackend {
  private:
   // One stage of this rank.
   struct Part {
-    std::optional<FlatBuffers> buffers;
+    std::optional<WeightStore> weights;
     // By position of the layer in the stage: index of its first parameter in
-    // `buffers`, and how many it owns.
+    // `weights`, and how many it owns.
     std::vector<std::pair<int, int>> owned;
     std::optional<StageModule> module;
     // By position of the layer: its running statistics.
     std::vector<std::vector<at::Tensor>> statistics;
-    // In this step.
+    // In this step, of a flush.
     bool reduced = false;
     bool updated = false;
   };
   // Where a tied use's gradient is, and its owner's.
   struct SiteTensors {
-    // Here: the site's main gradient and, where the owner is elsewhere, the
-    // copy of its weight.
+    // Here: the site's main gradient and by slot the leaves of the weight, of
+    // which there is one copy where the owner is elsewhere.
     at::Tensor gradient;
-    at::Tensor weight;
+    std::vector<at::Tensor> weights;
     // The owner, where it is on this rank.
     at::Tensor owner_gradient;
     at::Tensor owner_master;
-    at::Tensor owner_weight;
     // Over the edge, in this step.
     bool gradient_came = false;
     bool weight_came = false;
@@ -97,10 +108,18 @@ class ModelBackend : public EngineBackend {
       : plan_(std::move(plan)),
         device_(device),
         optimizer_(std::move(optimizer)),
-        store_(static_cast<int>(plan_.schedule.edges.size()),
-               plan_.num_pieces()) {
+        store_(
+            static_cast<int>(plan_.schedule.edges.size()),
+            runs_on() ? std::numeric_limits<int>::max() : plan_.num_pieces()),
+        losses_(plan_.num_pieces()) {
     if (is_scaled()) next_loss_scale_ = FirstLossScale(plan_.job.loss_scale());
   }
+
+  // Where a piece is, in its step; steps count from 0.
+  struct InStep {
+    int64_t step = 0;
+    int piece = 0;
+  };
 
   absl::Status MakeBuffers();
   absl::Status MakeSites();
@@ -108,6 +127,12 @@ class ModelBackend : public EngineBackend {
   absl::Status OpenData();
   std::optional<std::pair<const Part*, int>> FindOwned(
       const std::string& parameter) const;
+  // Microbatches of several steps are in flight at once.
+  bool runs_on() const { return plan_.schedule.is_continuous(); }
+  InStep StepOf(MicrobatchId piece) const;
+  int64_t UpdatesPerStep(StageId stage) const {
+    return plan_.num_pieces() / plan_.PiecesPerUpdate(stage);
+  }
   at::ScalarType weight_type() const;
   // Losses are scaled and bad steps skipped.
   bool is_scaled() const { return weight_type() == at::kHalf; }
@@ -116,13 +141,21 @@ class ModelBackend : public EngineBackend {
   std::vector<MicrobatchId> PiecesOf(MicrobatchId microbatch, Half half) const;
   absl::Status CheckGradientIsWhole(StageId stage) const;
   absl::Status AddSites();
+  // Of the layers that the stage owns, in their order.
+  std::vector<LayerSquares> SquaresOf(const Part& part) const;
+  absl::Status CheckVersion(const char* op, StageId stage, MicrobatchId piece,
+                            std::optional<int32_t> version) const;
+  absl::Status BrokenGradient(int64_t step, int layer) const;
+  // Of a stage that does not wait for others.
+  absl::Status UpdateAlone(StageId stage, std::optional<int32_t> version);
   absl::StatusOr<at::Tensor> OutgoingTied(const Action& send);
   absl::Status IncomingTied(const Action& receive, at::Tensor tensor);
-  absl::Status ForwardPiece(StageId stage, MicrobatchId piece);
+  absl::Status ForwardPiece(StageId stage, MicrobatchId piece,
+                            std::optional<int32_t> version);
   // Mean over the pieces, added in their order; only where the loss is
   // computed.
   std::optional<double> MeanLoss() const;
-  absl::Status RecordLoss(StageId stage, MicrobatchId piece, float loss);
+  absl::Status RecordLoss(StageId stage, const InStep& at, float loss);
 
   const RankPlan plan_;
   Device& device_;
@@ -136,10 +169,10 @@ class ModelBackend : public EngineBackend {
   // Whether this rank tells the loss.
   bool has_loss_ = false;
 
-  int64_t update_ = 0;
+  int64_t step_ = 0;
   double learning_rate_ = 0;
-  // By piece; those computed here.
-  std::vector<std::optional<float>> losses_;
+  // Those computed here.
+  StepLosses losses_;
   // Of all ranks, where several compute it.
   std::optional<double> agreed_loss_;
   std::optional<double> norm_;

@@ -21,13 +21,28 @@ struct SgdConstants {
   float scale;
 };
 
+// One element; the same arithmetic wherever the result goes.
+inline float NextSgd(const SgdConstants& c, float master, float gradient,
+                     float& velocity) {
+  const float g = gradient * c.scale + c.decay * master;
+  const float v = c.momentum * velocity + g;
+  velocity = v;
+  return master - c.learning_rate * v;
+}
+
 void UpdateSgd(const SgdConstants& c, size_t size, float* __restrict master,
                const float* __restrict gradient, float* __restrict velocity) {
   for (size_t i = 0; i < size; ++i) {
-    const float g = gradient[i] * c.scale + c.decay * master[i];
-    const float v = c.momentum * velocity[i] + g;
-    velocity[i] = v;
-    master[i] = master[i] - c.learning_rate * v;
+    master[i] = NextSgd(c, master[i], gradient[i], velocity[i]);
+  }
+}
+
+void UpdateSgdInto(const SgdConstants& c, size_t size,
+                   const float* __restrict master,
+                   const float* __restrict gradient, float* __restrict velocity,
+                   float* __restrict next) {
+  for (size_t i = 0; i < size; ++i) {
+    next[i] = NextSgd(c, master[i], gradient[i], velocity[i]);
   }
 }
 
@@ -43,18 +58,32 @@ struct AdamWConstants {
   float scale;
 };
 
+inline float NextAdamW(const AdamWConstants& c, float master, float gradient,
+                       float& first, float& second) {
+  const float g = gradient * c.scale;
+  const float m = c.beta1 * first + c.one_minus_beta1 * g;
+  const float v = c.beta2 * second + c.one_minus_beta2 * (g * g);
+  first = m;
+  second = v;
+  const float denominator =
+      std::sqrt(v) * c.inverse_root_correction + c.epsilon;
+  return master * c.shrink - c.step_size * (m / denominator);
+}
+
 void UpdateAdamW(const AdamWConstants& c, size_t size, float* __restrict master,
                  const float* __restrict gradient, float* __restrict first,
                  float* __restrict second) {
   for (size_t i = 0; i < size; ++i) {
-    const float g = gradient[i] * c.scale;
-    const float m = c.beta1 * first[i] + c.one_minus_beta1 * g;
-    const float v = c.beta2 * second[i] + c.one_minus_beta2 * (g * g);
-    first[i] = m;
-    second[i] = v;
-    const float denominator =
-        std::sqrt(v) * c.inverse_root_correction + c.epsilon;
-    master[i] = master[i] * c.shrink - c.step_size * (m / denominator);
+    master[i] = NextAdamW(c, master[i], gradient[i], first[i], second[i]);
+  }
+}
+
+void UpdateAdamWInto(const AdamWConstants& c, size_t size,
+                     const float* __restrict master,
+                     const float* __restrict gradient, float* __restrict first,
+                     float* __restrict second, float* __restrict next) {
+  for (size_t i = 0; i < size; ++i) {
+    next[i] = NextAdamW(c, master[i], gradient[i], first[i], second[i]);
   }
 }
 
@@ -137,14 +166,22 @@ void Optimizer::Update(const UpdateArguments& arguments,
     float* const master = spans.master.data() + begin;
     const float* const gradient = spans.gradient.data() + begin;
     float* const first = spans.first_moment.data() + begin;
-    if (kind_ == Kind::kSgd) {
+    float* const second =
+        kind_ == Kind::kSgd ? nullptr : spans.second_moment.data() + begin;
+    float* const next =
+        spans.next_master.empty() ? nullptr : spans.next_master.data() + begin;
+    if (kind_ == Kind::kSgd && next == nullptr) {
       UpdateSgd(sgd, size, master, gradient, first);
+    } else if (kind_ == Kind::kSgd) {
+      UpdateSgdInto(sgd, size, master, gradient, first, next);
+    } else if (next == nullptr) {
+      UpdateAdamW(adamw, size, master, gradient, first, second);
     } else {
-      UpdateAdamW(adamw, size, master, gradient, first,
-                  spans.second_moment.data() + begin);
+      UpdateAdamWInto(adamw, size, master, gradient, first, second, next);
     }
     if (!spans.bfloat16_weight.empty()) {
-      RoundToBfloat16(size, master, spans.bfloat16_weight.data() + begin);
+      RoundToBfloat16(size, next == nullptr ? master : next,
+                      spans.bfloat16_weight.data() + begin);
     }
   }
 }

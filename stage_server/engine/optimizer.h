@@ -11,7 +11,7 @@ namespace penstock {
 
 // A run of parameters that one update rule applies to, elementwise.
 struct ParameterSpans {
-  // Read and written.
+  // Read, and written unless `next_master` is.
   absl::Span<float> master;
   absl::Span<const float> gradient;
   // `Optimizer::num_moments()` of them are used; zeros before the first update.
@@ -20,6 +20,9 @@ struct ParameterSpans {
   // The new master rounded to nearest even; empty where the master itself is
   // the weight.
   absl::Span<uint16_t> bfloat16_weight;
+  // Gets the new master, and `master` stays; empty: it is updated in place.
+  // Does not overlap `master`. The bits are the same.
+  absl::Span<float> next_master;
 };
 
 // What an update depends on besides its parameters.

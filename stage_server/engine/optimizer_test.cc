@@ -77,6 +77,27 @@ TEST_P(OptimizerTest, AnyCutAndAlignmentGivesTheSameBits) {
   }
 }
 
+TEST_P(OptimizerTest, WrittenElsewhereTheBitsAreThoseInPlace) {
+  const absl::StatusOr<Optimizer> optimizer = Optimizer::Make(Spec(GetParam()));
+  ASSERT_TRUE(optimizer.ok());
+  constexpr size_t kSize = 2077;
+  State in_place(kSize, 0), apart(kSize, 0);
+  std::vector<float> other(kSize, -1.0f);
+  for (int update = 0; update < 5; ++update) {
+    optimizer->Update({0.01, update, 0.3f, true}, in_place.Spans(0, kSize));
+    ParameterSpans spans = apart.Spans(0, kSize);
+    spans.next_master = absl::MakeSpan(other);
+    const std::vector<float> before = apart.master;
+    optimizer->Update({0.01, update, 0.3f, true}, spans);
+    ASSERT_EQ(apart.master, before);
+    apart.master.swap(other);
+    ASSERT_EQ(apart.master, in_place.master);
+    ASSERT_EQ(apart.first, in_place.first);
+    ASSERT_EQ(apart.second, in_place.second);
+    ASSERT_EQ(apart.weight, in_place.weight);
+  }
+}
+
 TEST_P(OptimizerTest, ZerosStayZeros) {
   const absl::StatusOr<Optimizer> optimizer = Optimizer::Make(Spec(GetParam()));
   ASSERT_TRUE(optimizer.ok());

@@ -200,9 +200,37 @@ absl::StatusOr<RankStage> ResolveStage(const Context& context, StageId id) {
   return stage;
 }
 
+// Of a schedule that never drains: whether the lists have an R for each F of
+// the stage.
+absl::StatusOr<bool> RecomputesAll(const RankPlan& plan, StageId stage) {
+  bool all = true, any = false;
+  for (const RankLists* lists :
+       {&plan.schedule.ranks, &plan.schedule.period, &plan.schedule.epilogue}) {
+    int num_backwards = 0, num_recomputed = 0;
+    for (const Action& action : (*lists)[plan.rank.value()]) {
+      if (action.stage != stage) continue;
+      num_recomputed += action.op == Op::kRecompute ? 1 : 0;
+      num_backwards +=
+          action.op == Op::kBackward || action.op == Op::kBackwardInput ? 1 : 0;
+    }
+    any = any || num_recomputed > 0;
+    all = all && num_recomputed == num_backwards;
+  }
+  if (!any || all) return any;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "plan: stage ", stage.value(),
+      " recomputes some of its microbatches; a "
+      "schedule that never drains recomputes all of a stage or none"));
+}
+
 // After the list was checked.
-void FindRecomputed(RankPlan* plan) {
+absl::Status FindRecomputed(RankPlan* plan) {
   for (RankStage& stage : plan->stages) {
+    if (plan->schedule.is_continuous()) {
+      PENSTOCK_ASSIGN_OR_RETURN(stage.recomputes_all,
+                                RecomputesAll(*plan, stage.id));
+      continue;
+    }
     for (const Action& action : plan->actions()) {
       if (action.op != Op::kRecompute || action.stage != stage.id) continue;
       stage.recomputed.resize(plan->num_pieces());
@@ -211,10 +239,15 @@ void FindRecomputed(RankPlan* plan) {
                   pieces, true);
     }
   }
+  return absl::OkStatus();
 }
 
 void CountOwnPieces(RankPlan* plan) {
   for (RankStage& stage : plan->stages) {
+    if (plan->schedule.is_continuous()) {
+      stage.num_own_pieces = plan->PiecesPerUpdate(stage.id);
+      continue;
+    }
     for (const Action& action : plan->actions()) {
       if (action.op != Op::kForward || action.stage != stage.id) continue;
       stage.num_own_pieces +=
@@ -268,6 +301,34 @@ absl::Status AddTiedSites(const StageOfLayer& stage_of, RankPlan* plan) {
   return absl::OkStatus();
 }
 
+absl::Status CheckContinuous(const RankPlan& plan) {
+  const Schedule& schedule = plan.schedule;
+  if (!schedule.is_continuous()) return absl::OkStatus();
+  const std::string where =
+      absl::StrCat("plan: schedule ", schedule.name, " never drains: ");
+  for (int stage = 0; stage < schedule.num_stages(); ++stage) {
+    if (!plan.IsShared(StageId(stage))) continue;
+    return absl::InvalidArgumentError(
+        absl::StrCat(where, "stage ", stage, " is on several ranks, want one"));
+  }
+  for (const TiedSite& site : plan.tied_sites) {
+    if (site.owner_stage == site.user_stage) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        where, "\"", site.user_parameter, "\" in stage ",
+        site.user_stage.value(), " is tied to \"", site.owner_parameter,
+        "\" in stage ", site.owner_stage.value(),
+        ", which may be of another version; want both in one stage, or "
+        "untied"));
+  }
+  if (plan.job.dtype() == "float16") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        where,
+        "a step of dtype float16 may be skipped, for which all ranks "
+        "have to meet; want bfloat16 or float32"));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
@@ -314,7 +375,8 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
   }
   PENSTOCK_RETURN_IF_ERROR(
       CheckList(resolved.schedule, rank, resolved.pieces_per_microbatch));
-  FindRecomputed(&resolved);
+  PENSTOCK_RETURN_IF_ERROR(CheckContinuous(resolved));
+  PENSTOCK_RETURN_IF_ERROR(FindRecomputed(&resolved));
   CountOwnPieces(&resolved);
   return resolved;
 }

@@ -61,13 +61,15 @@ struct RankStage {
   std::optional<int> loss_position;
   // Whether other ranks hold it too.
   bool is_shared = false;
-  // Pieces that this rank runs.
+  // Pieces of an update that this rank runs.
   int num_own_pieces = 0;
   // Index is the piece: whether the list recomputes it. Empty: none.
   std::vector<bool> recomputed;
+  // Of a schedule that never drains, which recomputes all or none.
+  bool recomputes_all = false;
 
   bool IsRecomputed(MicrobatchId piece) const {
-    return !recomputed.empty() && recomputed[piece.value()];
+    return recomputes_all || (!recomputed.empty() && recomputed[piece.value()]);
   }
 };
 
@@ -110,6 +112,7 @@ struct RankPlan {
   // compute the loss; else 0.
   std::vector<int> loss_places;
 
+  // Of a step, or of the prologue.
   const std::vector<Action>& actions() const {
     return schedule.ranks[rank.value()];
   }
@@ -125,14 +128,28 @@ struct RankPlan {
   bool IsShared(StageId stage) const {
     return schedule.placement[stage.value()].size() > 1;
   }
+  // Of a step.
   int num_pieces() const {
     return schedule.num_microbatches * pieces_per_microbatch;
+  }
+  // On all ranks.
+  int PiecesPerUpdate(StageId stage) const {
+    if (!schedule.is_continuous()) return num_pieces();
+    return schedule.versions[stage.value()].microbatches_per_update *
+           pieces_per_microbatch;
+  }
+  // Versions of the stage's weights that are kept at most.
+  int MaxVersions(StageId stage) const {
+    if (!schedule.is_continuous()) return 1;
+    return schedule.versions[stage.value()].delay + 1;
   }
 };
 
 // Pure: no file is read.
 //   INVALID_ARGUMENT  plan, model and rank do not fit together, or the list is
-//                     not sound (list_check.h); says where.
+//                     not sound (list_check.h); says where. Of a schedule that
+//                     never drains also what it cannot have: a stage on several
+//                     ranks, a weight that is tied across stages, float16.
 absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank);
 
 }  // namespace penstock

@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -18,24 +19,35 @@ namespace penstock {
 // a send takes, to take what a receive brought. The interpreter knows nothing
 // of layers or optimizers, a backend nothing of channels and order.
 //
+// Microbatches are numbered as in the list that is run (run_list.h): from 0 in
+// each step, or on through the run where that is never drained. There `version`
+// names the weights that an action reads, or that an update makes; it is unset
+// where a flush leaves only one.
+//
 // Used by the executor thread alone. After an error it is of no more use. A
 // call that a sound list would not make at that place returns INTERNAL.
 class StageBackend {
  public:
   virtual ~StageBackend() = default;
 
-  // Before the first action of a step; `update` counts from 0.
-  virtual absl::Status BeginStep(int64_t update) = 0;
+  // Before the first action of a step; `step` counts from 0.
+  virtual absl::Status BeginStep(int64_t step) = 0;
 
-  virtual absl::Status Forward(StageId stage, MicrobatchId microbatch) = 0;
-  virtual absl::Status Recompute(StageId stage, MicrobatchId microbatch) = 0;
+  // Of a pair of microbatches each is a call of its own.
+  //   INTERNAL  a version that is not there; names stage and microbatch.
+  virtual absl::Status Forward(StageId stage, MicrobatchId microbatch,
+                               std::optional<int32_t> version) = 0;
+  virtual absl::Status Recompute(StageId stage, MicrobatchId microbatch,
+                                 std::optional<int32_t> version) = 0;
   // `BackwardInput` and then `BackwardWeight`, of each half.
   virtual absl::Status Backward(StageId stage, MicrobatchId microbatch,
-                                Half half) = 0;
+                                Half half, std::optional<int32_t> version) = 0;
   virtual absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
-                                     Half half) = 0;
+                                     Half half,
+                                     std::optional<int32_t> version) = 0;
   virtual absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
-                                      Half half) = 0;
+                                      Half half,
+                                      std::optional<int32_t> version) = 0;
 
   // What a send carries, of its half: contiguous; nobody writes to it before
   // the step ends.
@@ -59,11 +71,18 @@ class StageBackend {
   //                        skipped; names its layer.
   virtual absl::Status SetNorm(const Agreement& agreement) = 0;
 
-  virtual absl::Status Update(StageId stage) = 0;
+  //   FAILED_PRECONDITION  as SetNorm, where ranks do not agree on a norm.
+  virtual absl::Status Update(StageId stage,
+                              std::optional<int32_t> version) = 0;
 
   // After the last action of a step.
   //   INTERNAL  the list left something undone.
   virtual absl::Status EndStep() = 0;
+
+  // After the last action of the list, of a step's or of the run's, and after
+  // `EndStep`.
+  //   INTERNAL  something is still in flight.
+  virtual absl::Status EndList() = 0;
 };
 
 }  // namespace penstock

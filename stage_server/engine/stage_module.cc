@@ -46,42 +46,40 @@ absl::StatusOr<StageModule> StageModule::Make(
   }
   if (stage.loss_position.has_value()) roots.insert(*stage.loss_position);
   module.root_positions_.assign(roots.begin(), roots.end());
-  module.in_flight_.resize(plan.num_pieces());
-  module.is_added_.resize(plan.num_pieces());
-  module.statistics_.resize(plan.num_pieces());
+  module.num_of_update_ = plan.PiecesPerUpdate(stage.id);
   module.order_ = plan.schedule.accumulation;
   module.pieces_per_microbatch_ = plan.pieces_per_microbatch;
   return module;
 }
 
-void StageModule::BeginStep(float loss_scale) {
+void StageModule::BeginUpdate(float loss_scale, MicrobatchId first) {
   loss_scale_ = loss_scale;
-  is_added_.assign(in_flight_.size(), false);
-  num_added_ = 0;
+  first_ = first;
+  added_.clear();
   for (std::vector<GradientSum>& layer : sums_) {
     for (GradientSum& sum : layer) sum.BeginStep();
   }
 }
 
+const std::vector<at::Tensor>& StageModule::WeightsOf(size_t layer,
+                                                      int slot) const {
+  static const auto* const none = new std::vector<at::Tensor>;
+  return weights_[layer].empty() ? *none : weights_[layer][slot];
+}
+
 absl::StatusOr<StageModule::InFlight*> StageModule::Find(
     MicrobatchId microbatch, Phase phase, const std::string& where) {
-  InFlight& flight = in_flight_[microbatch.value()];
+  const auto found = in_flight_.find(microbatch);
+  if (found == in_flight_.end()) {
+    return absl::InternalError(absl::StrCat(where, ": not in flight"));
+  }
+  InFlight& flight = found->second;
   if (flight.phase == phase) return &flight;
-  const char* why = "already in flight";
-  switch (flight.phase) {
-    case Phase::kAbsent:
-      why = "not in flight";
-      break;
-    case Phase::kForwarded:
-      why = "its R has not run";
-      break;
-    case Phase::kRecorded:
-      if (phase == Phase::kForwarded) why = "it is recorded";
-      if (phase == Phase::kHasInputGradient) why = "its I has not run";
-      break;
-    case Phase::kHasInputGradient:
-      if (phase != Phase::kAbsent) why = "its I has run";
-      break;
+  const char* why = "its R has not run";
+  if (flight.phase == Phase::kRecorded) {
+    why = phase == Phase::kForwarded ? "it is recorded" : "its I has not run";
+  } else if (flight.phase == Phase::kHasInputGradient) {
+    why = "its I has run";
   }
   return absl::InternalError(absl::StrCat(where, ": ", why));
 }
@@ -99,7 +97,7 @@ absl::Status StageModule::RunLayers(InFlight& flight, Statistics* statistics,
     for (const InputSource& source : stage_.layers[i].inputs) {
       switch (source.kind) {
         case InputSource::Kind::kData:
-          taken.push_back(flight.data[source.index]);
+          taken.push_back(flight.request.data[source.index]);
           break;
         case InputSource::Kind::kLayer:
           taken.push_back((*outputs)[source.index]);
@@ -112,13 +110,13 @@ absl::Status StageModule::RunLayers(InFlight& flight, Statistics* statistics,
     PENSTOCK_ASSIGN_OR_RETURN(
         at::Tensor output,
         layers_[i].Forward(
-            weights_[i], taken, flight.context,
+            WeightsOf(i, flight.request.slot), taken, flight.request.context,
             {flight.weight_queue.get(), absl::MakeSpan(sums_[i]),
              statistics == nullptr ? nullptr : &(*statistics)[i]}));
     outputs->push_back(std::move(output));
   }
   if (!at::GradMode::is_enabled()) return absl::OkStatus();
-  flight.data.clear();
+  flight.request.data.clear();
   for (const int position : root_positions_) {
     flight.roots.push_back((*outputs)[position]);
   }
@@ -127,17 +125,17 @@ absl::Status StageModule::RunLayers(InFlight& flight, Statistics* statistics,
 }
 
 absl::StatusOr<std::optional<float>> StageModule::Forward(
-    const LayerContext& context, MicrobatchData data, ActivationStore& store) {
-  const MicrobatchId microbatch(static_cast<int>(context.microbatch));
-  const std::string where = Where("F", stage_.id, context.microbatch);
-  PENSTOCK_ASSIGN_OR_RETURN(InFlight* const flight,
-                            Find(microbatch, Phase::kAbsent, where));
+    ForwardRequest request, ActivationStore& store) {
+  const MicrobatchId microbatch = request.microbatch;
+  const std::string where = Where("F", stage_.id, microbatch.value());
+  const auto [place, is_new] = in_flight_.try_emplace(microbatch);
+  if (!is_new) {
+    return absl::InternalError(absl::StrCat(where, ": already in flight"));
+  }
+  InFlight* const flight = &place->second;
+  flight->request = std::move(request);
   return CatchTorch(where, [&]() -> absl::StatusOr<std::optional<float>> {
     const at::AutoGradMode record(!stage_.IsRecomputed(microbatch));
-    flight->phase = Phase::kForwarded;
-    ++num_in_flight_;
-    flight->context = context;
-    flight->data = std::move(data);
     for (const EdgeEnd& edge : stage_.in_edges) {
       PENSTOCK_ASSIGN_OR_RETURN(
           at::Tensor value,
@@ -147,7 +145,7 @@ absl::StatusOr<std::optional<float>> StageModule::Forward(
       flight->inputs.push_back(std::move(value));
     }
     std::vector<at::Tensor> outputs;
-    Statistics& statistics = statistics_[microbatch.value()];
+    Statistics& statistics = statistics_[microbatch];
     PENSTOCK_RETURN_IF_ERROR(
         WithContext(RunLayers(*flight, &statistics, &outputs), where));
     for (const EdgeEnd& edge : stage_.out_edges) {
@@ -184,9 +182,8 @@ absl::StatusOr<std::vector<at::Tensor>> StageModule::RootGradients(
   for (size_t i = 0; i < root_positions_.size(); ++i) {
     at::Tensor gradient;
     if (root_positions_[i] == stage_.loss_position) {
-      gradient =
-          at::full({}, loss_scale_ / static_cast<float>(in_flight_.size()),
-                   flight.roots[i].options());
+      gradient = at::full({}, loss_scale_ / static_cast<float>(num_of_update_),
+                          flight.roots[i].options());
     }
     for (const EdgeEnd& edge : edges) {
       if (edge.layer_position != root_positions_[i]) continue;
@@ -204,8 +201,9 @@ absl::StatusOr<std::vector<at::Tensor>> StageModule::RootGradients(
 // they go where the others are.
 void StageModule::PutOffWeights(InFlight& flight) {
   for (size_t i = 0; i < weights_.size(); ++i) {
-    for (size_t k = 0; k < weights_[i].size(); ++k) {
-      at::Tensor& gradient = weights_[i][k].mutable_grad();
+    const std::vector<at::Tensor>& weights = WeightsOf(i, flight.request.slot);
+    for (size_t k = 0; k < weights.size(); ++k) {
+      at::Tensor& gradient = weights[k].mutable_grad();
       if (!gradient.defined()) continue;
       flight.weight_queue->Push(
           [sum = &sums_[i][k], gradient] { sum->Add(gradient); }, {&gradient});
@@ -245,8 +243,14 @@ absl::Status StageModule::BackwardInput(MicrobatchId microbatch,
 // Descending is by whole microbatch: of one the first piece comes first.
 absl::Status StageModule::CheckOrder(MicrobatchId microbatch,
                                      const std::string& where) const {
-  if (num_added_ == 0) return absl::OkStatus();
-  if (is_added_[microbatch.value()]) {
+  const int end = first_.value() + num_of_update_;
+  if (microbatch < first_ || microbatch.value() >= end) {
+    return absl::InternalError(
+        absl::StrCat(where, ": the next update is of microbatches ",
+                     first_.value(), " to ", end - 1));
+  }
+  if (added_.empty()) return absl::OkStatus();
+  if (added_.count(microbatch) > 0) {
     return absl::InternalError(absl::StrCat(where, ": it has run"));
   }
   if (order_ == AccumulationOrder::kAsListed) return absl::OkStatus();
@@ -272,17 +276,15 @@ absl::Status StageModule::BackwardWeight(MicrobatchId microbatch) {
     const at::NoGradGuard no_grad;
     flight->weight_queue->Run();
     FinishGradients();
-    *flight = InFlight();
-    --num_in_flight_;
-    is_added_[microbatch.value()] = true;
-    ++num_added_;
+    in_flight_.erase(microbatch);
+    added_.insert(microbatch);
     last_added_ = microbatch;
   });
 }
 
 int64_t StageModule::weight_queue_bytes() const {
   int64_t bytes = 0;
-  for (const InFlight& flight : in_flight_) {
+  for (const auto& [microbatch, flight] : in_flight_) {
     if (flight.phase != Phase::kHasInputGradient) continue;
     bytes += flight.weight_queue->held_bytes();
   }
@@ -305,14 +307,13 @@ at::Tensor StageModule::StatisticsToReduce() {
     }
   }
   if (width == 0) return {};
-  reduced_statistics_ =
-      at::zeros({static_cast<int64_t>(statistics_.size()), width}, options);
-  for (size_t i = 0; i < statistics_.size(); ++i) {
+  reduced_statistics_ = at::zeros({num_of_update_, width}, options);
+  for (const auto& [microbatch, statistics] : statistics_) {
     int64_t offset = 0;
-    for (const std::vector<at::Tensor>& layer : statistics_[i]) {
+    for (const std::vector<at::Tensor>& layer : statistics) {
       for (const at::Tensor& statistic : layer) {
         const int64_t size = statistic.numel();
-        reduced_statistics_.select(0, static_cast<int64_t>(i))
+        reduced_statistics_.select(0, microbatch.value() - first_.value())
             .narrow(0, offset, size)
             .copy_(statistic.reshape({size}));
         offset += size;
@@ -323,17 +324,16 @@ at::Tensor StageModule::StatisticsToReduce() {
 }
 
 void StageModule::TakeReducedStatistics() {
-  for (size_t i = 0; i < statistics_.size(); ++i) {
-    Statistics& of_microbatch = statistics_[i];
+  for (int i = 0; i < num_of_update_; ++i) {
+    Statistics& of_microbatch = statistics_[MicrobatchId(first_.value() + i)];
     of_microbatch.assign(layers_.size(), {});
     int64_t offset = 0;
     for (size_t layer = 0; layer < layers_.size(); ++layer) {
       for (const at::Tensor& running : running_statistics_[layer]) {
         const int64_t size = running.numel();
-        of_microbatch[layer].push_back(
-            reduced_statistics_.select(0, static_cast<int64_t>(i))
-                .narrow(0, offset, size)
-                .view(running.sizes()));
+        of_microbatch[layer].push_back(reduced_statistics_.select(0, i)
+                                           .narrow(0, offset, size)
+                                           .view(running.sizes()));
         offset += size;
       }
     }
@@ -343,19 +343,21 @@ void StageModule::TakeReducedStatistics() {
 
 absl::Status StageModule::CommitStatistics() {
   if (reduced_statistics_.defined()) TakeReducedStatistics();
-  for (Statistics& of_microbatch : statistics_) {
-    for (size_t i = 0; i < of_microbatch.size(); ++i) {
+  const auto end =
+      statistics_.lower_bound(MicrobatchId(first_.value() + num_of_update_));
+  for (auto of_one = statistics_.begin(); of_one != end; ++of_one) {
+    for (size_t i = 0; i < of_one->second.size(); ++i) {
       if (running_statistics_[i].empty()) continue;
       PENSTOCK_RETURN_IF_ERROR(layers_[i].CommitStatistics(
-          of_microbatch[i], running_statistics_[i]));
+          of_one->second[i], running_statistics_[i]));
     }
-    of_microbatch.clear();
   }
+  statistics_.erase(statistics_.begin(), end);
   return absl::OkStatus();
 }
 
 void StageModule::DropStatistics() {
-  for (Statistics& of_microbatch : statistics_) of_microbatch.clear();
+  statistics_.clear();
   reduced_statistics_.reset();
 }
 

@@ -4,8 +4,10 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -22,8 +24,8 @@ namespace penstock {
 
 // The tensors of one layer's parameters, in their order.
 struct LayerTensors {
-  // Leaves of the weights' type.
-  std::vector<at::Tensor> weights;
+  // By slot (WeightStore): leaves of the weights' type.
+  std::vector<std::vector<at::Tensor>> weights;
   // Float32 main gradients of the same shapes.
   std::vector<at::Tensor> gradients;
   // Float32 running statistics (StatisticsOf), for the few kinds that keep
@@ -35,6 +37,16 @@ struct LayerTensors {
 // RankStage::data_inputs.
 using MicrobatchData = std::vector<at::Tensor>;
 
+// What an F computes.
+struct ForwardRequest {
+  // Its number here: of the step, or of the run where that is never drained.
+  MicrobatchId microbatch;
+  LayerContext context;
+  MicrobatchData data;
+  // Of the weights that it reads, and its R and backward.
+  int slot = 0;
+};
+
 // Runs the layers of one stage on its microbatches: F records the graph between
 // the tensors that came and those that leave; I differentiates it, sends the
 // gradients of the inputs on and forgets it, but for what the weights'
@@ -44,9 +56,10 @@ using MicrobatchData = std::vector<at::Tensor>;
 // order. Where a plan cuts microbatches into pieces, a microbatch is a piece
 // here.
 //
-// Main gradients are sums in the order of the W: the first of a step writes,
-// the others add. The loss counts 1/m of each microbatch, so the sums are the
-// gradients of the mean. Used by one thread.
+// Main gradients are sums over the microbatches of an update, in the order of
+// the W: the first of an update writes, the others add. The loss counts 1/m of
+// each of these m, so the sums are the gradients of the mean. Microbatches of
+// later updates may be in flight meanwhile. Used by one thread.
 //
 // All return INTERNAL when the microbatch is not where the op finds it in a
 // sound list, or W not in the order that the schedule declares: an unsound list
@@ -62,14 +75,14 @@ class StageModule {
   const RankStage& stage() const { return stage_; }
 
   // The next W writes the main gradients, which are `loss_scale` times those of
-  // the loss.
-  void BeginStep(float loss_scale = 1.0f);
+  // the loss; it and those after it are of the update's microbatches, which
+  // count from `first`.
+  void BeginUpdate(float loss_scale = 1.0f, MicrobatchId first = kFirst);
 
   // Takes the values on the incoming edges from `store`, puts those of the
   // outgoing edges there. The loss, where this stage computes it.
   //   as Layer::Forward.
-  absl::StatusOr<std::optional<float>> Forward(const LayerContext& context,
-                                               MicrobatchData data,
+  absl::StatusOr<std::optional<float>> Forward(ForwardRequest request,
                                                ActivationStore& store);
 
   // R.
@@ -91,38 +104,38 @@ class StageModule {
   // layer keeps any.
   at::Tensor StatisticsToReduce();
 
-  // Moves the running statistics by those of the step's microbatches, in their
-  // order, whatever that of F was; a recompute adds none. Once a step.
+  // Moves the running statistics by those of the update's microbatches, in
+  // their order, whatever that of F was; a recompute adds none. Once an update.
   absl::Status CommitStatistics();
 
-  // Forgets them instead: the step does not count.
+  // Forgets all instead: the step does not count.
   void DropStatistics();
 
   // Microbatches between their F and their W.
-  int num_in_flight() const { return num_in_flight_; }
+  int num_in_flight() const { return static_cast<int>(in_flight_.size()); }
 
   // What the weight gradients hold that are put off now.
   int64_t weight_queue_bytes() const;
 
-  // Whether all microbatches of the step that this rank runs are in the main
+  // Whether all microbatches of the update that this rank runs are in the main
   // gradients.
   bool HasWholeGradient() const {
-    return static_cast<int>(num_added_) == stage_.num_own_pieces;
+    return static_cast<int>(added_.size()) == stage_.num_own_pieces;
   }
 
   // Makes main gradients zero that got nothing, as where this rank runs none of
-  // the step's microbatches.
+  // the update's microbatches.
   void FinishGradients();
 
  private:
-  enum class Phase { kAbsent, kForwarded, kRecorded, kHasInputGradient };
+  static constexpr MicrobatchId kFirst{0};
+
+  enum class Phase { kForwarded, kRecorded, kHasInputGradient };
 
   // What is kept of a microbatch.
   struct InFlight {
-    Phase phase = Phase::kAbsent;
-    // For R.
-    LayerContext context;
-    MicrobatchData data;
+    Phase phase = Phase::kForwarded;
+    ForwardRequest request;
     // By incoming edge; leaves.
     std::vector<at::Tensor> inputs;
     // Roots of the graph: outgoing tensors, each once, and the loss.
@@ -140,6 +153,7 @@ class StageModule {
                                  const std::string& where);
   absl::Status CheckOrder(MicrobatchId microbatch,
                           const std::string& where) const;
+  const std::vector<at::Tensor>& WeightsOf(size_t layer, int slot) const;
   absl::Status RunLayers(InFlight& flight, Statistics* statistics,
                          std::vector<at::Tensor>* outputs);
   absl::StatusOr<std::vector<at::Tensor>> RootGradients(MicrobatchId microbatch,
@@ -150,24 +164,26 @@ class StageModule {
 
   RankStage stage_;
   std::vector<Layer> layers_;
+  // By layer, slot and parameter; no slots where there are no parameters.
+  std::vector<std::vector<std::vector<at::Tensor>>> weights_;
   // By layer and parameter.
-  std::vector<std::vector<at::Tensor>> weights_;
   std::vector<std::vector<GradientSum>> sums_;
   Statistics running_statistics_;
-  // Of each microbatch of the step.
-  std::vector<Statistics> statistics_;
+  // By microbatch: of those whose update has not come.
+  std::map<MicrobatchId, Statistics> statistics_;
   // Those of all ranks, by microbatch; undefined until asked for.
   at::Tensor reduced_statistics_;
   // Positions of the layers whose outputs leave, ascending.
   std::vector<int> root_positions_;
-  std::vector<InFlight> in_flight_;
-  int num_in_flight_ = 0;
+  std::map<MicrobatchId, InFlight> in_flight_;
   float loss_scale_ = 1.0f;
+  // The update's microbatches, on all ranks, count from `first_`.
+  MicrobatchId first_ = kFirst;
+  int num_of_update_ = 0;
   AccumulationOrder order_ = AccumulationOrder::kAscending;
   int pieces_per_microbatch_ = 1;
-  // What is in the main gradients, by microbatch; how many, the last.
-  std::vector<bool> is_added_;
-  size_t num_added_ = 0;
+  // What is in the main gradients, and the last of it.
+  std::set<MicrobatchId> added_;
   MicrobatchId last_added_;
 };
 

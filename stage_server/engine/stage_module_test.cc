@@ -44,14 +44,23 @@ RankStage ForkStage() {
   return stage;
 }
 
+ForwardRequest Request(int microbatch) {
+  ForwardRequest request;
+  request.microbatch = MicrobatchId(microbatch);
+  request.context.microbatch = microbatch;
+  return request;
+}
+
 at::Tensor Filled(float value) { return at::full({2, 4}, value, at::kFloat); }
 
 class StageModuleTest : public ::testing::Test {
  protected:
   StageModuleTest() {
     LayerTensors linear;
-    linear.weights = {at::full({4, 4}, 1.0f, at::kFloat).requires_grad_(),
-                      at::zeros({4}, at::kFloat).requires_grad_()};
+    linear.weights = {{at::full({4, 4}, 1.0f, at::kFloat).requires_grad_(),
+                       at::zeros({4}, at::kFloat).requires_grad_()},
+                      {at::full({4, 4}, 5.0f, at::kFloat).requires_grad_(),
+                       at::zeros({4}, at::kFloat).requires_grad_()}};
     linear.gradients = {at::full({4, 4}, 99.0f, at::kFloat),
                         at::full({4}, 99.0f, at::kFloat)};
     gradients_ = linear.gradients;
@@ -70,7 +79,7 @@ class StageModuleTest : public ::testing::Test {
     const absl::Status put = store_.Put(Direction::kForward, EdgeId(0),
                                         MicrobatchId(microbatch), Filled(x));
     if (!put.ok()) return put;
-    return module_->Forward({.microbatch = microbatch}, {}, store_).status();
+    return module_->Forward(Request(microbatch), store_).status();
   }
 
   // Ones for "a" and `of_b` for "b".
@@ -121,7 +130,7 @@ TEST_F(StageModuleTest, ATensorForTwoStagesCollectsBothGradients) {
 
 TEST_F(StageModuleTest, TheFirstBackwardOfAStepWritesAndTheOthersAdd) {
   for (int step = 0; step < 2; ++step) {
-    module_->BeginStep();
+    module_->BeginUpdate();
     ASSERT_TRUE(Forward(0, 1.0f).ok());
     ASSERT_TRUE(Forward(1, 3.0f).ok());
     EXPECT_EQ(module_->num_in_flight(), 2);
@@ -172,7 +181,7 @@ TEST_F(StageModuleTest, KnowsWhenTheGradientIsWhole) {
     ASSERT_TRUE(Backward(microbatch, 1.0f).ok());
   }
   EXPECT_TRUE(module_->HasWholeGradient());
-  module_->BeginStep();
+  module_->BeginUpdate();
   EXPECT_FALSE(module_->HasWholeGradient());
 }
 
@@ -188,7 +197,7 @@ TEST_F(StageModuleTest, SumsInTheDeclaredOrderOrNotAtAll) {
     ASSERT_TRUE(Forward(1, 1.0f).ok());
     EXPECT_TRUE(Backward(first, 1.0f).ok());
     EXPECT_TRUE(Backward(1 - first, 1.0f).ok());
-    module_->BeginStep();
+    module_->BeginUpdate();
     store_ = ActivationStore(4, 2);
     ASSERT_TRUE(Forward(0, 1.0f).ok());
     ASSERT_TRUE(Forward(1, 1.0f).ok());
@@ -205,6 +214,31 @@ TEST_F(StageModuleTest, AMicrobatchIsNotAddedTwice) {
   ASSERT_TRUE(Forward(0, 1.0f).ok());
   EXPECT_THAT(std::string(Backward(0, 1.0f).message()),
               HasSubstr("stage 1 W of microbatch 0: it has run"));
+}
+
+TEST_F(StageModuleTest, EachMicrobatchReadsTheWeightsOfItsSlot) {
+  ForwardRequest request = Request(0);
+  request.slot = 1;
+  ASSERT_TRUE(
+      store_.Put(Direction::kForward, EdgeId(0), MicrobatchId(0), Filled(2.0f))
+          .ok());
+  ASSERT_TRUE(module_->Forward(request, store_).ok());
+  EXPECT_TRUE(at::equal(Taken(Direction::kForward, 3, 0), Filled(40)));
+  ASSERT_TRUE(Forward(1, 2.0f).ok());
+  EXPECT_TRUE(at::equal(Taken(Direction::kForward, 3, 1), Filled(8)));
+  ASSERT_TRUE(Backward(1, 1.0f).ok());
+  ASSERT_TRUE(Backward(0, 1.0f).ok());
+  // Two, and through the linear layer four and twenty.
+  EXPECT_TRUE(at::equal(Taken(Direction::kBackward, 0, 1), Filled(6)));
+  EXPECT_TRUE(at::equal(Taken(Direction::kBackward, 0, 0), Filled(22)));
+}
+
+TEST_F(StageModuleTest, GradientsOfALaterUpdateWaitForTheOneBefore) {
+  ASSERT_TRUE(Forward(1, 1.0f).ok());
+  module_->BeginUpdate(1.0f, MicrobatchId(2));
+  EXPECT_THAT(std::string(Backward(1, 1.0f).message()),
+              HasSubstr("stage 1 W of microbatch 1: the next update is of "
+                        "microbatches 2 to 3"));
 }
 
 TEST_F(StageModuleTest, WhatComesAtTheWrongTimeIsRefused) {
@@ -234,8 +268,7 @@ TEST_F(StageModuleTest, LibtorchsErrorsNameTheLayer) {
                   .Put(Direction::kForward, EdgeId(0), MicrobatchId(0),
                        at::zeros({2, 3}, at::kFloat))
                   .ok());
-  const absl::Status status =
-      module_->Forward({.microbatch = 0}, {}, store_).status();
+  const absl::Status status = module_->Forward(Request(0), store_).status();
   EXPECT_FALSE(status.ok());
   EXPECT_THAT(std::string(status.message()),
               HasSubstr("stage 1 F of microbatch 0: layer \"b\""));
@@ -260,8 +293,8 @@ class StatisticsTest : public ::testing::Test {
     stage.out_edges = {{EdgeId(1), 0, StageId(2)}};
     stage.recomputed = {true, false};
     LayerTensors tensors;
-    tensors.weights = {at::full({2}, 2.0f, at::kFloat).requires_grad_(),
-                       at::zeros({2}, at::kFloat).requires_grad_()};
+    tensors.weights = {{at::full({2}, 2.0f, at::kFloat).requires_grad_(),
+                        at::zeros({2}, at::kFloat).requires_grad_()}};
     tensors.gradients = {at::full({2}, 99.0f, at::kFloat),
                          at::full({2}, 99.0f, at::kFloat)};
     tensors.statistics = {at::zeros({2}, at::kFloat),
@@ -275,7 +308,7 @@ class StatisticsTest : public ::testing::Test {
         store_.Put(Direction::kForward, EdgeId(0), MicrobatchId(microbatch),
                    at::full({4, 2, 3, 3}, mean, at::kFloat));
     if (!put.ok()) return put;
-    return module_->Forward({.microbatch = microbatch}, {}, store_).status();
+    return module_->Forward(Request(microbatch), store_).status();
   }
 
   absl::Status PutGradient(int microbatch) {
@@ -319,7 +352,7 @@ TEST_F(StatisticsTest, WeightsOfAKindThatDoesNotSplitWaitForW) {
   ASSERT_TRUE(PutGradient(1).ok());
   ASSERT_TRUE(module_->BackwardInput(MicrobatchId(1), store_).ok());
   EXPECT_EQ(tensors_.gradients[1][0].item<float>(), 99.0f);
-  EXPECT_FALSE(tensors_.weights[1].grad().defined());
+  EXPECT_FALSE(tensors_.weights[0][1].grad().defined());
   ASSERT_TRUE(module_->BackwardWeight(MicrobatchId(1)).ok());
   EXPECT_EQ(tensors_.gradients[1][0].item<float>(), 36.0f);
 }

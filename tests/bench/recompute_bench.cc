@@ -65,10 +65,11 @@ StageModule MakeStage(const Size& size, bool recomputes) {
     layer.inputs = {i == 0 ? InputSource{InputSource::Kind::kEdge, 0}
                            : InputSource{InputSource::Kind::kLayer, i - 1}};
     LayerTensors& of_layer = tensors.emplace_back();
+    of_layer.weights.resize(1);
     const std::vector<ParameterSpec> parameters =
         *ParametersOf(plan.graph.layers.back());
     for (const ParameterSpec& parameter : parameters) {
-      of_layer.weights.push_back(
+      of_layer.weights[0].push_back(
           at::randn(parameter.shape).mul_(0.02).requires_grad_());
       of_layer.gradients.push_back(at::zeros(parameter.shape));
     }
@@ -94,11 +95,11 @@ double Run(StageModule& stage, bool recomputes, const at::Tensor& tensor,
            double* forward) {
   const MicrobatchId microbatch(0);
   ActivationStore store(/*num_edges=*/2, /*num_microbatches=*/1);
-  stage.BeginStep();
+  stage.BeginUpdate();
   Check(store.Put(Direction::kForward, EdgeId(0), microbatch, tensor));
   Check(store.Put(Direction::kBackward, EdgeId(1), microbatch, tensor));
   const int64_t start = MonotonicNanos();
-  Check(stage.Forward({}, {}, store).status());
+  Check(stage.Forward({microbatch}, store).status());
   *forward = Seconds(start);
   if (recomputes) Check(stage.Recompute(microbatch));
   Check(stage.Backward(microbatch, store));

@@ -8,19 +8,28 @@ namespace penstock {
 
 absl::Status SpinBackend::BeginStep(int64_t) { return absl::OkStatus(); }
 
-absl::Status SpinBackend::Forward(StageId, MicrobatchId) { return Spin(); }
-
-absl::Status SpinBackend::Recompute(StageId, MicrobatchId) { return Spin(); }
-
-absl::Status SpinBackend::Backward(StageId, MicrobatchId, Half) {
+absl::Status SpinBackend::Forward(StageId, MicrobatchId,
+                                  std::optional<int32_t>) {
   return Spin();
 }
 
-absl::Status SpinBackend::BackwardInput(StageId, MicrobatchId, Half) {
+absl::Status SpinBackend::Recompute(StageId, MicrobatchId,
+                                    std::optional<int32_t>) {
   return Spin();
 }
 
-absl::Status SpinBackend::BackwardWeight(StageId, MicrobatchId, Half) {
+absl::Status SpinBackend::Backward(StageId, MicrobatchId, Half,
+                                   std::optional<int32_t>) {
+  return Spin();
+}
+
+absl::Status SpinBackend::BackwardInput(StageId, MicrobatchId, Half,
+                                        std::optional<int32_t>) {
+  return Spin();
+}
+
+absl::Status SpinBackend::BackwardWeight(StageId, MicrobatchId, Half,
+                                         std::optional<int32_t>) {
   return Spin();
 }
 
@@ -46,9 +55,13 @@ absl::StatusOr<AgreementParts> SpinBackend::NormParts() {
 
 absl::Status SpinBackend::SetNorm(const Agreement&) { return absl::OkStatus(); }
 
-absl::Status SpinBackend::Update(StageId) { return absl::OkStatus(); }
+absl::Status SpinBackend::Update(StageId, std::optional<int32_t>) {
+  return absl::OkStatus();
+}
 
 absl::Status SpinBackend::EndStep() { return absl::OkStatus(); }
+
+absl::Status SpinBackend::EndList() { return absl::OkStatus(); }
 
 absl::Status SpinBackend::Spin() const {
   const int64_t end = MonotonicNanos() + action_nanos_;

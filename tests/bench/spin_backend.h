@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -25,23 +26,26 @@ class SpinBackend : public StageBackend {
   SpinBackend(int64_t action_nanos, int64_t elements)
       : action_nanos_(action_nanos), elements_(elements) {}
 
-  absl::Status BeginStep(int64_t update) override;
-  absl::Status Forward(StageId stage, MicrobatchId microbatch) override;
-  absl::Status Recompute(StageId stage, MicrobatchId microbatch) override;
-  absl::Status Backward(StageId stage, MicrobatchId microbatch,
-                        Half half) override;
-  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch,
-                             Half half) override;
-  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch,
-                              Half half) override;
+  absl::Status BeginStep(int64_t step) override;
+  absl::Status Forward(StageId stage, MicrobatchId microbatch,
+                       std::optional<int32_t> version) override;
+  absl::Status Recompute(StageId stage, MicrobatchId microbatch,
+                         std::optional<int32_t> version) override;
+  absl::Status Backward(StageId stage, MicrobatchId microbatch, Half half,
+                        std::optional<int32_t> version) override;
+  absl::Status BackwardInput(StageId stage, MicrobatchId microbatch, Half half,
+                             std::optional<int32_t> version) override;
+  absl::Status BackwardWeight(StageId stage, MicrobatchId microbatch, Half half,
+                              std::optional<int32_t> version) override;
   absl::StatusOr<at::Tensor> Outgoing(const Action& send) override;
   absl::StatusOr<at::Tensor> Buffer(const Action& receive) override;
   absl::Status Incoming(const Action& receive, at::Tensor tensor) override;
   absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) override;
   absl::StatusOr<AgreementParts> NormParts() override;
   absl::Status SetNorm(const Agreement& agreement) override;
-  absl::Status Update(StageId stage) override;
+  absl::Status Update(StageId stage, std::optional<int32_t> version) override;
   absl::Status EndStep() override;
+  absl::Status EndList() override;
 
  private:
   absl::Status Spin() const;

@@ -1,0 +1,135 @@
+#include "stage_server/engine/run_list.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "schedule/ir/text_format.h"
+#include "schedule/ir/unroll.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+// PipeDream-2BW on two ranks, cut where the updates are not at the ends.
+constexpr char kContinuous[] = R"(penstock-schedule 1
+name by_hand
+microbatches 2
+policy double_buffer
+placement r0 r1
+versions 2/1 2/1
+edge activation h 0>1
+prologue
+r0: 0F0@0 0F1@0 0B0@0 0F2@0 0B1@0 0U@1 0F3@0 0B2@0
+r1: 1F0@0 1B0@0 1F1@0 1B1@0 1U@1 1F2@0 1B2@0 1F3@0
+period
+r0: 0F4@1 0B3@0 0U@2 0F5@1 0B4@1
+r1: 1B3@0 1U@2 1F4@1 1B4@1 1F5@1
+epilogue
+r0: 0B3@0 0U@2
+r1: 1B3@0 1U@2
+)";
+
+Schedule Continuous() { return *ParseSchedule(kContinuous); }
+
+TEST(RunListTest, OfAFlushIsItsStep) {
+  const Schedule flush = *ParseSchedule(
+      "penstock-schedule 1\nname f\nmicrobatches 2\nplacement r0\n"
+      "r0: 0F0 0B0 0F1 0B1 N 0U\n");
+  const absl::StatusOr<RunList> list = RunList::Make(flush, RankId(0), 3);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_FALSE(list->runs_on());
+  EXPECT_EQ(list->size(), 6);
+  for (const int64_t step : {1, 2, 99}) EXPECT_EQ(list->EndOf(step), 6);
+  EXPECT_EQ(ToString(list->ActionAt(3)), "0B1");
+  EXPECT_EQ(list->StepOf(7, MicrobatchId(1)).step, 7);
+  EXPECT_EQ(list->StepOf(7, MicrobatchId(1)).microbatch, 1);
+  const auto traced = list->TracedBefore(7, 6);
+  ASSERT_TRUE(traced.has_value());
+  EXPECT_EQ(traced->step, 7);
+  EXPECT_EQ(traced->end - traced->begin, 6);
+}
+
+TEST(RunListTest, OfARunThatNeverDrainsIsTheRunWrittenOut) {
+  for (const int periods : {0, 1, 5}) {
+    const Schedule run = *Unroll(Continuous(), periods);
+    for (int rank = 0; rank < 2; ++rank) {
+      const auto list = RunList::Make(Continuous(), RankId(rank), periods + 2);
+      ASSERT_TRUE(list.ok()) << list.status();
+      const std::vector<Action>& wanted = run.ranks[rank];
+      ASSERT_EQ(list->size(), static_cast<int64_t>(wanted.size()));
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        EXPECT_EQ(list->ActionAt(static_cast<int64_t>(i)), wanted[i]);
+      }
+    }
+  }
+}
+
+TEST(RunListTest, AStepEndsWithItsUpdatesAndTheLastWithTheList) {
+  const auto list = RunList::Make(Continuous(), RankId(0), 5);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_EQ(list->steps_in_prologue(), 1);
+  EXPECT_EQ(list->EndOf(1), 6);
+  for (int64_t step = 2; step <= 4; ++step) {
+    EXPECT_EQ(list->EndOf(step), 8 + (step - 2) * 5 + 3);
+    const Action last = list->ActionAt(list->EndOf(step) - 1);
+    EXPECT_EQ(last.op, Op::kUpdate);
+    EXPECT_EQ(last.version, step);
+  }
+  EXPECT_EQ(list->EndOf(5), list->size());
+}
+
+TEST(RunListTest, AStepWithSeveralUpdatesOfAStageEndsWithTheLast) {
+  const Schedule stash = *ParseSchedule(
+      "penstock-schedule 1\nname s\nmicrobatches 2\npolicy stash\n"
+      "placement r0\nversions 1/0\nprologue\nr0:\nperiod\n"
+      "r0: 0F0@0 0B0@0 0U@1 0F1@1 0B1@1 0U@2\nepilogue\nr0:\n");
+  const auto list = RunList::Make(stash, RankId(0), 3);
+  ASSERT_TRUE(list.ok()) << list.status();
+  for (int64_t step = 1; step <= 3; ++step) {
+    EXPECT_EQ(list->EndOf(step), 6 * step);
+  }
+}
+
+TEST(RunListTest, MessagesNameStepAndMicrobatchWithinIt) {
+  const auto list = RunList::Make(Continuous(), RankId(0), 5);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_EQ(list->StepOf(2, MicrobatchId(5)).step, 3);
+  EXPECT_EQ(list->StepOf(2, MicrobatchId(5)).microbatch, 1);
+}
+
+TEST(RunListTest, ATraceIsARepetitionThatHasEnded) {
+  const auto list = RunList::Make(Continuous(), RankId(0), 5);
+  ASSERT_TRUE(list.ok()) << list.status();
+  EXPECT_EQ(list->traced_size(), 5);
+  EXPECT_FALSE(list->TracedBefore(1, 6).has_value());
+  EXPECT_FALSE(list->TracedBefore(2, 8 + 4).has_value());
+  const auto traced = list->TracedBefore(3, 8 + 5 + 3);
+  ASSERT_TRUE(traced.has_value());
+  EXPECT_EQ(traced->step, 2);
+  EXPECT_EQ(traced->begin, 8);
+  EXPECT_EQ(traced->end, 13);
+  EXPECT_EQ(list->TracedBefore(5, list->size())->step, 4);
+}
+
+TEST(RunListTest, RefusesARunThatIsTooShortOrTooLong) {
+  EXPECT_EQ(RunList::Make(Continuous(), RankId(0), 1).status(),
+            absl::InvalidArgumentError(
+                "schedule by_hand never drains; a run has from 2 to "
+                "1073741823 steps, got 1"));
+  EXPECT_FALSE(RunList::Make(Continuous(), RankId(0), int64_t{1} << 31).ok());
+}
+
+TEST(RunListTest, RefusesAPeriodWithoutAStepsUpdates) {
+  Schedule schedule = Continuous();
+  std::erase_if(schedule.period[0],
+                [](const Action& action) { return action.op == Op::kUpdate; });
+  EXPECT_THAT(
+      std::string(RunList::Make(schedule, RankId(0), 5).status().message()),
+      HasSubstr("the updates of 0 steps end in the period, want those of 1"));
+}
+
+}  // namespace
+}  // namespace penstock
