@@ -104,6 +104,53 @@ std::string Grid(const Schedule& schedule, const Timeline& timeline,
   return text;
 }
 
+// Microbatches in a row that an op of a stage computed with one version.
+struct VersionRun {
+  Action first;
+  MicrobatchId last;
+};
+
+bool Continues(const VersionRun& run, const Action& action) {
+  return run.first.stage == action.stage && run.first.op == action.op &&
+         run.first.version == action.version &&
+         action.microbatch.value() == run.last.value() + 1;
+}
+
+// "0F8..11@1 0B5..7@0 0B8@1": which weights the rank's actions read; "" where
+// there is one version only.
+std::string VersionsRead(const std::vector<Action>& actions) {
+  std::vector<VersionRun> runs;
+  for (const Action& action : actions) {
+    if (!action.version.has_value() || !IsCompute(action.op)) continue;
+    const auto run = std::find_if(
+        runs.begin(), runs.end(),
+        [&](const VersionRun& known) { return Continues(known, action); });
+    if (run == runs.end()) {
+      runs.push_back({action, action.microbatch});
+    } else {
+      run->last = action.microbatch;
+    }
+  }
+  return absl::StrJoin(runs, " ", [](std::string* out, const VersionRun& run) {
+    absl::StrAppend(out, run.first.stage.value(), ToString(run.first.op),
+                    run.first.microbatch.value());
+    if (run.last != run.first.microbatch) {
+      absl::StrAppend(out, "..", run.last.value());
+    }
+    absl::StrAppend(out, "@", *run.first.version);
+  });
+}
+
+// A line a rank.
+std::string VersionLines(const Schedule& schedule) {
+  std::string text;
+  for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
+    const std::string read = VersionsRead(schedule.ranks[rank]);
+    if (!read.empty()) absl::StrAppend(&text, "  r", rank, "  ", read, "\n");
+  }
+  return text.empty() ? "" : absl::StrCat("weight versions read\n", text, "\n");
+}
+
 double Waits(const RankSummary& rank) {
   return rank.idle.warm_up + rank.idle.dependency + rank.idle.imbalance;
 }
@@ -183,7 +230,8 @@ std::string TimelineText(const MeasuredJob& job, const std::string& title) {
       SecondsText(column_seconds),
       "; F forward, B backward, I and W its halves, R recompute, U update, N "
       "agreement,\nG reduction, . waiting\n\n",
-      RankTable(job), "\n", FractionsText(ToProto(job.fractions)), "\n",
+      VersionLines(job.schedule), RankTable(job), "\n",
+      FractionsText(ToProto(job.fractions)), "\n",
       ClocksText(job.clock_errors));
 }
 

@@ -12,8 +12,9 @@ namespace penstock {
 
 // The measured step above the predicted one on one scale: a line a rank, of
 // equal parts of the time, each with the letter of the action that takes most
-// of it (F B I W R U; N; G) or a '.'. Below, where each rank's time went, the
-// fractions, and what the clocks may be off.
+// of it (F B I W R U; N; G) or a '.'. Below, which weight versions were read,
+// where there are several, where each rank's time went, the fractions, and what
+// the clocks may be off.
 std::string TimelineText(const MeasuredJob& job, const std::string& title);
 
 // `step`, `cost_steps`, `fractions`, `clock_errors` (by rank), and for `measured` and `predicted` the

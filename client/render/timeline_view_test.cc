@@ -13,6 +13,7 @@ namespace penstock {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 
 MeasuredJob Job() {
   const GetTimelineResponse step = TracedStep(3, 1.0);
@@ -51,6 +52,20 @@ TEST(TimelineViewTest, MeasuredStandsAbovePredictedOnOneScale) {
   EXPECT_THAT(text, HasSubstr("BUSY"));
   EXPECT_THAT(text, HasSubstr("x runtime "));
   EXPECT_THAT(text, HasSubstr("\nclocks agree to 0.015 ms\n"));
+}
+
+TEST(TimelineViewTest, VersionsThatActionsReadAreTold) {
+  EXPECT_THAT(TimelineText(Job(), "traced"),
+              Not(HasSubstr("weight versions read")));
+  const GetTimelineResponse step = TracedStep(9, 1.0, 9, "pipedream_2bw");
+  const absl::StatusOr<MeasuredJob> job = MeasureJob(step, {step});
+  ASSERT_TRUE(job.ok()) << job.status();
+  const std::string text = TimelineText(*job, "traced");
+  // Update 9 ends step 9, whose microbatches, 32 to 35, read version 7.
+  EXPECT_THAT(text, HasSubstr("weight versions read\n  r0  "));
+  EXPECT_THAT(text, HasSubstr("35@7"));
+  EXPECT_EQ(TimelineToJson(*job)["measured"]["ranks"][1]["actions"].size(),
+            job->schedule.ranks[1].size());
 }
 
 TEST(TimelineViewTest, JsonHasEveryActionOfBoth) {

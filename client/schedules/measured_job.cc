@@ -9,20 +9,13 @@
 #include "base/status_macros.h"
 #include "schedule/ir/schedule_proto.h"
 #include "schedule/simulator/simulate.h"
+#include "schedule/simulator/steady_period.h"
 
 namespace penstock {
 namespace {
 
 std::vector<StepTrace> TracesOf(const GetTimelineResponse& response) {
   return {response.ranks().begin(), response.ranks().end()};
-}
-
-double EndOf(const Timeline& timeline) {
-  double end = 0;
-  for (const std::vector<TimelineEvent>& events : timeline.ranks) {
-    for (const TimelineEvent& event : events) end = std::max(end, event.end);
-  }
-  return end;
 }
 
 std::string NameOf(const StagePlan& stage) {
@@ -88,7 +81,8 @@ absl::StatusOr<MeasuredJob> MeasureJob(
   MeasuredJob job;
   job.step = shown.step();
   const Plan& plan = shown.plan();
-  PENSTOCK_ASSIGN_OR_RETURN(job.schedule, FromProto(plan.schedule()));
+  PENSTOCK_ASSIGN_OR_RETURN(const Schedule whole, FromProto(plan.schedule()));
+  job.schedule = TracedSchedule(whole, shown.step());
   PENSTOCK_ASSIGN_OR_RETURN(job.measured,
                             MeasuredTimeline(job.schedule, TracesOf(shown)));
   job.measured_seconds = StepSeconds(TracesOf(shown));
@@ -106,12 +100,12 @@ absl::StatusOr<MeasuredJob> MeasureJob(
   SimulateOptions options;
   options.receive_lookahead = plan.receive_lookahead();
   options.record_transfers = true;
-  PENSTOCK_ASSIGN_OR_RETURN(job.predicted,
-                            Simulate(job.schedule, job.costs, options));
-  job.predicted_seconds = EndOf(job.predicted);
+  PENSTOCK_ASSIGN_OR_RETURN(SteadyPeriod predicted,
+                            SimulateSteadyPeriod(whole, job.costs, options));
+  job.predicted = std::move(predicted.timeline);
+  job.predicted_seconds = predicted.seconds;
   PENSTOCK_ASSIGN_OR_RETURN(
-      job.fractions,
-      MeasureFractions(job.schedule, TracesOf(shown), EdgeBytes(plan)));
+      job.fractions, MeasureFractions(whole, TracesOf(shown), EdgeBytes(plan)));
   return job;
 }
 

@@ -14,8 +14,10 @@
 
 namespace penstock {
 
-// A step of a job as it ran, and as the simulator says it would.
+// A step of a job as it ran, and as the simulator says it would; of a
+// continuous schedule a repetition of its period (steady_period.h).
 struct MeasuredJob {
+  // Whose lists the timelines are of.
   Schedule schedule;
   int64_t step = 0;
   // Steps that the costs are medians of.
@@ -24,7 +26,7 @@ struct MeasuredJob {
   CostModel costs;
   Timeline measured;
   Timeline predicted;
-  // Of the slowest rank, and the simulated makespan.
+  // Of the slowest rank, and the simulated makespan or period.
   double measured_seconds = 0;
   double predicted_seconds = 0;
   WorkFractions fractions;

@@ -43,6 +43,18 @@ TEST(MeasuredJobTest, CostsAreMediansOverTheSteps) {
   EXPECT_LT(job.predicted_seconds, 0.3 * job.measured_seconds);
 }
 
+TEST(MeasuredJobTest, WithoutAFlushAPeriodIsPredicted) {
+  const GetTimelineResponse step = TracedStep(9, 1.0, 9, "pipedream_2bw");
+  const MeasuredJob job = Measured(step, {step});
+  EXPECT_TRUE(job.schedule.period.empty());
+  ASSERT_EQ(job.measured.ranks[0].size(), job.schedule.ranks[0].size());
+  ASSERT_EQ(job.predicted.ranks[0].size(), job.schedule.ranks[0].size());
+  // Four microbatches of F and B, and an update.
+  EXPECT_NEAR(job.predicted_seconds, 12.1e-3, 0.1e-3);
+  EXPECT_NEAR(job.predicted_seconds / job.measured_seconds, 1, 0.02);
+  EXPECT_GT(job.fractions.schedule, 0.97);
+}
+
 // As `penstock simulate --profile` does.
 TEST(MeasuredJobTest, TheProfileHasALayerAStageAndPredictsTheStep) {
   const GetTimelineResponse step = TracedStep(3, 1.0);

@@ -1,21 +1,22 @@
 #include "client/schedules/traced_steps.h"
 
 #include <cmath>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "schedule/ir/schedule_proto.h"
 #include "schedule/lowering/lower.h"
-#include "schedule/simulator/simulate.h"
+#include "schedule/simulator/steady_period.h"
 
 namespace penstock {
 
-GetTimelineResponse TracedStep(int64_t step, double milliseconds,
-                               int64_t last) {
+GetTimelineResponse TracedStep(int64_t step, double milliseconds, int64_t last,
+                               const std::string& generator) {
   GetTimelineResponse response;
   response.set_step(step);
   for (int64_t i = 1; i <= last; ++i) response.add_steps(i);
-  const auto schedule = MakeFlushSchedule(
-      {.generator = "one_f_one_b",
+  const auto schedule = MakeSchedule(
+      {.generator = generator,
        .num_ranks = 2,
        .num_stages = 2,
        .num_microbatches = 4,
@@ -35,19 +36,22 @@ GetTimelineResponse TracedStep(int64_t step, double milliseconds,
   costs.stages.resize(2, {.forward = milliseconds * 1e-3,
                           .backward = milliseconds * 2e-3,
                           .update = 1e-4});
-  const auto run = Simulate(*schedule, costs);
+  const auto run = SimulateSteadyPeriod(*schedule, costs);
   EXPECT_TRUE(run.ok()) << run.status();
   if (!run.ok()) return response;
-  for (size_t rank = 0; rank < run->ranks.size(); ++rank) {
+  for (const std::vector<TimelineEvent>& events : run->timeline.ranks) {
     StepTrace& trace = *response.add_ranks();
     trace.set_step(step);
-    trace.set_round_trip_nanos(rank == 0 ? 0 : 30'000);
-    for (size_t i = 0; i < run->ranks[rank].size(); ++i) {
-      const TimelineEvent& event = run->ranks[rank][i];
+    trace.set_round_trip_nanos(response.ranks_size() == 1 ? 0 : 30'000);
+    const int64_t begin = std::llround(events[0].start * 1e9);
+    trace.set_start_nanos(begin);
+    for (const TimelineEvent& event : events) {
       const bool waited = event.inputs_made >= 0;
-      trace.add_issued(std::llround(event.start * 1e9));
-      trace.add_started(std::llround((waited ? event.end : event.start) * 1e9));
-      trace.add_ended(std::llround(event.end * 1e9));
+      const int64_t ended = std::llround(event.end * 1e9) - begin;
+      const int64_t issued = std::llround(event.start * 1e9) - begin;
+      trace.add_issued(issued);
+      trace.add_started(waited ? ended : issued);
+      trace.add_ended(ended);
     }
   }
   return response;

@@ -7,7 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
-#include "schedule/simulator/simulate.h"
+#include "schedule/simulator/steady_period.h"
 
 namespace penstock {
 namespace {
@@ -344,27 +344,27 @@ CostModel MeasuredCosts(const Schedule& schedule,
 absl::StatusOr<WorkFractions> MeasureFractions(
     const Schedule& schedule, const std::vector<StepTrace>& ranks,
     std::vector<int64_t> edge_bytes) {
+  const Schedule traced =
+      TracedSchedule(schedule, ranks.empty() ? 1 : ranks[0].step());
   PENSTOCK_ASSIGN_OR_RETURN(const Timeline run,
-                            MeasuredTimeline(schedule, ranks));
-  CostModel costs = MeasuredCosts(schedule, {run}, std::move(edge_bytes));
+                            MeasuredTimeline(traced, ranks));
+  CostModel costs = MeasuredCosts(traced, {run}, std::move(edge_bytes));
   costs.action_overhead = 0;
   double most = 0, sum = 0;
   for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
     std::vector<double>& times = costs.action_times.emplace_back();
     double work = 0;
     for (size_t i = 0; i < run.ranks[rank].size(); ++i) {
-      const bool works = IsWork(schedule.ranks[rank][i].op);
+      const bool works = IsWork(traced.ranks[rank][i].op);
       times.push_back(works ? WorkOf(run.ranks[rank][i]) : -1);
       if (works) work += times.back();
     }
     most = std::max(most, work);
     sum += work;
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const Timeline ideal, Simulate(schedule, costs));
-  double path = 0;
-  for (const std::vector<TimelineEvent>& events : ideal.ranks) {
-    for (const TimelineEvent& event : events) path = std::max(path, event.end);
-  }
+  PENSTOCK_ASSIGN_OR_RETURN(const SteadyPeriod ideal,
+                            SimulateSteadyPeriod(schedule, costs));
+  const double path = ideal.seconds;
   const double step = StepSeconds(ranks);
   WorkFractions fractions;
   if (most > 0 && path > 0 && step > 0) {

@@ -13,7 +13,9 @@
 
 namespace penstock {
 
-// What a step that really ran says about its schedule. All pure.
+// What a step that really ran says about its schedule. All pure. What ranks
+// trace of a continuous schedule is a repetition of its period: where it does
+// not say otherwise, `schedule` is then that (steady_period.h: TracedSchedule).
 
 // Bytes of one microbatch's tensor on each of the plan's edges.
 std::vector<int64_t> EdgeBytes(const Plan& plan);
@@ -54,7 +56,8 @@ CostModel MeasuredCosts(const Schedule& schedule,
 struct WorkFractions {
   // Mean over the ranks of what they worked, over the largest.
   double balance = 0;
-  // The largest, over the critical path.
+  // The largest, over the critical path; of a continuous schedule over the time
+  // of a period once it runs evenly.
   double schedule = 0;
   // The critical path, over the step: how long the lists take if every action
   // takes as long as it did, every message as long as MeasuredCosts of this
@@ -62,6 +65,7 @@ struct WorkFractions {
   double runtime = 0;
 };
 
+// `schedule` is the whole one.
 //   INVALID_ARGUMENT  as MeasuredTimeline.
 //   FAILED_PRECONDITION  as Simulate.
 absl::StatusOr<WorkFractions> MeasureFractions(
