@@ -78,9 +78,11 @@ std::string EpochSecret(const ClusterState& state, const JobRecord& job) {
 
 Plan PlanForRank(const Plan& plan, int rank) {
   Plan own = plan;
-  for (int other = 0; other < own.schedule().ranks_size(); ++other) {
-    if (other != rank) {
-      own.mutable_schedule()->mutable_ranks(other)->clear_actions();
+  wire::Schedule& schedule = *own.mutable_schedule();
+  for (auto* const lists : {schedule.mutable_ranks(), schedule.mutable_period(),
+                            schedule.mutable_epilogue()}) {
+    for (int other = 0; other < lists->size(); ++other) {
+      if (other != rank) (*lists)[other].clear_actions();
     }
   }
   return own;

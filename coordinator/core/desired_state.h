@@ -24,7 +24,8 @@ std::optional<CoordinatorMessage> AckOf(const ClusterState& state,
 // of the coordinator.
 std::string EpochSecret(const ClusterState& state, const JobRecord& job);
 
-// The plan with every action list but `rank`'s emptied.
+// The plan with every action list but `rank`'s emptied, those of a period and
+// an epilogue too.
 Plan PlanForRank(const Plan& plan, int rank);
 
 }  // namespace penstock

@@ -18,10 +18,10 @@ absl::Status Bad(const std::string& problem) {
   return absl::InvalidArgumentError(absl::StrCat("schedule.file: ", problem));
 }
 
-absl::Status CheckActions(const Schedule& schedule) {
-  for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
-    for (size_t i = 0; i < schedule.ranks[rank].size(); ++i) {
-      const Action& action = schedule.ranks[rank][i];
+absl::Status CheckActions(const Schedule& schedule, const RankLists& lists) {
+  for (size_t rank = 0; rank < lists.size(); ++rank) {
+    for (size_t i = 0; i < lists[rank].size(); ++i) {
+      const Action& action = lists[rank][i];
       if (IsCompute(action.op)) continue;
       return Bad(absl::StrCat(
           "r", rank, " action ", i, ": ", ToString(action, schedule.edges),
@@ -32,11 +32,21 @@ absl::Status CheckActions(const Schedule& schedule) {
   return absl::OkStatus();
 }
 
+// Stage servers run each of these stages on one rank.
+absl::Status CheckHolders(const Schedule& schedule) {
+  if (!schedule.is_continuous()) return absl::OkStatus();
+  for (int stage = 0; stage < schedule.num_stages(); ++stage) {
+    const size_t holders = schedule.placement[stage].size();
+    if (holders == 1) continue;
+    return Bad(absl::StrCat("stage ", stage, " is on ", holders,
+                            " ranks; with policy ", ToString(schedule.policy),
+                            " want one, or a schedule that flushes"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckFits(const Schedule& schedule, const Job& job,
                        int num_stages) {
-  if (schedule.is_continuous()) {
-    return Bad("stage servers run schedules that flush, without a policy line");
-  }
   if (schedule.num_microbatches != job.schedule().microbatches()) {
     return Bad(absl::StrCat("it has ", schedule.num_microbatches,
                             " microbatches, and schedule.microbatches says ",
@@ -54,7 +64,12 @@ absl::Status CheckFits(const Schedule& schedule, const Job& job,
                             " ranks, and partition.ranks says ", num_ranks,
                             "; make them equal"));
   }
-  return CheckActions(schedule);
+  PENSTOCK_RETURN_IF_ERROR(CheckHolders(schedule));
+  for (const RankLists* lists :
+       {&schedule.ranks, &schedule.period, &schedule.epilogue}) {
+    PENSTOCK_RETURN_IF_ERROR(CheckActions(schedule, *lists));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckSound(const Schedule& schedule, bool lowered) {

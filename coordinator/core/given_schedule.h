@@ -13,10 +13,11 @@ namespace penstock {
 // of the job's model cut into `num_stages`, whatever edges the text has;
 // lowered as a generator's would be and verified before and after. Pure.
 //   INVALID_ARGUMENT  with "schedule.file: " before it: the text does not parse
-//                     (line, column); it does not flush; it does not fit the
-//                     job's microbatches, stages and ranks; it has more than
-//                     compute actions; it is unsound (then with the grid and
-//                     the marked cell).
+//                     (line, column); it does not fit the job's
+//                     microbatches, stages and ranks; it has more than compute
+//                     actions; it does not flush and has a stage on several
+//                     ranks; it is unsound (then with the grid and the marked
+//                     cell).
 absl::StatusOr<Schedule> GivenSchedule(const Job& job, int num_stages,
                                        std::vector<Edge> edges);
 

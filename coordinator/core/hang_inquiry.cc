@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "coordinator/core/hang_report.h"
+#include "coordinator/core/run_window.h"
 #include "schedule/ir/schedule_proto.h"
 
 namespace penstock {
@@ -31,6 +32,14 @@ std::string SilenceOf(const ServerRecord& server, Turn& turn) {
       absl::FormatDuration(absl::Trunc(silent, absl::Milliseconds(100))));
 }
 
+HangReport Explain(const Schedule& schedule, int64_t steps,
+                   const std::vector<RankEvidence>& ranks, int first) {
+  if (!schedule.is_continuous()) return ExplainHang(schedule, ranks, first);
+  const absl::StatusOr<RunWindow> window = WindowOfRun(schedule, steps, ranks);
+  if (!window.ok()) return ExplainHang(schedule, ranks, first);
+  return ExplainHang(window->schedule, window->ranks, first, window->begin);
+}
+
 void Conclude(JobRecord& job, Turn& turn) {
   const HangInquiry hang = *std::exchange(job.hang, std::nullopt);
   if (!job.plan) return;
@@ -52,7 +61,8 @@ void Conclude(JobRecord& job, Turn& turn) {
     const auto& pending = job.ranks[rank].pending_steps;
     if (!pending.empty()) evidence.finished_step = pending.rbegin()->first;
   }
-  const HangReport report = ExplainHang(*schedule, ranks, hang.first_rank);
+  const HangReport report =
+      Explain(*schedule, job.info.job().steps(), ranks, hang.first_rank);
   turn.Note("JOB_HANG", report.text, &job, nullptr);
   turn.Explain(job, report.text);
   turn.Touch(job);

@@ -27,8 +27,10 @@ struct Place {
 
 class Explanation {
  public:
-  Explanation(const Schedule& schedule, const std::vector<RankEvidence>& ranks)
-      : schedule_(schedule), ranks_(ranks) {
+  // `begin`: of a stretch of a run, where each rank's list begins in it.
+  Explanation(const Schedule& schedule, const std::vector<RankEvidence>& ranks,
+              const std::vector<int64_t>& begin)
+      : schedule_(schedule), ranks_(ranks), begin_(begin) {
     for (size_t rank = 0; rank < ranks.size(); ++rank) {
       places_.push_back(PlaceOf(static_cast<int>(rank)));
     }
@@ -116,32 +118,43 @@ class Explanation {
                absl::StrCat(Name(rank), " was within ", WhereText(rank)));
   }
 
-  // "action 5 of step 7, 0RB0[x<r1],"
+  // As the rank counts them.
+  int64_t NumberOf(int rank, int position) const {
+    return begin_.empty() ? position : begin_[rank] + position;
+  }
+  std::string StepText(int rank) const {
+    return begin_.empty() ? absl::StrCat("step ", places_[rank].step)
+                          : "the run";
+  }
+
+  // "action 5 of step 7, 0RB0[x<r1]"
   std::string WhereText(int rank) const {
-    const Place& place = places_[rank];
-    return absl::StrCat("action ", place.position, " of step ", place.step,
-                        ", ", ActionText(rank, place.position));
+    const int position = places_[rank].position;
+    return absl::StrCat("action ", NumberOf(rank, position), " of ",
+                        StepText(rank), ", ", ActionText(rank, position));
   }
 
   int EndAtWork(int rank) {
     const Place& place = places_[rank];
     const StepTrace& trace = ranks_[rank].at->trace();
-    if (place.position == 0 || trace.ended_size() < place.position ||
-        trace.started_size() < place.position) {
+    // In the trace, which of a run is that of its newest actions.
+    const int last = (begin_.empty() ? place.position : trace.ended_size()) - 1;
+    if (place.position == 0 || last < 0 || trace.ended_size() <= last ||
+        trace.started_size() <= last) {
       return End(
           HangCause::kSlowAction,
-          absl::StrCat(Name(rank), " was about to begin step ", place.step));
+          absl::StrCat(Name(rank), " was about to begin ", StepText(rank)));
     }
-    const int last = place.position - 1;
     const double seconds =
         static_cast<double>(trace.ended(last) - trace.started(last)) *
         kSecondsPerNano;
     return End(HangCause::kSlowAction,
-               absl::StrFormat("%s was at work in step %d: action %d, %s, took "
+               absl::StrFormat("%s was at work in %s: action %d, %s, took "
                                "%.3g s; if that is its time, the job's "
                                "step_timeout_seconds is too short",
-                               Name(rank), place.step, last,
-                               ActionText(rank, last), seconds));
+                               Name(rank), StepText(rank),
+                               NumberOf(rank, place.position - 1),
+                               ActionText(rank, place.position - 1), seconds));
   }
 
   // Whether the rank is past the position of the step.
@@ -165,8 +178,9 @@ class Explanation {
                               IsSend(action.op) ? "receives" : "sends"));
     }
     clauses_.push_back(absl::StrCat(Name(rank), " waits at ", WhereText(rank),
-                                    ", for action ", other, " of rank ", peer,
-                                    ", ", ActionText(peer, other)));
+                                    ", for action ", NumberOf(peer, other),
+                                    " of rank ", peer, ", ",
+                                    ActionText(peer, other)));
     if (IsPast(peer, places_[rank].step, other)) {
       return End(HangCause::kLostMessage,
                  absl::StrCat(Name(peer),
@@ -250,6 +264,7 @@ class Explanation {
 
   const Schedule& schedule_;
   const std::vector<RankEvidence>& ranks_;
+  const std::vector<int64_t>& begin_;
   std::vector<Place> places_;
   std::vector<std::string> clauses_;
   HangReport report_;
@@ -258,8 +273,9 @@ class Explanation {
 }  // namespace
 
 HangReport ExplainHang(const Schedule& schedule,
-                       const std::vector<RankEvidence>& ranks, int first) {
-  return Explanation(schedule, ranks).From(first);
+                       const std::vector<RankEvidence>& ranks, int first,
+                       const std::vector<int64_t>& begin) {
+  return Explanation(schedule, ranks, begin).From(first);
 }
 
 }  // namespace penstock

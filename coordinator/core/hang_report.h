@@ -53,10 +53,14 @@ struct HangReport {
 // followed first, then one that has not answered; what waits for a reduction
 // for a holder of the stage that has not come to its G.
 //
+// Of a continuous job `schedule` and `ranks` are a stretch of the run
+// (run_window.h), and `begin` says where in it each rank's list begins.
+//
 // Total: evidence that does not fit the lists counts as none. Requires: one
 // entry a rank, `first` is one of them. Pure.
 HangReport ExplainHang(const Schedule& schedule,
-                       const std::vector<RankEvidence>& ranks, int first);
+                       const std::vector<RankEvidence>& ranks, int first,
+                       const std::vector<int64_t>& begin = {});
 
 }  // namespace penstock
 

@@ -145,6 +145,31 @@ TEST_F(HangTest, AStepThatIsNotTracedWholeIsReportedWithoutATimeline) {
   EXPECT_EQ(cluster_.job("a").latest().step(), 1);
   EXPECT_TRUE(cluster_.effects.batch.timelines.empty());
   EXPECT_FALSE(cluster_.job("a").has_fractions());
+}
+
+TEST_F(HangTest, ATraceThatTheOthersDoNotHaveIsForgottenSomeStepsLater) {
+  ASSERT_TRUE(cluster_.Say("s1", StepOf(1, 4)).ok());
+  ASSERT_TRUE(cluster_.Say("s2", StepOf(1, std::nullopt)).ok());
+  EXPECT_EQ(cluster_.state.jobs.at("a").ranks[0].pending_traces.size(), 1u);
+  for (int step = 2; step < 20; ++step) {
+    ASSERT_TRUE(cluster_.Say("s1", StepOf(step, std::nullopt)).ok());
+    ASSERT_TRUE(cluster_.Say("s2", StepOf(step, std::nullopt)).ok());
+  }
+  EXPECT_TRUE(cluster_.state.jobs.at("a").ranks[0].pending_traces.empty());
+}
+
+// As ranks of a continuous job do.
+TEST_F(HangTest, ATraceThatComesWithALaterStepIsKept) {
+  ASSERT_TRUE(cluster_.Say("s1", StepOf(1, 4)).ok());
+  ASSERT_TRUE(cluster_.Say("s2", StepOf(1, std::nullopt)).ok());
+  ASSERT_TRUE(cluster_.Say("s1", StepOf(2, std::nullopt)).ok());
+  EXPECT_TRUE(cluster_.effects.batch.timelines.empty());
+  StageMessage later = StepOf(2, std::nullopt);
+  *later.mutable_steps()->add_traces() = StepOf(1, 4).steps().traces(0);
+  ASSERT_TRUE(cluster_.Say("s2", later).ok());
+  EXPECT_EQ(cluster_.job("a").latest().step(), 2);
+  ASSERT_EQ(cluster_.effects.batch.timelines.size(), 1u);
+  EXPECT_EQ(cluster_.effects.batch.timelines[0].row.step(), 1);
   EXPECT_TRUE(cluster_.state.jobs.at("a").ranks[0].pending_traces.empty());
 }
 

@@ -11,6 +11,7 @@
 #include "coordinator/core/job_check.h"
 #include "coordinator/core/stage_account.h"
 #include "models/graph/layer_kinds.h"
+#include "schedule/ir/unroll.h"
 
 namespace penstock {
 namespace {
@@ -22,6 +23,15 @@ constexpr int64_t kFloatBytes = 4;
 bool Holds(const Schedule& schedule, int stage, RankId rank) {
   const std::vector<RankId>& holders = schedule.placement[stage];
   return std::find(holders.begin(), holders.end(), rank) != holders.end();
+}
+
+// A run of a continuous schedule holds the most by its second period at the
+// latest, since every period holds what the one before it did.
+constexpr int kWalkedPeriods = 2;
+
+// Copies of a stage's weights: one for each version that is read, or one alone.
+int64_t VersionsOf(const Schedule& schedule, int stage) {
+  return schedule.is_continuous() ? schedule.versions[stage].delay + 1 : 1;
 }
 
 // Walks one rank's list with what is in memory.
@@ -263,8 +273,9 @@ int64_t AlignedElements(const ParameterSpec& parameter) {
          kParameterAlignment * kParameterAlignment;
 }
 
-// Weights, gradients and optimizer state of the rank's stages. A tied use has a
-// gradient of its own, and a copy of the weight where its owner is elsewhere.
+// Weights, gradients and optimizer state of the rank's stages. In float32 the
+// newest version is the master. A tied use has a gradient of its own, and a
+// copy of the weight where its owner is elsewhere.
 absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
                        const Graph& graph, RankId rank, MemoryUse* use) {
   const Job& job = plan.job();
@@ -274,14 +285,18 @@ absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
       stage_of[layer] = stage;
     }
   }
-  // Beside the float32 masters.
-  const int64_t copy_bytes = job.dtype() == kFloat32 ? 0 : 2;
+  const bool has_masters = job.dtype() != kFloat32;
+  const int64_t version_bytes = has_masters ? 2 : kFloatBytes;
   const int64_t moments = job.optimizer().kind() == "sgd" ? 1 : 2;
   std::set<std::string> owned;
   std::vector<ParameterSpec> tied;
   int64_t elements = 0;
+  int64_t weight_bytes = 0;
   for (const LayerSpec& layer : graph.layers) {
-    if (!Holds(schedule, stage_of.at(layer.name), rank)) continue;
+    const int stage = stage_of.at(layer.name);
+    if (!Holds(schedule, stage, rank)) continue;
+    const int64_t bytes_each = VersionsOf(schedule, stage) * version_bytes +
+                               (has_masters ? kFloatBytes : 0);
     PENSTOCK_ASSIGN_OR_RETURN(const std::vector<ParameterSpec> parameters,
                               ParametersOf(layer));
     for (const ParameterSpec& parameter : parameters) {
@@ -291,17 +306,17 @@ absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
       }
       owned.insert(parameter.name);
       elements += AlignedElements(parameter);
+      weight_bytes += AlignedElements(parameter) * bytes_each;
     }
   }
-  use->set_weight_bytes(elements * (kFloatBytes + copy_bytes));
+  use->set_weight_bytes(weight_bytes);
   use->set_gradient_bytes(elements * kFloatBytes);
   use->set_optimizer_bytes(elements * kFloatBytes * moments);
   for (const ParameterSpec& parameter : tied) {
     const int64_t count = parameter.num_elements();
     use->set_gradient_bytes(use->gradient_bytes() + count * kFloatBytes);
     if (owned.count(parameter.tied_to) > 0) continue;
-    use->set_weight_bytes(use->weight_bytes() +
-                          count * (copy_bytes > 0 ? copy_bytes : kFloatBytes));
+    use->set_weight_bytes(use->weight_bytes() + count * version_bytes);
   }
   return absl::OkStatus();
 }
@@ -313,10 +328,13 @@ absl::StatusOr<std::vector<MemoryUse>> ForecastMemory(const Plan& plan,
                                                       const Graph& graph) {
   PENSTOCK_ASSIGN_OR_RETURN(StageAccounts accounts,
                             StageAccounts::Make(plan, schedule, graph));
+  // A flush is its own.
+  PENSTOCK_ASSIGN_OR_RETURN(const Schedule run,
+                            Unroll(schedule, kWalkedPeriods));
   std::vector<MemoryUse> uses;
   for (int i = 0; i < schedule.num_ranks(); ++i) {
     MemoryUse& use = uses.emplace_back();
-    RankWalk(plan, schedule, RankId(i), &accounts).Run(&use);
+    RankWalk(plan, run, RankId(i), &accounts).Run(&use);
     PENSTOCK_RETURN_IF_ERROR(AddStatic(plan, schedule, graph, RankId(i), &use));
     use.set_peak_bytes(use.peak_bytes() + use.weight_bytes() +
                        use.gradient_bytes() + use.optimizer_bytes());

@@ -107,6 +107,55 @@ TEST(MemoryForecastTest, WhatIsRecomputedKeepsItsInputsOnly) {
   EXPECT_EQ(uses[1].activation_bytes(), 2 * kActivation + kLabels);
 }
 
+// Two stages that keep two versions and one, as PipeDream's do on two ranks.
+Schedule TwoVersions() {
+  const auto schedule = ParseSchedule(R"(penstock-schedule 1
+name by_hand
+microbatches 1
+policy stash
+placement r0 r1
+versions 1/1 1/0
+edge activation a 0>1
+prologue
+r0: 0F0@0 0SF0[a>r1]
+r1:
+period
+r0: 0F1@0 0SF1[a>r1] 0RB0[a<r1] 0B0@0 0U@1
+r1: 1RF0[a<r0] 1F0@0 1B0@0 1U@1 1SB0[a>r0]
+epilogue
+r0: 0RB0[a<r1] 0B0@0 0U@1
+r1: 1RF0[a<r0] 1F0@0 1B0@0 1U@1 1SB0[a>r0]
+)");
+  EXPECT_TRUE(schedule.ok()) << schedule.status();
+  return *schedule;
+}
+
+TEST(MemoryForecastTest, EveryVersionThatAStageKeepsCounts) {
+  const std::vector<MemoryUse> uses = Forecast(TwoVersions());
+  EXPECT_EQ(uses[0].weight_bytes(), 2 * kLinear);
+  EXPECT_EQ(uses[1].weight_bytes(), kLinear);
+  for (const MemoryUse& use : uses) {
+    EXPECT_EQ(use.gradient_bytes(), kLinear);
+    EXPECT_EQ(use.optimizer_bytes(), 2 * kLinear);
+  }
+}
+
+TEST(MemoryForecastTest, NarrowVersionsStandBesideOneMaster) {
+  Plan plan = PlanOf(0);
+  plan.mutable_job()->set_dtype("bfloat16");
+  const auto uses = ForecastMemory(plan, TwoVersions(), TwoLinears());
+  ASSERT_TRUE(uses.ok()) << uses.status();
+  EXPECT_EQ((*uses)[0].weight_bytes(), kLinear + 2 * kLinear / 2);
+  EXPECT_EQ((*uses)[1].weight_bytes(), kLinear + kLinear / 2);
+}
+
+TEST(MemoryForecastTest, ARunHoldsWhatItsPeriodDoesAndNotItsPrologueAlone) {
+  const std::vector<MemoryUse> uses = Forecast(TwoVersions());
+  // Two of x and of a, and the gradient that comes.
+  EXPECT_EQ(uses[0].activation_bytes(), 5 * kActivation);
+  EXPECT_EQ(uses[1].activation_bytes(), 2 * kActivation + kLabels);
+}
+
 TEST(MemoryForecastTest, StagesOfOneRankShareWhatGoesBetweenThem) {
   const auto schedule = ParseSchedule(
       "penstock-schedule 1\nname by_hand\nmicrobatches 1\nplacement r0 r0\n"

@@ -14,6 +14,7 @@
 #include "coordinator/core/given_schedule.h"
 #include "coordinator/core/job_check.h"
 #include "coordinator/core/memory_forecast.h"
+#include "coordinator/core/weight_policy.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
 #include "schedule/generators/registry.h"
@@ -289,7 +290,7 @@ absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
   if (!job.schedule().text().empty()) {
     return GivenSchedule(job, cut.num_stages, std::move(edges));
   }
-  FlushScheduleRequest request;
+  ScheduleRequest request;
   request.generator = job.schedule().name();
   request.parameters = {job.schedule().parameters().begin(),
                         job.schedule().parameters().end()};
@@ -306,7 +307,7 @@ absl::StatusOr<Schedule> ScheduleOf(const Job& job, const Cut& cut,
     request.recompute = job.schedule().recompute();
   }
   // It verifies what it made.
-  absl::StatusOr<Schedule> schedule = MakeFlushSchedule(request);
+  absl::StatusOr<Schedule> schedule = MakeSchedule(request);
   if (!schedule.ok()) return WithContext(schedule.status(), "schedule");
   return schedule;
 }
@@ -351,8 +352,9 @@ std::string CutGrid(std::string grid) {
 
 }  // namespace
 
-absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
-  PENSTOCK_RETURN_IF_ERROR(CheckJob(job));
+absl::StatusOr<BuiltPlan> BuildPlan(const Job& submitted) {
+  PENSTOCK_RETURN_IF_ERROR(CheckJob(submitted));
+  PENSTOCK_ASSIGN_OR_RETURN(const Job job, WithWeightPolicy(submitted));
   PENSTOCK_ASSIGN_OR_RETURN(const Cut cut, CutModel(job));
   BuiltPlan built;
   *built.plan.mutable_job() = job;
@@ -363,8 +365,10 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& job) {
   if (!job.has_emulate()) {
     PENSTOCK_RETURN_IF_ERROR(AddTiedEdges(cut, edges, built.plan));
   }
+  PENSTOCK_RETURN_IF_ERROR(CheckWeightPolicy(job, edges));
   PENSTOCK_ASSIGN_OR_RETURN(const Schedule schedule,
                             ScheduleOf(job, cut, std::move(edges)));
+  PENSTOCK_RETURN_IF_ERROR(CheckRunLength(job, schedule));
   PENSTOCK_ASSIGN_OR_RETURN(const int pieces,
                             PiecesPerMicrobatch(job, schedule));
   built.plan.set_pieces_per_microbatch(pieces);

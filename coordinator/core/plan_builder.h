@@ -24,13 +24,14 @@ struct BuiltPlan {
 // schedule puts so many stages on) is generated, with partition.replicas of
 // each of them, or the job's own, lowered and verified. A tied parameter whose
 // owner and user land in different stages becomes a tied-weight edge from the
-// owner's stage to the user's.
+// owner's stage to the user's. The plan's job has schedule.name and
+// weights.policy both set, each worked out from the other if need be.
 //
 // Pure: equal jobs give equal plans.
 //   INVALID_ARGUMENT  the job can never run; names the key as the job file
 //                     spells it, what was wanted and what was got, and what
 //                     would do.
-absl::StatusOr<BuiltPlan> BuildPlan(const Job& job);
+absl::StatusOr<BuiltPlan> BuildPlan(const Job& submitted);
 
 }  // namespace penstock
 

@@ -10,6 +10,10 @@ namespace {
 
 constexpr double kSecondsPerNano = 1e-9;
 
+// A rank of a continuous job traces a repetition of its period, which may end
+// some steps after the step that ended in it.
+constexpr int64_t kLateTraces = 16;
+
 // Whether each rank has reported `step`.
 bool IsComplete(const JobRecord& job, int64_t step) {
   return std::all_of(job.ranks.begin(), job.ranks.end(),
@@ -33,27 +37,40 @@ void AddToTotals(const ProgressRecord& record, JobRecord& job) {
   job.info.set_mean_bubble_fraction(totals.bubble_seconds() / totals.seconds());
 }
 
-// Takes out what the ranks have traced through `step`; the step's as a row if
-// it is whole.
-std::optional<TimelineRow> TakeTraces(JobRecord& job, int64_t step) {
+// The traces of `step` as a row, if every rank has one.
+std::optional<TimelineRow> TimelineOf(const JobRecord& job, int64_t step) {
   TimelineRow row;
   row.set_step(step);
-  bool is_whole = true;
-  for (RankRun& run : job.ranks) {
+  for (const RankRun& run : job.ranks) {
     const auto found = run.pending_traces.find(step);
-    if (found == run.pending_traces.end()) {
-      is_whole = false;
-    } else {
-      *row.add_ranks() = std::move(found->second);
-    }
-    run.pending_traces.erase(run.pending_traces.begin(),
-                             run.pending_traces.upper_bound(step));
+    if (found == run.pending_traces.end()) return std::nullopt;
+    *row.add_ranks() = found->second;
   }
-  if (!is_whole || !job.plan) return std::nullopt;
-  const absl::StatusOr<Fractions> fractions = FractionsOf(*job.plan, row);
-  if (!fractions.ok()) return std::nullopt;
-  *job.info.mutable_fractions() = *fractions;
   return row;
+}
+
+// Takes out the traces of finished steps that all ranks have traced, and drops
+// those that are too old to become whole.
+std::vector<TimelineRow> TakeTimelines(JobRecord& job) {
+  const int64_t newest = job.info.latest().step();
+  std::vector<TimelineRow> rows;
+  int64_t done = newest - kLateTraces;
+  for (const auto& [step, trace] : job.ranks.front().pending_traces) {
+    if (step > newest) break;
+    std::optional<TimelineRow> row = TimelineOf(job, step);
+    if (!row.has_value()) continue;
+    done = step;
+    if (!job.plan) continue;
+    const absl::StatusOr<Fractions> fractions = FractionsOf(*job.plan, *row);
+    if (!fractions.ok()) continue;
+    *job.info.mutable_fractions() = *fractions;
+    rows.push_back(*std::move(row));
+  }
+  for (RankRun& run : job.ranks) {
+    run.pending_traces.erase(run.pending_traces.begin(),
+                             run.pending_traces.upper_bound(done));
+  }
+  return rows;
 }
 
 }  // namespace
@@ -101,13 +118,13 @@ FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,
     job.ranks[rank].pending_steps.emplace(report.step(), report);
   }
   for (const StepTrace& trace : reports.traces()) {
-    if (trace.step() <= job.info.latest().step()) continue;
+    if (trace.step() <= job.info.latest().step() - kLateTraces) continue;
     job.ranks[rank].pending_traces.emplace(trace.step(), trace);
   }
   FinishedSteps finished;
   while (true) {
     const int64_t step = job.info.latest().step() + 1;
-    if (!IsComplete(job, step)) return finished;
+    if (!IsComplete(job, step)) break;
     std::vector<StepReport> complete;
     for (RankRun& run : job.ranks) {
       complete.push_back(std::move(run.pending_steps.at(step)));
@@ -121,10 +138,9 @@ FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,
     StepRow& row = finished.steps.emplace_back();
     *row.mutable_record() = job.info.latest();
     *row.mutable_totals() = job.totals;
-    if (auto timeline = TakeTraces(job, step)) {
-      finished.timelines.push_back(*std::move(timeline));
-    }
   }
+  finished.timelines = TakeTimelines(job);
+  return finished;
 }
 
 }  // namespace penstock

@@ -21,14 +21,16 @@ ProgressRecord AssembleStep(const std::vector<StepReport>& reports,
 
 struct FinishedSteps {
   std::vector<StepRow> steps;
-  // Of those of them that every rank has traced.
+  // Of those, and of earlier ones, that every rank has traced by now.
   std::vector<TimelineRow> timelines;
 };
 
 // Keeps `reports` of `rank`, drops the ones already assembled or already kept,
 // and takes every step out that all ranks have now reported: in order, without
 // gaps, after job.info.latest().step(). Updates `job`'s latest record, totals,
-// means and fractions. Traces that do not fit the plan are dropped.
+// means and fractions. Ranks of a continuous job may be some steps apart, and a
+// trace may come after the report of its step. Traces that do not fit the plan,
+// or that not all ranks have by some steps later, are dropped.
 FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,
                           absl::Time now);
 

@@ -130,7 +130,7 @@ void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
       TakeReports(job, server.info.rank(), steps, turn.now());
   // Also when nothing is new: the server may have missed the last one.
   turn.effects().acks.insert(server.info.id());
-  if (finished.steps.empty()) return;
+  if (finished.steps.empty() && finished.timelines.empty()) return;
   for (StepRow& row : finished.steps) {
     // The job's row counts them; a step's does not.
     if (row.record().skipped()) turn.Touch(job);

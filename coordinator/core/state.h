@@ -34,7 +34,7 @@ struct RankRun {
   int64_t log_sequence = 0;
   // Reports of steps that other ranks have not reported yet, by step.
   std::map<int64_t, StepReport> pending_steps;
-  // Of those of these steps that are traced.
+  // Of steps that are traced and not whole yet; may also be of some before.
   std::map<int64_t, StepTrace> pending_traces;
 };
 
