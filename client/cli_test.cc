@@ -273,6 +273,16 @@ TEST_F(CliTest, RefusedJobIsTwo) {
   EXPECT_EQ(err_.str(), "penstock: error: schedule.name: no\n");
 }
 
+TEST_F(CliTest, AWeightPolicyThatDoesNotFitIsTwo) {
+  EXPECT_EQ(Run({"submit", Path("job.yaml"), "--set", "schedule.name=gpipe",
+                 "--set", "weights.policy=stash"}),
+            2);
+  EXPECT_THAT(err_.str(),
+              AllOf(HasSubstr("--set weights.policy=stash: weights.policy is "
+                              "stash, and schedule gpipe is one of flush"),
+                    HasSubstr("stash with pipedream")));
+}
+
 TEST_F(CliTest, UnknownJobIsThree) {
   FakeCoordinator coordinator({});
   EXPECT_EQ(RunAgainst(coordinator, {"describe", "j-9"}), 3);

@@ -23,6 +23,7 @@
 #include "client/job_file/key_table.h"
 #include "client/schedules/costs.h"
 #include "schedule/generators/registry.h"
+#include "schedule/generators/weight_policies.h"
 #include "schedule/ir/text_format.h"
 
 namespace penstock {
@@ -502,6 +503,32 @@ void CheckSchedule(Assembler& assembler) {
   schedule.clear_parameters();
 }
 
+// Works schedule and weight policy out from each other. A schedule that there
+// is not is the coordinator's to refuse, and one of a file is not read here.
+void CheckWeights(Assembler& assembler) {
+  ScheduleSpec& schedule = *assembler.job().mutable_schedule();
+  WeightsSpec& weights = *assembler.job().mutable_weights();
+  if (!schedule.file().empty()) return;
+  if (!schedule.name().empty() && !FindGenerator(schedule.name()).ok()) return;
+  const absl::StatusOr<PolicyChoice> choice =
+      CompletePolicy({schedule.name(), weights.policy()});
+  if (!choice.ok()) {
+    assembler.Problem(assembler.Where("weights.policy"),
+                      std::string(choice.status().message()));
+    return;
+  }
+  schedule.set_name(choice->schedule);
+  weights.set_policy(choice->policy);
+  const bool flushes = choice->policy == ToString(WeightPolicy::kFlush);
+  if (!flushes && weights.clip().empty()) weights.set_clip("per_stage");
+  if (flushes && assembler.WasGiven("weights.clip")) {
+    assembler.Problem(assembler.Where("weights.clip"),
+                      absl::StrCat("schedule ", choice->schedule,
+                                   " flushes, and so clips by the norm of the "
+                                   "whole gradient; leave weights.clip out"));
+  }
+}
+
 void CheckPartition(Assembler& assembler) {
   PartitionSpec& partition = *assembler.job().mutable_partition();
   const int listed = partition.explicit_layers_size();
@@ -538,6 +565,11 @@ absl::Status AddScheduleFile(Job* job) {
   PartitionSpec& partition = *job->mutable_partition();
   if (partition.stages() == 0) partition.set_stages(schedule->num_stages());
   if (partition.ranks() == 0) partition.set_ranks(schedule->num_ranks());
+  WeightsSpec& weights = *job->mutable_weights();
+  const std::string policy(ToString(schedule->policy));
+  if (weights.policy().empty()) weights.set_policy(policy);
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckPolicyPair(schedule->name, policy, weights.policy()));
   job->mutable_schedule()->set_text(*std::move(text));
   return absl::OkStatus();
 }
@@ -593,6 +625,7 @@ absl::StatusOr<Job> ParseJobFile(absl::string_view text,
     FillEmulatedBatch(assembler);
     CheckBatch(assembler);
     CheckSchedule(assembler);
+    CheckWeights(assembler);
     CheckPartition(assembler);
   }
   if (!assembler.problems().empty()) {

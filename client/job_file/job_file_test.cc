@@ -87,10 +87,51 @@ TEST(JobFileTest, EveryKeysExampleParses) {
     // Values that only go together with another key's.
     if (key.path == "model.overrides") sets = {"model.overrides={layers: 6}"};
     if (key.path == "schedule.microbatches") sets.push_back("batch_size=16");
+    if (key.path == "weights.clip") sets.push_back("weights.policy=stash");
     const absl::StatusOr<Job> job =
         Parse(key.path == "emulate" ? "steps: 1" : kShortest, sets);
     EXPECT_TRUE(job.ok()) << key.path << ": " << job.status();
   }
+}
+
+TEST(JobFileTest, AWeightPolicyChoosesTheSchedule) {
+  const absl::StatusOr<Job> job = Parse(kShortest, {"weights.policy=grouped"});
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->schedule().name(), "wpipe");
+  EXPECT_EQ(job->weights().policy(), "grouped");
+  EXPECT_EQ(job->weights().clip(), "per_stage");
+}
+
+TEST(JobFileTest, AScheduleSaysItsWeightPolicy) {
+  const absl::StatusOr<Job> flush = Parse(kShortest, {"schedule.name=gpipe"});
+  ASSERT_TRUE(flush.ok()) << flush.status();
+  EXPECT_EQ(flush->weights().policy(), "flush");
+  EXPECT_EQ(flush->weights().clip(), "");
+  const absl::StatusOr<Job> job =
+      Parse(kShortest, {"schedule.name=pipedream", "weights.policy=stash"});
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->weights().policy(), "stash");
+  EXPECT_EQ(Parse(kShortest, {"schedule.file=mine.txt"})->weights().policy(),
+            "");
+}
+
+TEST(JobFileTest, AWeightPolicyOfAnotherScheduleNamesThePairs) {
+  EXPECT_THAT(
+      ErrorOf(kShortest, {"schedule.name=gpipe", "weights.policy=stash"}),
+      AllOf(HasSubstr("--set weights.policy=stash: weights.policy is stash, "
+                      "and schedule gpipe is one of flush"),
+            HasSubstr("stash with pipedream")));
+}
+
+TEST(JobFileTest, AMisspeltWeightPolicyGetsASuggestion) {
+  EXPECT_THAT(ErrorOf(kShortest, {"weights.policy=doublebuffer"}),
+              HasSubstr("did you mean \"double_buffer\"?"));
+}
+
+TEST(JobFileTest, ClippingPerStageIsRefusedWithAFlush) {
+  EXPECT_THAT(ErrorOf(kShortest, {"weights.clip=per_stage"}),
+              HasSubstr("schedule one_f_one_b flushes, and so clips by the "
+                        "norm of the whole gradient"));
 }
 
 TEST(JobFileTest, AScheduleFileReplacesTheGenerator) {
@@ -342,7 +383,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "optimizer wants a mapping with kind, learning_rate"},
         BadCase{"MissingSteps", "model: {preset: mlp}\ndata: {tokens: t}\n",
                 "nano.yaml: steps is missing; wanted an integer of at least 1 "
-                "(updates), for example `steps: 200`"},
+                "(steps), for example `steps: 200`"},
         BadCase{"MissingPreset", "steps: 4\ndata: {tokens: t}\n",
                 "model.preset is missing"},
         BadCase{"MissingTokens", "steps: 4\nmodel: {preset: mlp}\n",
@@ -433,8 +474,9 @@ TEST(KeyTableTest, EveryKeyIsDocumentedWithAnExample) {
 }
 
 TEST(LoadJobFileTest, ExampleJobsParse) {
-  for (const std::string name : {"gpt-nano", "gpt-mini", "mlp", "cnn", "unet",
-                                 "inception", "two-tower", "seq2seq"}) {
+  for (const std::string name :
+       {"gpt-nano", "gpt-nano-2bw", "gpt-nano-wpipe", "gpt-mini", "mlp", "cnn",
+        "unet", "inception", "two-tower", "seq2seq"}) {
     const absl::StatusOr<Job> job =
         LoadJobFile(absl::StrCat("deploy/local/jobs/", name, ".yaml"), "/src",
                     {}, Presets());
@@ -444,6 +486,15 @@ TEST(LoadJobFileTest, ExampleJobsParse) {
                                         ? "/src/deploy/local/jobs/text.bin"
                                         : "");
   }
+}
+
+TEST(LoadJobFileTest, GroupsOfStagesFollowFromThePolicy) {
+  const absl::StatusOr<Job> job = LoadJobFile(
+      "deploy/local/jobs/gpt-nano-wpipe.yaml", "/src", {}, Presets());
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->schedule().name(), "wpipe");
+  EXPECT_EQ(job->partition().stages(), 4);
+  EXPECT_EQ(job->partition().ranks(), 2);
 }
 
 TEST(LoadJobFileTest, MissingFileIsNotFound) {

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "schedule/generators/weight_policies.h"
 
 namespace penstock {
 namespace {
@@ -78,15 +79,17 @@ void AddTrainingKeys(std::vector<JobKey>& keys) {
                   .minimum = 1,
                   .below = 1 << 24,
                   .example = "32",
-                  .doc = "Samples per update; a multiple of "
+                  .doc = "Samples of a step; a multiple of "
                          "`schedule.microbatches`."});
   keys.push_back({.path = "steps",
                   .type = KeyType::kInteger,
-                  .unit = "updates",
+                  .unit = "steps",
                   .minimum = 1,
                   .below = 1e15,
                   .example = "200",
-                  .doc = "Updates to make; then the job has succeeded."});
+                  .doc = "Steps to make; then the job has succeeded. A step is "
+                         "one update, except with `weights.policy` `stash` and "
+                         "`vertical`, where each of its microbatches is one."});
   keys.push_back({.path = "seed",
                   .type = KeyType::kInteger,
                   .default_value = "0",
@@ -151,7 +154,7 @@ void AddOptimizerKeys(std::vector<JobKey>& keys) {
          "Decoupled for `adamw`, L2 for `sgd`.");
   number("optimizer.clip_norm", "0", "1.0",
          "The gradient's global norm is scaled down to this; 0 leaves it "
-         "alone.");
+         "alone. Without a flush see `weights.clip`.");
 }
 
 void AddLearningRateKeys(std::vector<JobKey>& keys) {
@@ -173,8 +176,8 @@ void AddLearningRateKeys(std::vector<JobKey>& keys) {
                   .unit = "updates",
                   .minimum = 0,
                   .example = "150",
-                  .doc = "Where `cosine` and `polynomial` end; 0 means "
-                         "`steps`."});
+                  .doc = "Where `cosine` and `polynomial` end; 0 means with "
+                         "the job's last update."});
   keys.push_back({.path = "learning_rate_schedule.final_fraction",
                   .type = KeyType::kNumber,
                   .default_value = "0.1",
@@ -240,10 +243,11 @@ void AddLossScaleKeys(std::vector<JobKey>& keys) {
 
 void AddScheduleKeys(std::vector<JobKey>& keys) {
   keys.push_back({.path = "schedule.name",
-                  .default_value = "one_f_one_b",
+                  .default_value = "",
+                  .default_words = "`one_f_one_b`, or that of `weights.policy`",
                   .example = "gpipe",
                   .doc = "The pipeline schedule's generator; one of `penstock "
-                         "schedule list` that flushes."});
+                         "schedule list`."});
   keys.push_back({.path = "schedule.microbatches",
                   .type = KeyType::kInteger,
                   .default_value = "4",
@@ -266,18 +270,42 @@ void AddScheduleKeys(std::vector<JobKey>& keys) {
                       "which saves memory: `never`, `except_last` "
                       "microbatch, `always`, or stages like `0,2`. The bits "
                       "stay the same."});
-  keys.push_back(
-      {.path = "schedule.file",
-       .type = KeyType::kPath,
-       .default_value = "",
-       .default_words = "none: `schedule.name` is made",
-       .example = "mine.txt",
-       .doc = "A schedule of your own instead, in the format of "
-              "[schedule_format.md](schedule_format.md), which flushes: "
-              "compute actions; the rest is added to them, and "
-              "edges are those of the model. Stages and ranks not "
-              "given are those of the file. See `penstock schedule "
-              "export` and `verify`."});
+  keys.push_back({.path = "schedule.file",
+                  .type = KeyType::kPath,
+                  .default_value = "",
+                  .default_words = "none: `schedule.name` is made",
+                  .example = "mine.txt",
+                  .doc = "A schedule of your own instead, in the format of "
+                         "[schedule_format.md](schedule_format.md): "
+                         "compute actions; the rest is added to them, and "
+                         "edges are those of the model. Stages and ranks not "
+                         "given are those of the file. See `penstock schedule "
+                         "export` and `verify`."});
+}
+
+void AddWeightsKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "weights.policy",
+                  .default_value = "",
+                  .default_words = "that of the schedule",
+                  .choices = WeightPolicies(),
+                  .example = "double_buffer",
+                  .doc = "Which version of the weights a microbatch reads, and "
+                         "when they change: see "
+                         "[weight_versions.md](weight_versions.md). Alone it "
+                         "chooses the schedule: `stash` is `pipedream`, "
+                         "`vertical` `pipedream_vertical`, `double_buffer` "
+                         "`pipedream_2bw` and `grouped` `wpipe`. With all but "
+                         "`flush` ranks run on from step to step, and steps "
+                         "overlap."});
+  keys.push_back({.path = "weights.clip",
+                  .default_value = "",
+                  .default_words = "`per_stage`, unless the policy is `flush`",
+                  .choices = {"per_stage"},
+                  .example = "per_stage",
+                  .doc = "What `optimizer.clip_norm` is about where ranks do "
+                         "not wait for each other: `per_stage`, each stage "
+                         "scales its own gradient by its own norm. A flush has "
+                         "the norm of the whole gradient."});
 }
 
 void AddPartitionKeys(std::vector<JobKey>& keys) {
@@ -368,6 +396,7 @@ std::vector<JobKey> MakeJobKeys() {
   AddLearningRateKeys(keys);
   AddLossScaleKeys(keys);
   AddScheduleKeys(keys);
+  AddWeightsKeys(keys);
   AddPartitionKeys(keys);
   AddWireKeys(keys);
   for (JobKey& key : keys) {

@@ -15,6 +15,7 @@
 #include "client/render/quantity.h"
 #include "client/render/table.h"
 #include "client/render/use_view.h"
+#include "client/render/version_view.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
 
@@ -70,6 +71,13 @@ std::string SkippedText(const JobInfo& info) {
       info.skipped_steps(),
       info.skipped_steps() == 1 ? " step, its" : " steps, their",
       " gradients were not finite");
+}
+
+// Ranks of a continuous job agree on none.
+bool HasGradientNorm(const JobInfo& info) {
+  const std::string& policy = info.job().weights().policy();
+  return info.has_latest() && !info.latest().skipped() &&
+         (policy.empty() || policy == "flush");
 }
 
 // "name      value" lines; rows without a value are left out.
@@ -199,7 +207,7 @@ ordered_json JobInfoToJson(const JobInfo& info) {
       {"steps", info.job().steps()},
       {"loss", NumberOrNull(latest.has_loss(), latest.loss())},
       {"gradient_norm",
-       NumberOrNull(stepped && !latest.skipped(), latest.gradient_norm())},
+       NumberOrNull(HasGradientNorm(info), latest.gradient_norm())},
       {"learning_rate", NumberOrNull(stepped, latest.learning_rate())},
       {"tokens_per_second", NumberOrNull(stepped, TokensPerSecond(info))},
       {"bubble_fraction", NumberOrNull(stepped, BubbleFraction(info))},
@@ -236,7 +244,8 @@ ordered_json PlanToJson(const Plan& plan) {
   return {{"stages", std::move(stages)},
           {"schedule", plan.schedule().name()},
           {"microbatches", plan.schedule().num_microbatches()},
-          {"schedule_hash", plan.schedule_hash()}};
+          {"schedule_hash", plan.schedule_hash()},
+          {"weight_versions", VersionsToJson(plan)}};
 }
 
 ordered_json ServerToJson(const ServerInfo& server) {
@@ -341,7 +350,7 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
           {"reason", info.reason()},
           {"step", StepText(info)},
           {"loss", LossOf(info)},
-          {"gradient norm", stepped && !latest.skipped() && !job.has_emulate()
+          {"gradient norm", HasGradientNorm(info) && !job.has_emulate()
                                 ? LossText(latest.gradient_norm())
                                 : ""},
           {"loss scale", LossScaleText(info)},
@@ -358,6 +367,7 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
           {"batch", BatchText(job)},
           {"schedule", absl::StrCat(job.schedule().name(), " on ",
                                     StagesText(job.partition()))},
+          {"versions", WeightPolicyText(job)},
           {"unsplit kinds", UnsplitKinds(job)},
           {"epoch", absl::StrCat(info.epoch())},
           {"submitted", TimeText(info.submitted_unix_nanos(), zone)},
@@ -415,11 +425,12 @@ std::string DescribePlan(const Plan& plan) {
         {absl::StrCat(stage), absl::StrJoin(RanksOf(plan, stage), ","),
          CountText(part.parameter_count()), absl::StrJoin(part.layers(), " ")});
   }
+  const std::string versions = VersionTable(plan);
   return absl::StrCat(
       RenderTable({"STAGE", "RANKS", "PARAMETERS", "LAYERS"}, rows),
-      "schedule ", plan.schedule().name(), ", ",
-      plan.schedule().num_microbatches(), " microbatches, sha256 ",
-      plan.schedule_hash(), "\n");
+      versions.empty() ? "" : absl::StrCat("\n", versions, "\n"), "schedule ",
+      plan.schedule().name(), ", ", plan.schedule().num_microbatches(),
+      " microbatches, sha256 ", plan.schedule_hash(), "\n");
 }
 
 std::string EventNote(const Event& event) {

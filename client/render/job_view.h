@@ -43,7 +43,8 @@ std::string ServerTable(const std::vector<ServerInfo>& servers, absl::Time now,
 std::string DescribeJob(const JobInfo& info, absl::TimeZone zone);
 // The few lines that end a followed job.
 std::string JobSummary(const JobInfo& info);
-// Stages of a plan as a table, with the schedule's name and hash.
+// Stages of a plan as a table, and its weight versions if it does not flush,
+// with the schedule's name and hash.
 std::string DescribePlan(const Plan& plan);
 
 // "running: all ranks are ready": an event of a job that is being followed.

@@ -74,6 +74,32 @@ TEST(JobViewTest, DescriptionSaysHowManyReplicasThereAre) {
               HasSubstr("gpipe on 2 stages, 1,3 replicas\n"));
 }
 
+TEST(JobViewTest, AContinuousJobSaysItsPolicyAndHasNoNormOfAllRanks) {
+  JobInfo info = Succeeded();
+  info.mutable_latest()->set_gradient_norm(7);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("gradient norm"));
+  EXPECT_EQ(JobInfoToJson(info)["gradient_norm"], 7);
+  info.mutable_job()->mutable_weights()->set_policy("stash");
+  info.mutable_job()->mutable_optimizer()->set_clip_norm(1);
+  const std::string text = DescribeJob(info, absl::UTCTimeZone());
+  EXPECT_THAT(text, ContainsRegex("versions +stash, clipped per stage"));
+  EXPECT_THAT(text, Not(HasSubstr("gradient norm")));
+  EXPECT_TRUE(JobInfoToJson(info)["gradient_norm"].is_null());
+}
+
+TEST(JobViewTest, APlanThatDoesNotFlushShowsItsVersions) {
+  Plan plan;
+  plan.mutable_job()->set_dtype("float32");
+  plan.add_stages()->set_parameter_count(256);
+  plan.mutable_schedule()->set_policy(wire::WEIGHT_POLICY_STASH);
+  plan.mutable_schedule()->add_placement()->add_ranks(0);
+  EXPECT_THAT(DescribePlan(plan), HasSubstr("LATE BY"));
+  EXPECT_EQ(PlanToJson(plan)["weight_versions"][0]["bytes"], 1024);
+  plan.mutable_schedule()->set_policy(wire::WEIGHT_POLICY_FLUSH);
+  EXPECT_THAT(DescribePlan(plan), Not(HasSubstr("LATE BY")));
+}
+
 TEST(JobViewTest, PlanTellsWhichRanksHoldAStage) {
   Plan plan;
   plan.add_stages()->add_layers("embed");
