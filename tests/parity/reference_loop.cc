@@ -34,7 +34,9 @@ struct Parameter {
   at::Tensor master;
   // What the layers read: the master, or a narrower copy made each step.
   at::Tensor weight;
-  // Of one step, by microbatch.
+  // Of a replay: what they read after so many updates.
+  std::vector<at::Tensor> versions;
+  // Of one update, by microbatch.
   std::vector<at::Tensor> parts;
   at::Tensor gradient;
   std::vector<float> first_moment;
@@ -79,20 +81,44 @@ class Loop {
       loss_sum += loss.item<float>();
       Backward(loss, num_microbatches);
     }
-    AddMicrobatches();
-    AddTiedGradients();
+    AddMicrobatches(all_layers_);
+    AddTiedGradients(all_layers_);
     record->losses.push_back(loss_sum / num_microbatches);
-    const double norm = GradientNorm() / loss_scale_;
+    const double norm = GradientNorm(all_layers_) / loss_scale_;
     const bool skip = job_.dtype() == "float16" && !std::isfinite(norm);
     if (skip) {
       statistics_.clear();
       record->skipped_steps.push_back(step + 1);
     } else {
       PENSTOCK_RETURN_IF_ERROR(CommitStatistics());
-      Update(num_updates_++, norm);
+      Update(all_layers_, {num_updates_++, job_.steps()}, norm);
       record->gradient_norms.push_back(norm);
     }
     StepLossScale(skip);
+    return absl::OkStatus();
+  }
+
+  absl::Status Replay(int num_steps, const std::vector<VersionedStage>& stages,
+                      TrainingRecord* record) {
+    const int num_microbatches = job_.schedule().microbatches();
+    for (const VersionedStage& stage : stages) KeepVersion(LayersOf(stage));
+    int64_t b = 0;
+    for (int step = 0; step < num_steps; ++step) {
+      double loss_sum = 0;
+      for (int microbatch = 0; microbatch < num_microbatches; ++microbatch) {
+        for (const VersionedStage& stage : stages) ReadVersion(stage, b);
+        PENSTOCK_ASSIGN_OR_RETURN(const at::Tensor loss,
+                                  Forward(step, microbatch));
+        loss_sum += loss.item<float>();
+        Backward(loss, stages[0].microbatches_per_update);
+        PENSTOCK_RETURN_IF_ERROR(CommitStatistics());
+        ++b;
+        for (const VersionedStage& stage : stages) {
+          if (b % stage.microbatches_per_update == 0) EndUpdate(stage, b);
+        }
+      }
+      record->losses.push_back(loss_sum / num_microbatches);
+    }
     return absl::OkStatus();
   }
 
@@ -140,6 +166,7 @@ class Loop {
   absl::Status MakeParameters() {
     std::map<std::string, at::Tensor> masters;
     for (const LayerSpec& spec : graph_.layers) {
+      all_layers_.push_back(static_cast<int>(all_layers_.size()));
       PENSTOCK_ASSIGN_OR_RETURN(Layer layer, Layer::Make(spec));
       layers_.push_back(std::move(layer));
       PENSTOCK_RETURN_IF_ERROR(MakeStatistics(spec));
@@ -185,6 +212,50 @@ class Loop {
         parameter.weight = weight.requires_grad_();
       }
     }
+  }
+
+  std::vector<int> LayersOf(const VersionedStage& stage) const {
+    std::vector<int> layers;
+    for (const int layer : all_layers_) {
+      const std::string& name = graph_.layers[layer].name;
+      if (std::count(stage.layers.begin(), stage.layers.end(), name) > 0) {
+        layers.push_back(layer);
+      }
+    }
+    return layers;
+  }
+
+  // What the masters are by now, as the next version.
+  void KeepVersion(const std::vector<int>& layers) {
+    for (const int layer : layers) {
+      for (Parameter& parameter : parameters_[layer]) {
+        parameter.versions.push_back(parameter.master.clone().to(TypeOf(job_)));
+      }
+    }
+  }
+
+  void ReadVersion(const VersionedStage& stage, int64_t b) {
+    const int64_t version =
+        std::max<int64_t>(0, b / stage.microbatches_per_update - stage.delay);
+    for (const int layer : LayersOf(stage)) {
+      for (Parameter& parameter : parameters_[layer]) {
+        parameter.weight =
+            parameter.versions[version].detach().requires_grad_();
+      }
+    }
+  }
+
+  // The stage's update of the microbatches before `b`.
+  void EndUpdate(const VersionedStage& stage, int64_t b) {
+    const std::vector<int> layers = LayersOf(stage);
+    const int64_t all = job_.steps() * job_.schedule().microbatches();
+    AddMicrobatches(layers);
+    AddTiedGradients(layers);
+    Update(layers,
+           {b / stage.microbatches_per_update - 1,
+            all / stage.microbatches_per_update},
+           GradientNorm(layers));
+    KeepVersion(layers);
   }
 
   absl::StatusOr<at::Tensor> Forward(int64_t step, int64_t microbatch) {
@@ -247,8 +318,8 @@ class Loop {
     return sum;
   }
 
-  void AddMicrobatches() {
-    for (size_t layer = 0; layer < parameters_.size(); ++layer) {
+  void AddMicrobatches(const std::vector<int>& layers) {
+    for (const int layer : layers) {
       for (Parameter& parameter : parameters_[layer]) {
         std::vector<int> ascending(parameter.parts.size());
         std::iota(ascending.begin(), ascending.end(), 0);
@@ -264,10 +335,10 @@ class Loop {
     }
   }
 
-  void AddTiedGradients() {
+  void AddTiedGradients(const std::vector<int>& layers) {
     std::map<std::string, Parameter*> owners;
-    for (std::vector<Parameter>& layer : parameters_) {
-      for (Parameter& parameter : layer) {
+    for (const int layer : layers) {
+      for (Parameter& parameter : parameters_[layer]) {
         if (parameter.spec.tied_to.empty()) {
           owners[parameter.spec.name] = &parameter;
         } else {
@@ -290,11 +361,11 @@ class Loop {
     }
   }
 
-  double GradientNorm() const {
+  double GradientNorm(const std::vector<int>& layers) const {
     double sum = 0;
-    for (const std::vector<Parameter>& layer : parameters_) {
+    for (const int layer : layers) {
       double squares = 0;
-      for (const Parameter& parameter : layer) {
+      for (const Parameter& parameter : parameters_[layer]) {
         if (!parameter.spec.tied_to.empty()) continue;
         const at::Tensor gradient = parameter.gradient.contiguous();
         const float* const values = gradient.const_data_ptr<float>();
@@ -310,17 +381,25 @@ class Loop {
     return std::sqrt(sum);
   }
 
-  void Update(int64_t step, double norm) {
+  // Which update it is, from 0, of how many.
+  struct UpdateNumber {
+    int64_t number = 0;
+    int64_t of = 0;
+  };
+
+  void Update(const std::vector<int>& layers, const UpdateNumber& update,
+              double norm) {
     const OptimizerSpec& spec = job_.optimizer();
-    const double rate = LearningRate(job_.learning_rate_schedule(),
-                                     spec.learning_rate(), job_.steps(), step);
+    const double rate =
+        LearningRate(job_.learning_rate_schedule(), spec.learning_rate(),
+                     update.of, update.number);
     const float clip = spec.clip_norm() > 0
                            ? static_cast<float>(std::min(
                                  1.0, spec.clip_norm() / (norm + 1e-6)))
                            : 1.0f;
     const float scale = clip * static_cast<float>(1 / loss_scale_);
-    for (std::vector<Parameter>& layer : parameters_) {
-      for (Parameter& parameter : layer) {
+    for (const int layer : layers) {
+      for (Parameter& parameter : parameters_[layer]) {
         if (!parameter.spec.tied_to.empty()) continue;
         const at::Tensor gradient = parameter.gradient.contiguous();
         const float* const g = gradient.const_data_ptr<float>();
@@ -329,7 +408,7 @@ class Loop {
           if (spec.kind() == "sgd") {
             UpdateSgd(rate, parameter, g[i] * scale, i, p);
           } else {
-            UpdateAdamW(rate, step, parameter, g[i] * scale, i, p);
+            UpdateAdamW(rate, update.number, parameter, g[i] * scale, i, p);
           }
         }
       }
@@ -374,6 +453,8 @@ class Loop {
   int steps_at_scale_ = 0;
   int64_t num_updates_ = 0;
   std::vector<Layer> layers_;
+  // 0, 1, ...
+  std::vector<int> all_layers_;
   // By layer.
   std::vector<std::vector<Parameter>> parameters_;
   std::vector<std::vector<at::Tensor>> running_statistics_;
@@ -392,6 +473,18 @@ absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps,
     for (int step = 0; step < num_steps; ++step) {
       PENSTOCK_RETURN_IF_ERROR(loop.Step(step, &record));
     }
+    record.layer_digests = loop.LayerDigests();
+    return record;
+  });
+}
+
+absl::StatusOr<TrainingRecord> ReplayVersions(
+    const Job& job, int num_steps, const std::vector<VersionedStage>& stages) {
+  return CatchTorch("version replay", [&]() -> absl::StatusOr<TrainingRecord> {
+    at::set_num_threads(job.threads());
+    PENSTOCK_ASSIGN_OR_RETURN(Loop loop, Loop::Make(job, {}));
+    TrainingRecord record;
+    PENSTOCK_RETURN_IF_ERROR(loop.Replay(num_steps, stages, &record));
     record.layer_digests = loop.LayerDigests();
     return record;
   });

@@ -53,6 +53,38 @@ using SummationOrder = std::vector<std::vector<std::vector<int>>>;
 absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps,
                                               const SummationOrder& order = {});
 
+// The layers of one stage, and which weights it reads in a run that does not
+// flush.
+struct VersionedStage {
+  // By name, in graph order.
+  std::vector<std::string> layers;
+  // It makes one update of so many ...
+  int microbatches_per_update = 1;
+  // ... and microbatch b of the run reads, forward and backward, the weights
+  // after max(0, floor(b / microbatches_per_update) - delay) updates.
+  int delay = 0;
+};
+
+// The same loop over a run whose microbatches read weights some updates old:
+// microbatch by microbatch, through the whole run, each layer with the weights
+// that the rule of its stage names, all of which are kept. It knows no
+// schedule, and differs from `TrainInOneLoop` in this:
+//
+// * a step is the job's microbatches, as there, but each stage updates after
+// its
+//   own number of them, and counts its updates for the learning rate, of which
+//   it makes steps * microbatches / microbatches_per_update in all;
+// * a microbatch's loss counts 1 / microbatches_per_update, which must be the
+//   same for all stages;
+// * a stage clips by the norm of its own gradient; there are no norms to
+// record;
+// * running statistics move microbatch by microbatch, and have no versions.
+//
+// Requires: every layer in one stage; a tied parameter in that of its owner;
+// not float16.
+absl::StatusOr<TrainingRecord> ReplayVersions(
+    const Job& job, int num_steps, const std::vector<VersionedStage>& stages);
+
 // The main gradients of the job's first step, by parameter, before clipping.
 absl::StatusOr<std::map<std::string, at::Tensor>> FirstGradients(
     const Job& job);

@@ -6,27 +6,18 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
-#include <memory>
 #include <string>
-#include <thread>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/mutex.h"
 #include "base/random.h"
 #include "coordinator/core/hang_report.h"
 #include "coordinator/core/plan_builder.h"
 #include "schedule/ir/schedule.h"
 #include "schedule/ir/schedule_proto.h"
-#include "stage_server/engine/channels.h"
-#include "stage_server/engine/device.h"
-#include "stage_server/engine/interpreter.h"
-#include "stage_server/engine/model_backend.h"
-#include "stage_server/engine/rank_plan.h"
-#include "stage_server/transport/in_process/in_process_transport.h"
 #include "tests/parity/parity_fixture.h"
+#include "tests/parity/unchecked_run.h"
 
 namespace penstock {
 namespace {
@@ -50,108 +41,15 @@ Plan PlanOf(const std::string& schedule, int stages) {
   return built->plan;
 }
 
-// What a run of lists that were not checked gave.
-struct Outcome {
-  absl::Status status;
-  // Of the weights, by layer.
-  std::map<std::string, std::string> digests;
-  // Index is the rank: what it was at when the run failed.
-  std::vector<RankEvidence> evidence;
-};
-
-class UncheckedRun {
- public:
-  // `plan` is sound; its ranks run `lists` instead of its own.
-  UncheckedRun(const Plan& plan, const RankLists& lists)
-      : plan_(plan), lists_(lists) {}
-
-  Outcome Train() {
-    const int num_ranks = static_cast<int>(lists_.size());
-    auto transports = *ConnectInProcess(num_ranks, ChannelsOf(plan_));
-    std::vector<std::unique_ptr<Device>> devices(num_ranks);
-    backends_.resize(num_ranks);
-    interpreters_.resize(num_ranks);
-    for (int rank = 0; rank < num_ranks; ++rank) {
-      devices[rank] = *MakeDevice("cpu");
-      Fail(Make(rank, *devices[rank], std::move(transports[rank])));
-    }
-    {
-      MutexLock lock(&mutex_);
-      if (!outcome_.status.ok()) return outcome_;
-    }
-    std::vector<std::thread> threads;
-    for (int rank = 0; rank < num_ranks; ++rank) {
-      threads.emplace_back([this, rank] { Fail(RunRank(rank)); });
-    }
-    for (std::thread& thread : threads) thread.join();
-    MutexLock lock(&mutex_);
-    for (const auto& interpreter : interpreters_) {
-      outcome_.evidence.emplace_back().at = interpreter->Missing();
-    }
-    return outcome_;
-  }
-
- private:
-  absl::Status Make(int rank, Device& device,
-                    std::unique_ptr<Transport> transport) {
-    absl::StatusOr<RankPlan> resolved = ResolveRank(plan_, RankId(rank));
-    if (!resolved.ok()) return resolved.status();
-    resolved->schedule.ranks = lists_;
-    const RankProgram program = {RankId(rank),
-                                 resolved->schedule,
-                                 resolved->owned_layers,
-                                 resolved->loss_places,
-                                 /*receive_lookahead=*/2,
-                                 absl::Seconds(kTimeoutSeconds)};
-    auto backend = ModelBackend::Make(*std::move(resolved), device);
-    if (!backend.ok()) return backend.status();
-    backends_[rank] = *std::move(backend);
-    auto interpreter = Interpreter::Make(program, backends_[rank].get());
-    if (!interpreter.ok()) return interpreter.status();
-    interpreters_[rank] = *std::move(interpreter);
-    interpreters_[rank]->Attach(std::move(transport));
-    return absl::OkStatus();
-  }
-
-  absl::Status RunRank(int rank) {
-    // Each thread has its own number.
-    const auto device = MakeDevice("cpu");
-    const absl::Status ready = (*device)->PrepareThread(1);
-    if (!ready.ok()) return ready;
-    for (int step = 1; step <= kSteps; ++step) {
-      const auto timing = interpreters_[rank]->RunStep(step);
-      if (!timing.ok()) return timing.status();
-    }
-    MutexLock lock(&mutex_);
-    for (const LayerDigestResult& digest : backends_[rank]->Digests()) {
-      outcome_.digests[digest.name] = digest.sha256;
-    }
-    return absl::OkStatus();
-  }
-
-  // The first failure ends all ranks.
-  void Fail(const absl::Status& status) {
-    if (status.ok()) return;
-    {
-      MutexLock lock(&mutex_);
-      if (!outcome_.status.ok()) return;
-      outcome_.status = status;
-    }
-    for (const auto& interpreter : interpreters_) {
-      if (interpreter != nullptr) interpreter->Cancel(status);
-    }
-  }
-
-  const Plan& plan_;
-  const RankLists& lists_;
-  std::vector<std::unique_ptr<ModelBackend>> backends_;
-  std::vector<std::unique_ptr<Interpreter>> interpreters_;
-  Mutex mutex_;
-  Outcome outcome_ ABSL_GUARDED_BY(mutex_);
-};
-
 RankLists ListsOf(const Plan& plan) {
   return FromProto(plan.schedule())->ranks;
+}
+
+// `plan` is sound; its ranks run `lists` instead of its own.
+UncheckedOutcome Train(const Plan& plan, const RankLists& lists) {
+  Schedule schedule = *FromProto(plan.schedule());
+  schedule.ranks = lists;
+  return TrainUnchecked(plan, schedule, kSteps, absl::Seconds(kTimeoutSeconds));
 }
 
 // One change of one rank's list that depends on `seed`.
@@ -184,11 +82,11 @@ class MutatedScheduleTest
 TEST_P(MutatedScheduleTest, EndsInAnErrorOrInTheRightNumbers) {
   const Plan plan = PlanOf(GetParam().first, GetParam().second);
   const RankLists lists = ListsOf(plan);
-  const Outcome right = UncheckedRun(plan, lists).Train();
+  const UncheckedOutcome right = Train(plan, lists);
   ASSERT_TRUE(right.status.ok()) << right.status;
   int errors = 0;
   for (uint64_t seed = 0; seed < 40; ++seed) {
-    const Outcome got = UncheckedRun(plan, Mutated(lists, seed)).Train();
+    const UncheckedOutcome got = Train(plan, Mutated(lists, seed));
     if (!got.status.ok()) {
       ++errors;
       continue;
@@ -212,7 +110,7 @@ absl::Status WithoutAll(const Plan& plan, Predicate is_gone) {
   for (std::vector<Action>& list : lists) {
     list.erase(std::remove_if(list.begin(), list.end(), is_gone), list.end());
   }
-  return UncheckedRun(plan, lists).Train().status;
+  return Train(plan, lists).status;
 }
 
 // `moved` to right behind `before`, both of microbatches of the rank's list.
@@ -239,7 +137,7 @@ TEST(WrongScheduleTest, RanksThatWaitForEachOtherAreToldAsACycle) {
   RankLists lists = ListsOf(plan);
   MoveBehind(Op::kSendForward, 1, Op::kReceiveBackward, 0, &lists[0]);
   MoveBehind(Op::kSendBackward, 0, Op::kReceiveForward, 1, &lists[1]);
-  const Outcome outcome = UncheckedRun(plan, lists).Train();
+  const UncheckedOutcome outcome = Train(plan, lists);
   EXPECT_TRUE(absl::IsDeadlineExceeded(outcome.status)) << outcome.status;
   Schedule schedule = *FromProto(plan.schedule());
   schedule.ranks = lists;

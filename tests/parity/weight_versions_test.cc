@@ -1,0 +1,228 @@
+// Every weight policy gives the bits of a plain loop that reads, microbatch by
+// microbatch, the weights that the policy's rule names.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <ostream>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "coordinator/core/plan_builder.h"
+#include "proto/job.pb.h"
+#include "tests/parity/engine_threads.h"
+#include "tests/parity/parity_fixture.h"
+#include "tests/parity/reference_loop.h"
+
+namespace penstock {
+namespace {
+
+// Late weights matter by then.
+constexpr int kUpdates = 30;
+
+struct VersionCase {
+  // Of the test; unique.
+  std::string name;
+  std::string policy;
+  std::string optimizer = "adamw";
+  int ranks = 2;
+  // Groups, of `grouped`.
+  int chunks = 1;
+  int microbatches = 1;
+  std::string preset = "gpt-nano";
+  std::string dtype = "float32";
+  std::string recompute = "never";
+  bool tied = false;
+
+  int num_stages() const { return ranks * chunks; }
+};
+
+std::ostream& operator<<(std::ostream& out, const VersionCase& test) {
+  return out << test.name;
+}
+
+// What a stage reads, as docs/weight_versions.md has it.
+VersionedStage RuleOf(const VersionCase& test, int stage) {
+  const int p = test.ranks;
+  const int v = test.chunks;
+  const int m = test.microbatches;
+  if (test.policy == "stash") return {{}, 1, p - 1 - stage};
+  if (test.policy == "vertical") return {{}, 1, p - 1};
+  if (test.policy == "double_buffer") return {{}, m, 1};
+  if (test.policy == "flush") return {{}, m, 0};
+  const int group = stage / p;
+  const int ahead = (v - 1 - 2 * group) * m + p - 1;
+  return {{}, m, std::max(0, (ahead + v * m - 1) / (v * m))};
+}
+
+Job JobOf(const VersionCase& test) {
+  const bool is_gpt = test.preset == "gpt-nano";
+  Job job =
+      is_gpt ? TinyGpt(test.optimizer) : TinyModel(test.preset, test.optimizer);
+  if (is_gpt) {
+    // At least a layer for each stage.
+    const int blocks = std::max(1, (test.num_stages() - 3) / 2);
+    auto& overrides = *job.mutable_model()->mutable_overrides();
+    overrides["layers"] = absl::StrCat(blocks);
+    overrides["tied"] = test.tied ? "true" : "false";
+  }
+  job.set_dtype(test.dtype);
+  // Two samples each: batch norm wants some.
+  job.set_batch_size(2 * test.microbatches);
+  const int per_update = RuleOf(test, 0).microbatches_per_update;
+  const int per_step = test.microbatches / per_update;
+  job.set_steps((kUpdates + per_step - 1) / per_step);
+  job.mutable_weights()->set_policy(test.policy);
+  ScheduleSpec& schedule = *job.mutable_schedule();
+  schedule.clear_name();
+  schedule.set_microbatches(test.microbatches);
+  schedule.set_recompute(test.recompute);
+  if (test.policy == "grouped") {
+    (*schedule.mutable_parameters())["chunks"] = absl::StrCat(test.chunks);
+  }
+  job.mutable_partition()->set_ranks(test.ranks);
+  job.mutable_partition()->set_stages(test.num_stages());
+  return job;
+}
+
+std::vector<VersionedStage> RulesOf(const VersionCase& test, const Plan& plan) {
+  std::vector<VersionedStage> stages;
+  for (int stage = 0; stage < plan.stages_size(); ++stage) {
+    VersionedStage& rule = stages.emplace_back(RuleOf(test, stage));
+    const auto& layers = plan.stages(stage).layers();
+    rule.layers.assign(layers.begin(), layers.end());
+  }
+  return stages;
+}
+
+class WeightVersionsTest : public ::testing::TestWithParam<VersionCase> {};
+
+TEST_P(WeightVersionsTest, HaveTheBitsOfTheReplayedRule) {
+  const VersionCase& test = GetParam();
+  const absl::StatusOr<BuiltPlan> built = BuildPlan(JobOf(test));
+  ASSERT_TRUE(built.ok()) << built.status();
+  const Plan& plan = built->plan;
+  const int num_steps = static_cast<int>(plan.job().steps());
+  ExpectSameBits(TrainInThreads(plan, num_steps),
+                 ReplayVersions(plan.job(), num_steps, RulesOf(test, plan)));
+}
+
+std::vector<VersionCase> Cases() {
+  std::vector<VersionCase> cases;
+  const auto add = [&](VersionCase test) {
+    if (test.name.empty()) {
+      test.name =
+          absl::StrCat(test.policy, "_", test.optimizer, "_p", test.ranks, "_m",
+                       test.microbatches,
+                       test.chunks > 1 ? absl::StrCat("_v", test.chunks) : "");
+    }
+    cases.push_back(std::move(test));
+  };
+  for (const std::string optimizer : {"sgd", "adamw"}) {
+    for (int p = 1; p <= 4; ++p) {
+      const int least = std::max(1, p - 1);
+      for (const std::string policy : {"stash", "vertical"}) {
+        // The length of a period is not to matter.
+        for (const int m : {1, 3}) {
+          add({.policy = policy,
+               .optimizer = optimizer,
+               .ranks = p,
+               .microbatches = m});
+        }
+      }
+      for (const int m : {least, p + 1}) {
+        add({.policy = "double_buffer",
+             .optimizer = optimizer,
+             .ranks = p,
+             .microbatches = m});
+      }
+      for (const int v : {1, 2, 4}) {
+        for (const int m : std::set<int>{least, p}) {
+          add({.policy = "grouped",
+               .optimizer = optimizer,
+               .ranks = p,
+               .chunks = v,
+               .microbatches = m});
+        }
+      }
+    }
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(All, WeightVersionsTest, ::testing::ValuesIn(Cases()),
+                         [](const auto& info) { return info.param.name; });
+
+// What else a job may ask for, with each policy.
+std::vector<VersionCase> OtherCases() {
+  std::vector<VersionCase> cases;
+  for (const std::string policy :
+       {"stash", "vertical", "double_buffer", "grouped"}) {
+    const VersionCase base = {.policy = policy,
+                              .ranks = 3,
+                              .chunks = policy == "grouped" ? 2 : 1,
+                              .microbatches = 3};
+    VersionCase test = base;
+    test.name = absl::StrCat(policy, "_batch_norm");
+    test.preset = "cnn";
+    cases.push_back(test);
+    test = base;
+    test.name = absl::StrCat(policy, "_recompute");
+    test.recompute = "always";
+    cases.push_back(test);
+    test = base;
+    test.name = absl::StrCat(policy, "_bfloat16");
+    test.dtype = "bfloat16";
+    cases.push_back(test);
+    test = base;
+    test.name = absl::StrCat(policy, "_tied_within_a_stage");
+    test.ranks = 1;
+    test.chunks = 1;
+    test.tied = true;
+    cases.push_back(test);
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Other, WeightVersionsTest,
+                         ::testing::ValuesIn(OtherCases()),
+                         [](const auto& info) { return info.param.name; });
+
+// The replay itself: without lateness it is the plain loop.
+
+TEST(ReplayTest, OfOneStageThatIsNeverLateIsThePlainLoop) {
+  for (const std::string optimizer : {"sgd", "adamw"}) {
+    const VersionCase test = {.policy = "flush",
+                              .optimizer = optimizer,
+                              .ranks = 1,
+                              .microbatches = 3,
+                              .tied = true};
+    const absl::StatusOr<BuiltPlan> built = BuildPlan(JobOf(test));
+    ASSERT_TRUE(built.ok()) << built.status();
+    absl::StatusOr<TrainingRecord> plain = ReferenceOf(built->plan);
+    ASSERT_TRUE(plain.ok()) << plain.status();
+    plain->gradient_norms.clear();
+    ExpectSameBits(
+        ReplayVersions(built->plan.job(), kUpdates, RulesOf(test, built->plan)),
+        plain);
+  }
+}
+
+TEST(ReplayTest, LatenessChangesTheBits) {
+  const VersionCase test = {
+      .policy = "double_buffer", .ranks = 2, .microbatches = 2};
+  const absl::StatusOr<BuiltPlan> built = BuildPlan(JobOf(test));
+  ASSERT_TRUE(built.ok()) << built.status();
+  std::vector<VersionedStage> stages = RulesOf(test, built->plan);
+  const auto late = ReplayVersions(built->plan.job(), kUpdates, stages);
+  stages[1].delay = 0;
+  const auto fresh = ReplayVersions(built->plan.job(), kUpdates, stages);
+  ASSERT_TRUE(late.ok() && fresh.ok()) << late.status() << fresh.status();
+  EXPECT_NE(late->losses, fresh->losses);
+  EXPECT_EQ(late->losses[0], fresh->losses[0]);
+}
+
+}  // namespace
+}  // namespace penstock
