@@ -1,7 +1,8 @@
 """Real processes over UCX give the bits of a plain single-process loop.
 
 Loss and gradient norm of every step, and the final weights. Dropout and a tied
-embedding are on: what must not depend on the cut.
+embedding are on: what must not depend on the cut. Without a flush nothing is
+tied, and there is no norm of the whole gradient.
 """
 
 import json
@@ -63,6 +64,19 @@ class RealProcessParityTest(unittest.TestCase):
         plain = output_of("train_in_one_loop", cut)
         self.assertEqual(len(plain["losses"]), STEPS)
         self.assertEqual(self.through_processes(cut), plain)
+
+    def assert_bits_of_the_replayed_rule(self, stages, schedule, optimizer,
+                                         recompute="never"):
+        """Of a job that does not flush, whose weights are in one stage each."""
+        path = self.job_file(stages, schedule, optimizer, recompute)
+        with open(path, encoding="utf-8") as f:
+            text = f.read()
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text.replace("tied: true", "tied: false"))
+        plain = output_of("train_in_one_loop", path)
+        self.assertEqual(len(plain["losses"]), STEPS)
+        self.assertEqual(plain["gradient_norms"], [])
+        self.assertEqual(self.through_processes(path), plain)
 
     def example(self, name):
         """An example job with fewer steps; its path."""
@@ -129,6 +143,21 @@ class RealProcessParityTest(unittest.TestCase):
 
     def test_three_servers_share_one_stage_and_feed_a_fourth(self):
         self.assert_bits_of_the_plans_order(2, "one_f_one_b", SGD, "[3, 1]")
+
+    # Without a flush, on weights that are some updates old.
+
+    def test_pipedream_on_three_servers(self):
+        self.assert_bits_of_the_replayed_rule(3, "pipedream", ADAMW)
+
+    def test_vertical_sync_on_two_servers(self):
+        self.assert_bits_of_the_replayed_rule(2, "pipedream_vertical", SGD)
+
+    def test_two_versions_on_four_servers(self):
+        self.assert_bits_of_the_replayed_rule(4, "pipedream_2bw", ADAMW,
+                                              recompute="always")
+
+    def test_two_groups_on_three_servers(self):
+        self.assert_bits_of_the_replayed_rule(6, "wpipe", SGD)
 
 
 if __name__ == "__main__":

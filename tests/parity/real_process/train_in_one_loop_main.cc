@@ -1,12 +1,14 @@
 // Trains a job file's job with the plain loop of tests/parity, which sums in
-// the order of the job's plan, and prints what a pipelined run of it must give,
-// to the bit (training_json.h).
+// the order of the job's plan and reads the weight versions that its rules
+// name, and prints what a pipelined run of it must give, to the bit
+// (training_json.h).
 //
 //   train_in_one_loop JOB.yaml
 
 #include <cstdio>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/escaping.h"
@@ -31,14 +33,31 @@ std::string WeightsDigest(const std::vector<std::string>& layer_digests) {
   return absl::BytesToHexString(all.Finish());
 }
 
+std::vector<VersionedStage> RulesOf(const Plan& plan) {
+  std::vector<VersionedStage> stages;
+  for (int stage = 0; stage < plan.stages_size(); ++stage) {
+    const auto& layers = plan.stages(stage).layers();
+    const wire::VersionRule& rule = plan.schedule().versions(stage);
+    stages.push_back({{layers.begin(), layers.end()},
+                      rule.microbatches_per_update(),
+                      rule.delay()});
+  }
+  return stages;
+}
+
+absl::StatusOr<TrainingRecord> TrainPlan(const Plan& plan) {
+  const int num_steps = static_cast<int>(plan.job().steps());
+  if (plan.job().weights().policy() != "flush") {
+    return ReplayVersions(plan.job(), num_steps, RulesOf(plan));
+  }
+  return TrainInOneLoop(JobByPiece(plan), num_steps, OrderOf(plan));
+}
+
 absl::StatusOr<std::string> Train(const std::string& path) {
   PENSTOCK_ASSIGN_OR_RETURN(const Job job,
                             LoadJobFile(path, "/", {}, Presets()));
   PENSTOCK_ASSIGN_OR_RETURN(const BuiltPlan built, BuildPlan(job));
-  PENSTOCK_ASSIGN_OR_RETURN(
-      const TrainingRecord record,
-      TrainInOneLoop(JobByPiece(built.plan), static_cast<int>(job.steps()),
-                     OrderOf(built.plan)));
+  PENSTOCK_ASSIGN_OR_RETURN(const TrainingRecord record, TrainPlan(built.plan));
   return TrainingJson(record.losses, record.gradient_norms,
                       WeightsDigest(record.layer_digests));
 }

@@ -34,10 +34,12 @@ grpc::Status Ask(const std::string& address, const std::string& id,
       jobs->StreamProgress(&stream_context, stream);
   std::vector<double> losses;
   std::vector<double> gradient_norms;
+  // Ranks that do not wait for each other have none in common.
+  const bool has_norms = job.job().job().weights().policy() == "flush";
   ProgressRecord step;
   while (steps->Read(&step)) {
     losses.push_back(step.loss());
-    gradient_norms.push_back(step.gradient_norm());
+    if (has_norms) gradient_norms.push_back(step.gradient_norm());
   }
   *json = TrainingJson(losses, gradient_norms, job.job().weights_digest());
   return steps->Finish();
