@@ -237,5 +237,23 @@ TEST(CancelTest, CancelledWhileALostServerWasTheLastOne) {
   EXPECT_EQ(cluster.job("a").state(), JOB_STATE_CANCELLED);
 }
 
+TEST(PlanForRankTest, HoldsTheRanksOwnListsInEveryPart) {
+  Plan plan;
+  wire::Schedule& schedule = *plan.mutable_schedule();
+  for (auto* const lists : {schedule.mutable_ranks(), schedule.mutable_period(),
+                            schedule.mutable_epilogue()}) {
+    for (int rank = 0; rank < 3; ++rank) lists->Add()->add_actions();
+  }
+  const Plan own = PlanForRank(plan, 1);
+  for (const auto* const lists :
+       {&own.schedule().ranks(), &own.schedule().period(),
+        &own.schedule().epilogue()}) {
+    ASSERT_EQ(lists->size(), 3);
+    for (int rank = 0; rank < 3; ++rank) {
+      EXPECT_EQ((*lists)[rank].actions_size(), rank == 1 ? 1 : 0);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace penstock
