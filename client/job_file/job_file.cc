@@ -328,6 +328,32 @@ void FillName(const JobFileSource& source, Assembler& assembler) {
   }
 }
 
+// Of steps of several lengths: `data.sequence_length` is the longest.
+void CheckSequenceLengths(const PresetInfo& preset, Assembler& assembler) {
+  DataSpec& data = *assembler.job().mutable_data();
+  const std::string lengths = "data.sequence_lengths";
+  if (preset.data_kind != "tokens") {
+    assembler.Problem(
+        assembler.Where(lengths),
+        absl::StrCat("model ", preset.name, " reads ", preset.data_kind,
+                     ", and only tokens have steps of several lengths; leave ",
+                     lengths, " out"));
+    return;
+  }
+  const int longest = *std::max_element(data.sequence_lengths().begin(),
+                                        data.sequence_lengths().end());
+  if (assembler.WasGiven("data.sequence_length") &&
+      data.sequence_length() != longest) {
+    assembler.Problem(
+        assembler.Where(lengths),
+        absl::StrCat("data.sequence_length is ", data.sequence_length(),
+                     ", and the longest of ", lengths, " is ", longest,
+                     "; leave one of them out"));
+    return;
+  }
+  data.set_sequence_length(longest);
+}
+
 // Fills in what the model says of its data.
 void CheckData(const PresetInfo& preset, Assembler& assembler) {
   DataSpec& data = *assembler.job().mutable_data();
@@ -350,7 +376,9 @@ void CheckData(const PresetInfo& preset, Assembler& assembler) {
                      "out"));
   }
   const std::string length = "data.sequence_length";
-  if (!assembler.WasGiven(length)) {
+  if (!data.sequence_lengths().empty()) {
+    CheckSequenceLengths(preset, assembler);
+  } else if (!assembler.WasGiven(length)) {
     data.set_sequence_length(preset.default_sequence_length);
   } else if (preset.data_kind == "images" && data.sequence_length() != 1) {
     assembler.Problem(assembler.Where(length),

@@ -54,6 +54,26 @@ around. `deploy/local/jobs` has examples.
 |---|---|---|---|---|
 )";
 
+constexpr char kLengths[] = R"(
+## Steps of several lengths
+
+```yaml
+data:
+  tokens: text.bin
+  sequence_lengths: [64, 128, 128, 256]
+```
+
+makes every sample of one step 64, 128 or 256 tokens long, half of the steps
+128. The length of a step is a function of `seed` and the step's number, so it
+is the same at any number of stages and nothing is sent to agree on it. Samples
+are drawn as those of the longest length; a shorter step trains on a part of
+each, which begins anywhere in it. Memory is predicted for the longest, tokens
+are counted as they are, and what is predicted of a step's time is for steps
+like those measured. A list of one length is the same job as
+`data.sequence_length` of it. `wire.error_feedback` is refused: what one step
+leaves over fits no step of another length.
+)";
+
 constexpr char kTail[] = R"(
 ## Which bits a run gives
 
@@ -102,7 +122,7 @@ std::string JobFilePage() {
                     Cell(RangeWords(key)), " | ", Cell(Code(key.example)),
                     " | ", Cell(key.doc), " |\n");
   }
-  absl::StrAppend(&page, kModels);
+  absl::StrAppend(&page, kLengths, kModels);
   for (const PresetInfo& preset : Presets()) {
     absl::StrAppend(&page, "| `", preset.name, "` | ", preset.description,
                     " | `", preset.data_kind, "` | ",

@@ -268,6 +268,19 @@ TEST(JobFileTest, RelativeTokensInSetCountFromTheWorkingFolder) {
   EXPECT_EQ(job->data().tokens(), "/home/t.bin");
 }
 
+TEST(JobFileTest, TheLongestOfSeveralLengthsIsTheSequenceLength) {
+  const absl::StatusOr<Job> job =
+      Parse(kShortest, {"data.sequence_lengths=[16, 48, 32, 16]"});
+  ASSERT_TRUE(job.ok()) << job.status();
+  EXPECT_EQ(job->data().sequence_lengths_size(), 4);
+  EXPECT_EQ(job->data().sequence_length(), 48);
+  // Both may be there, as in what `describe` prints.
+  const absl::StatusOr<Job> again = Parse(JobToJson(*job).dump());
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->ShortDebugString(), job->ShortDebugString());
+  EXPECT_EQ(Parse(kShortest)->data().sequence_lengths_size(), 0);
+}
+
 TEST(JobFileTest, LastSetWinsOverTheFile) {
   const absl::StatusOr<Job> job =
       Parse(absl::StrCat(kShortest, "batch_size: 16\n"),
@@ -403,6 +416,22 @@ INSTANTIATE_TEST_SUITE_P(
                 "model: {preset: cnn}\ndata: {sequence_length: 8}\nsteps: 2\n",
                 "model cnn reads images, which have no sequence; leave "
                 "data.sequence_length out"},
+        BadCase{"LengthsOfImages",
+                "model: {preset: cnn}\ndata: {sequence_lengths: [8]}\n"
+                "steps: 2\n",
+                "nano.yaml:2:26: model cnn reads images, and only tokens have "
+                "steps of several lengths; leave data.sequence_lengths out"},
+        BadCase{"LengthOfNothing",
+                "model: {preset: mlp}\nsteps: 2\n"
+                "data: {tokens: t, sequence_lengths: [8, 0]}\n",
+                "data.sequence_lengths wants an integer, or a list of some "
+                "like [64, 128, 256], each of at least 1 (tokens), got a list"},
+        BadCase{"LongestLengthIsAnother",
+                "model: {preset: mlp}\nsteps: 2\n"
+                "data: {tokens: t, sequence_length: 16, "
+                "sequence_lengths: [8, 12]}\n",
+                "nano.yaml:3:58: data.sequence_length is 16, and the longest "
+                "of data.sequence_lengths is 12; leave one of them out"},
         BadCase{"UnknownModel",
                 "model: {preset: gpt-nono}\ndata: {tokens: t}\nsteps: 2\n",
                 "nano.yaml:1:17: unknown model \"gpt-nono\"; wanted one of "

@@ -56,6 +56,17 @@ void AddModelKeys(std::vector<JobKey>& keys) {
                   .below = 1 << 20,
                   .example = "128",
                   .doc = "Length of one sample; images have none."});
+  keys.push_back({.path = "data.sequence_lengths",
+                  .type = KeyType::kCounts,
+                  .default_value = "",
+                  .default_words = "`data.sequence_length` in every step",
+                  .unit = "tokens",
+                  .minimum = 1,
+                  .below = 1 << 20,
+                  .example = "[64, 128, 256]",
+                  .doc = "Of `tokens`: lengths that steps have, see [below]"
+                         "(#steps-of-several-lengths); the longest is "
+                         "`data.sequence_length`."});
   keys.push_back(
       {.path = "emulate",
        .type = KeyType::kPath,
@@ -505,7 +516,8 @@ std::string Wanted(const JobKey& key) {
       words = "a mapping of names to values, like {layers: 6}";
       break;
     case KeyType::kCounts:
-      words = "an integer, or a list of some like [2, 1], each";
+      words = absl::StrCat("an integer, or a list of some like ", key.example,
+                           ", each");
       break;
     case KeyType::kLayers:
       words =

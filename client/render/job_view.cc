@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <map>
+#include <set>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -23,6 +26,9 @@ namespace penstock {
 namespace {
 
 using nlohmann::ordered_json;
+
+// Of steps, by name; more are told by their range.
+constexpr size_t kShownLengths = 6;
 
 ordered_json TextOrNull(const std::string& text) {
   return text.empty() ? ordered_json(nullptr) : ordered_json(text);
@@ -157,11 +163,26 @@ std::string StagesText(const PartitionSpec& partition) {
   return text;
 }
 
+// "64", or "32, 64 or 128" where steps have several lengths.
+std::string LengthText(const DataSpec& data) {
+  const std::set<int> lengths(data.sequence_lengths().begin(),
+                              data.sequence_lengths().end());
+  if (lengths.size() < 2) return absl::StrCat(data.sequence_length());
+  if (lengths.size() > kShownLengths) {
+    return absl::StrCat("one of ", lengths.size(), " lengths from ",
+                        *lengths.begin(), " to ", *lengths.rbegin());
+  }
+  const auto last = std::prev(lengths.end());
+  return absl::StrCat(
+      absl::StrJoin(std::vector<int>(lengths.begin(), last), ", "), " or ",
+      *last);
+}
+
 std::string BatchText(const Job& job) {
   const std::string length =
       job.data().kind() == "images" || job.has_emulate()
           ? ""
-          : absl::StrCat(" of ", job.data().sequence_length(), " tokens");
+          : absl::StrCat(" of ", LengthText(job.data()), " tokens");
   return absl::StrCat(job.batch_size(), " samples", length, ", ",
                       job.schedule().microbatches(), " microbatches");
 }

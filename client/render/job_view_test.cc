@@ -100,6 +100,21 @@ TEST(JobViewTest, APlanThatDoesNotFlushShowsItsVersions) {
   EXPECT_THAT(DescribePlan(plan), Not(HasSubstr("LATE BY")));
 }
 
+TEST(JobViewTest, DescriptionTellsWhichLengthsStepsHave) {
+  JobInfo info = Queued();
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("32 samples of 64 tokens, 4 microbatches\n"));
+  DataSpec& data = *info.mutable_job()->mutable_data();
+  for (const int length : {64, 16, 64, 32}) data.add_sequence_lengths(length);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("32 samples of 16, 32 or 64 tokens, 4"));
+  EXPECT_EQ(JobInfoToJson(info)["job"]["data"]["sequence_lengths"],
+            (std::vector<int>{64, 16, 64, 32}));
+  for (const int length : {40, 41, 42, 43}) data.add_sequence_lengths(length);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("of one of 7 lengths from 16 to 64 tokens, 4"));
+}
+
 TEST(JobViewTest, PlanTellsWhichRanksHoldAStage) {
   Plan plan;
   plan.add_stages()->add_layers("embed");

@@ -61,6 +61,11 @@ absl::Status CheckEmulation(const Job& job) {
     return absl::InvalidArgumentError(
         "emulate: the job has a model too; leave `model` or `emulate` out");
   }
+  if (!job.data().sequence_lengths().empty()) {
+    return absl::InvalidArgumentError(
+        "emulate: devices that are emulated read no data; leave "
+        "data.sequence_lengths or `emulate` out");
+  }
   if (job.emulate().layers().empty()) {
     return absl::InvalidArgumentError("emulate: the profile has no layers");
   }

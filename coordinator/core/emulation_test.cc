@@ -83,6 +83,12 @@ TEST(EmulationTest, AModelBesideItIsRefused) {
   EXPECT_THAT(Refusal(job), HasSubstr("the job has a model too"));
 }
 
+TEST(EmulationTest, LengthsOfItsStepsAreRefused) {
+  Job job = EmulatedJob();
+  job.mutable_data()->add_sequence_lengths(8);
+  EXPECT_THAT(Refusal(job), HasSubstr("leave data.sequence_lengths or"));
+}
+
 TEST(EmulationTest, AProfileThatCannotBeReckonedWithIsRefused) {
   Job job = EmulatedJob();
   job.mutable_emulate()->mutable_layers(2)->set_forward_seconds(-1);

@@ -15,6 +15,8 @@ namespace {
 // As many divisors as help to choose.
 constexpr size_t kShownDivisors = 12;
 constexpr size_t kMaxNameLength = 63;
+// Each different one is a set of shapes on every stage server.
+constexpr int kMostLengths = 256;
 
 absl::Status AtLeast(absl::string_view key, int64_t minimum, int64_t value) {
   if (value >= minimum) return absl::OkStatus();
@@ -116,6 +118,33 @@ absl::Status CheckWire(const Job& job) {
       "profile"));
 }
 
+// That the data is tokens is checked where the model is known.
+absl::Status CheckSequenceLengths(const Job& job) {
+  const auto& lengths = job.data().sequence_lengths();
+  if (lengths.empty()) return absl::OkStatus();
+  if (lengths.size() > kMostLengths) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("data.sequence_lengths has ", lengths.size(),
+                     " entries, want at most ", kMostLengths));
+  }
+  for (const int length : lengths) {
+    PENSTOCK_RETURN_IF_ERROR(AtLeast("data.sequence_lengths", 1, length));
+  }
+  const int longest = *std::max_element(lengths.begin(), lengths.end());
+  if (longest != job.data().sequence_length()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data.sequence_length is ", job.data().sequence_length(),
+        ", and the longest of data.sequence_lengths is ", longest,
+        "; want both equal, or leave data.sequence_length out of the job "
+        "file"));
+  }
+  if (!job.wire().error_feedback()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "wire.error_feedback: with data.sequence_lengths what is left of one "
+      "step's gradient has another shape than the next step's; leave one of "
+      "them out");
+}
+
 absl::Status CheckLossScale(const LossScaleSpec& spec) {
   const double any = HUGE_VAL;
   if (!(spec.minimum() > 0)) {
@@ -176,6 +205,7 @@ absl::Status CheckJob(const Job& job) {
   } else {
     PENSTOCK_RETURN_IF_ERROR(
         AtLeast("data.sequence_length", 1, job.data().sequence_length()));
+    PENSTOCK_RETURN_IF_ERROR(CheckSequenceLengths(job));
   }
   PENSTOCK_RETURN_IF_ERROR(
       AtLeast("schedule.microbatches", 1, job.schedule().microbatches()));

@@ -45,6 +45,31 @@ INSTANTIATE_TEST_SUITE_P(
         BadJob{"NoSequence",
                [](Job& job) { job.mutable_data()->set_sequence_length(0); },
                "data.sequence_length"},
+        BadJob{"StepsWithoutTokens",
+               [](Job& job) { job.mutable_data()->add_sequence_lengths(0); },
+               "data.sequence_lengths must be at least 1, got 0"},
+        BadJob{"LongestLengthIsAnother",
+               [](Job& job) {
+                 job.mutable_data()->add_sequence_lengths(8);
+                 job.mutable_data()->add_sequence_lengths(12);
+               },
+               "data.sequence_length is 16, and the longest of "
+               "data.sequence_lengths is 12"},
+        BadJob{"TooManyLengths",
+               [](Job& job) {
+                 for (int i = 0; i < 257; ++i) {
+                   job.mutable_data()->add_sequence_lengths(16);
+                 }
+               },
+               "data.sequence_lengths has 257 entries, want at most 256"},
+        BadJob{"LeftOversOfAnotherLength",
+               [](Job& job) {
+                 job.mutable_data()->add_sequence_lengths(8);
+                 job.mutable_data()->add_sequence_lengths(16);
+                 job.mutable_wire()->set_compress("bf16");
+                 job.mutable_wire()->set_error_feedback(true);
+               },
+               "wire.error_feedback: with data.sequence_lengths"},
         BadJob{"NoMicrobatches",
                [](Job& job) { job.mutable_schedule()->set_microbatches(0); },
                "schedule.microbatches must be at least 1"},

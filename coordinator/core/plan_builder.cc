@@ -167,6 +167,13 @@ absl::StatusOr<Cut> WholeModel(const Job& job) {
     return cut;
   }
   PENSTOCK_ASSIGN_OR_RETURN(cut.graph, ModelOf(job));
+  if (!job.data().sequence_lengths().empty() &&
+      cut.graph.data_kind != "tokens") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data.sequence_lengths: model ", cut.graph.name, " reads ",
+        cut.graph.data_kind,
+        ", and only tokens have steps of several lengths; leave it out"));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(cut.parameter_counts, ParameterCounts(cut.graph));
   PENSTOCK_ASSIGN_OR_RETURN(const auto shapes, InferShapes(cut.graph));
   for (const auto& [name, shape] : shapes) {

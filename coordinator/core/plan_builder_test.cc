@@ -130,6 +130,25 @@ TEST(BuildPlanTest, DataThatTheModelDoesNotReadIsRefused) {
               HasSubstr("model unet reads data of kind images, not pairs"));
 }
 
+TEST(BuildPlanTest, LengthsOfStepsAreOfTokens) {
+  Job images = JobWithoutFile("unet", "images");
+  images.mutable_data()->add_sequence_lengths(1);
+  EXPECT_THAT(Refusal(images),
+              HasSubstr("data.sequence_lengths: model unet reads images, and "
+                        "only tokens have steps of several lengths"));
+  Job tokens = SmallJob();
+  tokens.mutable_partition()->set_stages(2);
+  const BuiltPlan plain = Build(tokens);
+  tokens.mutable_data()->add_sequence_lengths(4);
+  tokens.mutable_data()->add_sequence_lengths(16);
+  const BuiltPlan lengths = Build(tokens);
+  // Everything is made for the longest.
+  EXPECT_EQ(lengths.plan.edge_tensors(0).ShortDebugString(),
+            plain.plan.edge_tensors(0).ShortDebugString());
+  EXPECT_EQ(lengths.plan.predicted_memory(0).peak_bytes(),
+            plain.plan.predicted_memory(0).peak_bytes());
+}
+
 TEST(BuildPlanTest, RanksFollowFromTheSchedulesStagesOnEach) {
   Job job = SmallJob();
   job.mutable_partition()->set_stages(4);

@@ -49,7 +49,8 @@ class TokenSource : public DataSource {
              .sequence_length = graph.inputs.begin()->second.shape.at(1),
              .batch_size = request.batch_size,
              .microbatch_size = graph.microbatch_size,
-             .seed = request.seed}));
+             .seed = request.seed,
+             .step_lengths = request.step_lengths}));
     return std::unique_ptr<DataSource>(new TokenSource(std::move(data)));
   }
 
@@ -255,6 +256,11 @@ absl::StatusOr<Rows> TranslationRows(const Graph& graph, uint64_t seed) {
 absl::StatusOr<std::unique_ptr<DataSource>> DataSource::Open(
     const Graph& graph, const DataRequest& request) {
   if (graph.data_kind == "tokens") return TokenSource::Open(graph, request);
+  if (!request.step_lengths.empty()) {
+    return Unfit(graph, absl::StrCat("reads ", graph.data_kind,
+                                     "; only tokens have steps of several "
+                                     "lengths"));
+  }
   absl::StatusOr<Rows> rows =
       Unfit(graph, absl::StrCat("reads data of kind \"", graph.data_kind,
                                 "\"; there are tokens, images, pairs and "

@@ -44,6 +44,22 @@ TEST(DataSourceTest, TokensAndLabelsAreThoseOfTheFile) {
   EXPECT_TRUE(at::equal(*(*source)->Read("labels", 5, 0), *data->Labels(5, 0)));
 }
 
+TEST(DataSourceTest, StepsOfSeveralLengthsAreThoseOfTheFile) {
+  const DataRequest request = {.token_path = WriteTokens(),
+                               .batch_size = 4,
+                               .seed = 3,
+                               .step_lengths = {4, 8}};
+  const auto source = DataSource::Open(LanguageModel(), request);
+  ASSERT_TRUE(source.ok()) << source.status();
+  const auto data =
+      TokenData::Open({request.token_path, 256, 8, 4, 2, 3, {4, 8}});
+  ASSERT_TRUE(data.ok()) << data.status();
+  for (int64_t step = 0; step < 6; ++step) {
+    EXPECT_TRUE(
+        at::equal(*(*source)->Read("tokens", step, 1), *data->Tokens(step, 1)));
+  }
+}
+
 TEST(DataSourceTest, RefusesAnInputThatTheDataDoesNotGive) {
   Graph graph = LanguageModel();
   graph.inputs["images"] = {ElementType::kActivation, {2, 3, 8, 8}};
@@ -116,6 +132,14 @@ TEST_P(MadeDataTest, MicrobatchesOnlyCutTheStep) {
         at::equal(*(*whole)->Read(name, 1, 0), *(*whole)->Read(name, 2, 0)))
         << name;
   }
+}
+
+TEST_P(MadeDataTest, HasOneLength) {
+  const auto source = DataSource::Open(
+      MadeModel(GetParam()), {.batch_size = 8, .step_lengths = {4, 8}});
+  EXPECT_EQ(source.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(source.status().message()),
+              HasSubstr("only tokens have steps of several lengths"));
 }
 
 TEST_P(MadeDataTest, RefusesABatchOfPartsOfMicrobatches) {

@@ -6,11 +6,20 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/types/span.h"
 #include "base/status_macros.h"
 #include "models/layers/torch_status.h"
 
 namespace penstock {
+namespace {
+
+std::vector<int64_t> LengthsOf(const TokenDataSpec& spec) {
+  if (!spec.step_lengths.empty()) return spec.step_lengths;
+  return {spec.sequence_length};
+}
+
+}  // namespace
 
 absl::StatusOr<TokenData> TokenData::Open(const TokenDataSpec& spec) {
   if (spec.vocabulary < 1 || spec.sequence_length < 1 || spec.batch_size < 1 ||
@@ -21,6 +30,15 @@ absl::StatusOr<TokenData> TokenData::Open(const TokenDataSpec& spec) {
         spec.microbatch_size,
         "; want positive numbers and a batch of whole microbatches"));
   }
+  const std::vector<int64_t> lengths = LengthsOf(spec);
+  const auto [shortest, longest] =
+      std::minmax_element(lengths.begin(), lengths.end());
+  if (*shortest < 1 || *longest != spec.sequence_length) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("token data: steps of ", absl::StrJoin(lengths, ", "),
+                     " tokens with samples of ", spec.sequence_length,
+                     "; want positive numbers, the longest equal to that"));
+  }
   PENSTOCK_ASSIGN_OR_RETURN(
       TokenFile file,
       TokenFile::Open(spec.path, spec.vocabulary, spec.sequence_length));
@@ -30,7 +48,8 @@ absl::StatusOr<TokenData> TokenData::Open(const TokenDataSpec& spec) {
 TokenData::TokenData(const TokenDataSpec& spec, TokenFile file)
     : spec_(spec),
       file_(std::move(file)),
-      sampler_(spec.seed, file_.num_sequences(), spec.batch_size) {}
+      sampler_(spec.seed, file_.num_sequences(), spec.batch_size),
+      lengths_(spec.seed, LengthsOf(spec)) {}
 
 absl::StatusOr<at::Tensor> TokenData::Tokens(int64_t step,
                                              int64_t microbatch) const {
@@ -44,18 +63,19 @@ absl::StatusOr<at::Tensor> TokenData::Labels(int64_t step,
 
 absl::StatusOr<at::Tensor> TokenData::Read(Part part, int64_t step,
                                            int64_t microbatch) const {
+  const int64_t length = lengths_.LengthOf(step);
   PENSTOCK_ASSIGN_OR_RETURN(
       at::Tensor out, CatchTorch("token data", [&] {
-        return at::empty({spec_.microbatch_size, spec_.sequence_length},
-                         at::kLong);
+        return at::empty({spec_.microbatch_size, length}, at::kLong);
       }));
   int64_t* row = out.mutable_data_ptr<int64_t>();
   for (int64_t i = 0; i < spec_.microbatch_size; ++i) {
-    const int64_t sequence =
-        sampler_.Sequence(step, microbatch * spec_.microbatch_size + i);
+    const int64_t index = microbatch * spec_.microbatch_size + i;
+    const int64_t sequence = sampler_.Sequence(step, index);
     const absl::Span<const uint16_t> values =
         part == Part::kTokens ? file_.Tokens(sequence) : file_.Labels(sequence);
-    row = std::copy(values.begin(), values.end(), row);
+    const auto* const begin = values.data() + lengths_.OffsetOf(step, index);
+    row = std::copy(begin, begin + length, row);
   }
   return out;
 }

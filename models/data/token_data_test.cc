@@ -4,6 +4,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/equal.h>
 
+#include <set>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,52 @@ TEST(TokenDataTest, TheMicrobatchSizeOnlyCutsTheSameStep) {
   ASSERT_TRUE(cut.ok() && uncut.ok());
   EXPECT_TRUE(at::equal(at::cat({*cut->Tokens(1, 0), *cut->Tokens(1, 1)}),
                         *uncut->Tokens(1, 0)));
+}
+
+TEST(TokenDataTest, RowsOfAShorterStepArePartsOfTheSamplersSequences) {
+  TokenDataSpec spec = SmallSpec();
+  spec.sequence_length = 5;
+  spec.step_lengths = {2, 5};
+  const auto data = TokenData::Open(spec);
+  ASSERT_TRUE(data.ok()) << data.status();
+  const Sampler sampler(spec.seed, 6, spec.batch_size);
+  const StepLengths lengths(spec.seed, {2, 5});
+  std::set<int64_t> seen;
+  for (int64_t step = 0; step < 20; ++step) {
+    const at::Tensor tokens = *data->Tokens(step, /*microbatch=*/1);
+    ASSERT_EQ(tokens.sizes(), at::IntArrayRef({2, lengths.LengthOf(step)}));
+    seen.insert(tokens.size(1));
+    EXPECT_TRUE(at::equal(*data->Labels(step, 1), tokens.add(1)));
+    for (int64_t row = 0; row < 2; ++row) {
+      EXPECT_EQ(tokens[row][0].item<int64_t>(),
+                5 * sampler.Sequence(step, 2 + row) +
+                    lengths.OffsetOf(step, 2 + row));
+    }
+  }
+  EXPECT_EQ(seen.size(), 2u);
+}
+
+TEST(TokenDataTest, AListOfOneLengthChangesNothing) {
+  TokenDataSpec spec = SmallSpec();
+  const auto plain = TokenData::Open(spec);
+  spec.step_lengths = {3};
+  const auto listed = TokenData::Open(spec);
+  ASSERT_TRUE(plain.ok() && listed.ok());
+  for (int64_t step = 0; step < 5; ++step) {
+    EXPECT_TRUE(at::equal(*plain->Tokens(step, 0), *listed->Tokens(step, 0)));
+  }
+}
+
+TEST(TokenDataTest, RefusesLengthsOfStepsThatDoNotFit) {
+  TokenDataSpec spec = SmallSpec();
+  for (const std::vector<int64_t>& lengths :
+       std::vector<std::vector<int64_t>>{{1, 2}, {3, 4}, {0, 3}}) {
+    spec.step_lengths = lengths;
+    const absl::Status status = TokenData::Open(spec).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_THAT(std::string(status.message()),
+                HasSubstr("tokens with samples of 3"));
+  }
 }
 
 TEST(TokenDataTest, RefusesSizesThatDoNotFit) {

@@ -6,6 +6,7 @@
 
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "models/graph/step_lengths.h"
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/emulated_backend.h"
 #include "stage_server/engine/emulated_plan.h"
@@ -19,19 +20,19 @@ namespace penstock {
 namespace {
 
 // Memory is measured in so many of an epoch's steps after the prologue, if
-// there is one: the first also makes what stays, such as a copy of a tied
-// weight.
+// there is one: the first ones of the longest length. The first of all also
+// makes what stays, such as a copy of a tied weight.
 constexpr int64_t kMeasuredSteps = 2;
 
 class ListEngine : public Engine {
  public:
-  ListEngine(MemoryGauge gauge, std::unique_ptr<EngineBackend> backend,
+  ListEngine(MemoryGauge gauge, StepLengths lengths,
+             std::unique_ptr<EngineBackend> backend,
              std::unique_ptr<Interpreter> interpreter)
       : gauge_(std::move(gauge)),
+        lengths_(std::move(lengths)),
         backend_(std::move(backend)),
-        interpreter_(std::move(interpreter)),
-        measured_steps_(interpreter_->list().steps_in_prologue() +
-                        kMeasuredSteps) {}
+        interpreter_(std::move(interpreter)) {}
 
   void Attach(std::unique_ptr<Transport> transport) override {
     interpreter_->Attach(std::move(transport));
@@ -40,7 +41,7 @@ class ListEngine : public Engine {
   absl::StatusOr<StepResult> RunStep() override {
     std::optional<MemoryGauge::Watch> watch;
     std::function<void()> sample;
-    if (step_ < measured_steps_) {
+    if (IsMeasured()) {
       watch.emplace(gauge_);
       // What stays in flight from one step to the next is of the steps.
       if (step_ == 0 || !interpreter_->list().runs_on()) gauge_.BeginStep();
@@ -85,18 +86,32 @@ class ListEngine : public Engine {
   }
 
  private:
+  // Whether memory is measured in the step to come, which is then counted.
+  bool IsMeasured() {
+    if (num_measured_ == kMeasuredSteps) return false;
+    const int64_t prologue = interpreter_->list().steps_in_prologue();
+    const bool counts =
+        step_ >= prologue && lengths_.LengthOf(step_) == lengths_.longest();
+    if (counts) ++num_measured_;
+    // Of a list that runs on, what a step leaves in flight has to be seen.
+    return counts || step_ == 0 || interpreter_->list().runs_on();
+  }
+
   MemoryGauge gauge_;
+  const StepLengths lengths_;
   // Before the interpreter, whose transport may still read its tensors.
   const std::unique_ptr<EngineBackend> backend_;
   const std::unique_ptr<Interpreter> interpreter_;
-  const int64_t measured_steps_;
   int64_t step_ = 0;
+  // Of the longest steps.
+  int64_t num_measured_ = 0;
 };
 
 // A backend and the program that it is run by.
 struct Loaded {
   std::unique_ptr<EngineBackend> backend;
   RankProgram program;
+  StepLengths lengths;
 };
 
 absl::StatusOr<Loaded> LoadModel(const Plan& plan, RankId rank,
@@ -107,6 +122,7 @@ absl::StatusOr<Loaded> LoadModel(const Plan& plan, RankId rank,
   loaded.program.schedule = resolved.schedule;
   loaded.program.owned_layers = resolved.owned_layers;
   loaded.program.loss_places = resolved.loss_places;
+  loaded.lengths = resolved.step_lengths;
   PENSTOCK_ASSIGN_OR_RETURN(loaded.backend,
                             ModelBackend::Make(std::move(resolved), device));
   return loaded;
@@ -151,7 +167,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
       std::unique_ptr<Interpreter> interpreter,
       Interpreter::Make(std::move(loaded.program), loaded.backend.get()));
   return std::make_unique<ListEngine>(
-      std::move(gauge), std::move(loaded.backend), std::move(interpreter));
+      std::move(gauge), std::move(loaded.lengths), std::move(loaded.backend),
+      std::move(interpreter));
 }
 
 }  // namespace penstock

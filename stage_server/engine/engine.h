@@ -54,8 +54,9 @@ struct LayerDigestResult {
 
 // What a rank has used so far.
 struct EngineUse {
-  // Of the first steps, which hold what the others do; weights, gradients and
-  // optimizer state alone before them.
+  // Of the first steps, and the first ones of the longest length, which hold
+  // what the others do; weights, gradients and optimizer state alone before
+  // them.
   MemoryUse memory;
   std::vector<EdgeTraffic> edges;
 };

@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "models/graph/step_lengths.h"
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/test_plan.h"
 #include "stage_server/transport/in_process/in_process_transport.h"
@@ -109,6 +110,29 @@ TEST(EngineTest, TwoStagesOnOneRankHaveTheBitsOfTwoRanks) {
   for (size_t i = 0; i < alone.size(); ++i) {
     EXPECT_TRUE(alone[i].sha256 == apart[i].sha256) << alone[i].name;
   }
+}
+
+TEST(EngineTest, StepsHaveTheTokensAndMemoryOfTheirLength) {
+  Plan plan = OneRankPlan(WriteTokens("lengths.bin"));
+  for (const int length : {2, 8, 2}) {
+    plan.mutable_job()->mutable_data()->add_sequence_lengths(length);
+  }
+  const StepLengths lengths(plan.job().seed(), {2, 8, 2});
+  ASSERT_EQ(lengths.LengthOf(0), 2) << "the first step is to be a short one";
+  const std::unique_ptr<Device> device = Cpu();
+  const auto engine = Engine::Load(plan, RankId(0), *device);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  auto transports = Connected(plan);
+  (*engine)->Attach(std::move(transports[0]));
+  int64_t short_bytes = 0;
+  for (int step = 0; step < 10; ++step) {
+    const auto result = (*engine)->RunStep();
+    ASSERT_TRUE(result.ok()) << result.status();
+    EXPECT_EQ(result->tokens, 2 * lengths.LengthOf(step));
+    if (step == 0) short_bytes = (*engine)->Use().memory.activation_bytes();
+  }
+  EXPECT_GT(short_bytes, 0);
+  EXPECT_GT((*engine)->Use().memory.activation_bytes(), 2 * short_bytes);
 }
 
 TEST(EngineTest, ServesASecondJobOnTheSameThread) {

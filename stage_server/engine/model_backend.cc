@@ -104,6 +104,8 @@ absl::Status ModelBackend::OpenData() {
   request.batch_size = plan_.job.batch_size();
   request.seed = plan_.job.seed();
   request.activation_type = weight_type();
+  const auto& lengths = plan_.job.data().sequence_lengths();
+  request.step_lengths = {lengths.begin(), lengths.end()};
   PENSTOCK_ASSIGN_OR_RETURN(data_, DataSource::Open(plan_.graph, request));
   return absl::OkStatus();
 }
@@ -447,7 +449,9 @@ absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
   return CatchTorch(
       "memory for a receive", [&]() -> absl::StatusOr<at::Tensor> {
         if (edge.kind == EdgeKind::kActivation) {
-          const TensorSpec& spec = plan_.edge_tensors[receive.edge.value()];
+          const TensorSpec& spec = plan_.EdgeTensor(
+              receive.edge,
+              StepOf(PiecesOf(receive.microbatch, receive.half).front()).step);
           std::vector<int64_t> shape(spec.shape().begin(), spec.shape().end());
           if (receive.half != Half::kWhole) shape[0] /= 2;
           return at::empty(shape, at::TensorOptions()
@@ -696,8 +700,7 @@ void ModelBackend::Report(StepResult& result) const {
   result.skipped = skipped_;
   if (!has_loss_) return;
   if (is_scaled()) result.loss_scale = loss_scale_.scale;
-  result.tokens =
-      int64_t{plan_.job.batch_size()} * plan_.job.data().sequence_length();
+  result.tokens = plan_.job.batch_size() * plan_.step_lengths.LengthOf(step_);
 }
 
 std::vector<LayerDigestResult> ModelBackend::Digests() const {

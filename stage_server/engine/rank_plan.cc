@@ -18,8 +18,17 @@ namespace {
 // The stage of each layer of the graph; index is the layer.
 using StageOfLayer = std::vector<StageId>;
 
+StepLengths StepLengthsOf(const Job& job) {
+  const auto& lengths = job.data().sequence_lengths();
+  if (lengths.empty()) {
+    return StepLengths(job.seed(), {job.data().sequence_length()});
+  }
+  return StepLengths(job.seed(), {lengths.begin(), lengths.end()});
+}
+
 absl::StatusOr<Graph> GraphOf(const Job& job, int num_microbatches,
-                              int pieces_per_microbatch) {
+                              int pieces_per_microbatch,
+                              int64_t sequence_length) {
   const int64_t num_pieces = int64_t{num_microbatches} * pieces_per_microbatch;
   if (num_microbatches < 1 || pieces_per_microbatch < 1 ||
       pieces_per_microbatch > 2 || job.batch_size() < 1 ||
@@ -34,7 +43,7 @@ absl::StatusOr<Graph> GraphOf(const Job& job, int num_microbatches,
   request.overrides = {job.model().overrides().begin(),
                        job.model().overrides().end()};
   request.microbatch_size = job.batch_size() / num_pieces;
-  request.sequence_length = job.data().sequence_length();
+  request.sequence_length = static_cast<int32_t>(sequence_length);
   request.data_kind = job.data().kind();
   return MakeModel(request);
 }
@@ -223,6 +232,29 @@ absl::StatusOr<bool> RecomputesAll(const RankPlan& plan, StageId stage) {
       "schedule that never drains recomputes all of a stage or none"));
 }
 
+// What the edges carry in steps that are not of the longest length.
+absl::Status AddShorterTensors(RankPlan* plan) {
+  for (const int64_t length : plan->step_lengths.Distinct()) {
+    if (length == plan->step_lengths.longest()) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(
+        const Graph graph, GraphOf(plan->job, plan->schedule.num_microbatches,
+                                   plan->pieces_per_microbatch, length));
+    PENSTOCK_ASSIGN_OR_RETURN(const auto shapes, InferShapes(graph));
+    std::vector<TensorSpec>& tensors = plan->shorter_edge_tensors[length];
+    tensors = plan->edge_tensors;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      const Edge& edge = plan->schedule.edges[i];
+      const auto found = shapes.find(edge.tensor);
+      // Those of this rank's stages have been checked to be there.
+      if (edge.kind != EdgeKind::kActivation || found == shapes.end()) continue;
+      std::vector<int64_t> shape = found->second.shape;
+      if (!shape.empty()) shape[0] *= plan->pieces_per_microbatch;
+      tensors[i].mutable_shape()->Assign(shape.begin(), shape.end());
+    }
+  }
+  return absl::OkStatus();
+}
+
 // After the list was checked.
 absl::Status FindRecomputed(RankPlan* plan) {
   for (RankStage& stage : plan->stages) {
@@ -344,9 +376,11 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
   resolved.edge_tensors = {plan.edge_tensors().begin(),
                            plan.edge_tensors().end()};
   resolved.pieces_per_microbatch = std::max(1, plan.pieces_per_microbatch());
+  resolved.step_lengths = StepLengthsOf(plan.job());
   PENSTOCK_ASSIGN_OR_RETURN(
-      resolved.graph, GraphOf(plan.job(), resolved.schedule.num_microbatches,
-                              resolved.pieces_per_microbatch));
+      resolved.graph,
+      GraphOf(plan.job(), resolved.schedule.num_microbatches,
+              resolved.pieces_per_microbatch, resolved.step_lengths.longest()));
   PENSTOCK_ASSIGN_OR_RETURN(const StageOfLayer stage_of,
                             StagesOfLayers(plan, resolved.graph));
   PENSTOCK_ASSIGN_OR_RETURN(const auto shapes, InferShapes(resolved.graph));
@@ -357,6 +391,7 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
                               ResolveStage(context, StageId(stage)));
     resolved.stages.push_back(std::move(one));
   }
+  PENSTOCK_RETURN_IF_ERROR(AddShorterTensors(&resolved));
   PENSTOCK_RETURN_IF_ERROR(AddTiedSites(stage_of, &resolved));
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<int64_t> counts,
                             ParameterCounts(resolved.graph));

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "base/ids.h"
 #include "models/graph/graph.h"
+#include "models/graph/step_lengths.h"
 #include "proto/plan.pb.h"
 #include "schedule/ir/schedule.h"
 
@@ -91,7 +93,7 @@ struct TiedSite {
 struct RankPlan {
   RankId rank;
   Job job;
-  // Made for one piece of a microbatch.
+  // Made for one piece of a microbatch of the longest steps.
   Graph graph;
   // Each microbatch is computed in so many pieces, one after the other: 2 where
   // the schedule has halves, so that each can be differentiated alone. Bits are
@@ -99,8 +101,11 @@ struct RankPlan {
   int pieces_per_microbatch = 1;
   // With only this rank's list; the others' are empty.
   Schedule schedule;
-  // Of whole microbatches.
+  // Of whole microbatches, in the longest steps.
   std::vector<TensorSpec> edge_tensors;
+  StepLengths step_lengths;
+  // By length: `edge_tensors` of the other steps.
+  std::map<int64_t, std::vector<TensorSpec>> shorter_edge_tensors;
   // This rank's, ascending.
   std::vector<RankStage> stages;
   // Of the whole model, in layer order of the users.
@@ -127,6 +132,13 @@ struct RankPlan {
   }
   bool IsShared(StageId stage) const {
     return schedule.placement[stage.value()].size() > 1;
+  }
+  // What is on the edge in a step, of whole microbatches; steps count from 0.
+  const TensorSpec& EdgeTensor(EdgeId edge, int64_t step) const {
+    const auto shorter = shorter_edge_tensors.find(step_lengths.LengthOf(step));
+    return shorter == shorter_edge_tensors.end()
+               ? edge_tensors[edge.value()]
+               : shorter->second[edge.value()];
   }
   // Of a step.
   int num_pieces() const {

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "absl/strings/str_replace.h"
 #include "stage_server/engine/test_plan.h"
 
@@ -111,6 +113,36 @@ TEST(ResolveRankTest, NamesLayersThatDoNotFitTheModel) {
   plan.mutable_stages(1)->mutable_layers()->RemoveLast();
   EXPECT_THAT(Refusal(plan, RankId(0)),
               HasSubstr("layer \"loss\" is in no stage"));
+}
+
+TEST(ResolveRankTest, AnEdgeHasTheShapeOfTheStepsLength) {
+  Plan plan = TwoRankPlan("tokens.bin");
+  for (const int length : {3, 8, 5}) {
+    plan.mutable_job()->mutable_data()->add_sequence_lengths(length);
+  }
+  const auto first = ResolveRank(plan, RankId(0));
+  const auto second = ResolveRank(plan, RankId(1));
+  ASSERT_TRUE(first.ok() && second.ok()) << first.status() << second.status();
+  std::set<int64_t> seen;
+  for (int64_t step = 0; step < 30; ++step) {
+    const int64_t length = first->step_lengths.LengthOf(step);
+    seen.insert(length);
+    for (const RankPlan& rank : {*first, *second}) {
+      EXPECT_THAT(rank.EdgeTensor(EdgeId(0), step).shape(),
+                  ElementsAre(1, length, 16));
+      EXPECT_THAT(rank.EdgeTensor(EdgeId(1), step).shape(),
+                  ElementsAre(16, 16));
+    }
+  }
+  EXPECT_THAT(seen, ElementsAre(3, 5, 8));
+}
+
+TEST(ResolveRankTest, LengthsOfStepsThatAreNoneAreRefused) {
+  Plan plan = TwoRankPlan("tokens.bin");
+  for (const int length : {0, 8}) {
+    plan.mutable_job()->mutable_data()->add_sequence_lengths(length);
+  }
+  EXPECT_THAT(Refusal(plan, RankId(0)), HasSubstr("want sizes in 1.."));
 }
 
 TEST(ResolveRankTest, NamesTensorsThatDoNotFitTheModel) {

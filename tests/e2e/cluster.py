@@ -268,7 +268,8 @@ class Cluster:
 
     def write_job(self, name, steps, stages=2, schedule="one_f_one_b",
                   optimizer="{kind: adamw, learning_rate: 0.003}",
-                  recompute="never", replicas="1", step_timeout_seconds=30):
+                  recompute="never", replicas="1", step_timeout_seconds=30,
+                  data="sequence_length: 32"):
         """A job file of a tiny GPT, dropout and tied embedding on; its path."""
         path = self._path(name + ".yaml")
         with open(path, "w", encoding="utf-8") as f:
@@ -279,7 +280,7 @@ model:
     {{layers: 2, hidden: 32, heads: 2, dropout: 0.1, tied: true}}
 data:
   tokens: {self._path("tokens.bin")}
-  sequence_length: 32
+  {data}
 batch_size: 8
 steps: {steps}
 seed: 7

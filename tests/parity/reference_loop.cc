@@ -60,10 +60,13 @@ class Loop {
     request.microbatch_size = job.batch_size() / job.schedule().microbatches();
     request.sequence_length = job.data().sequence_length();
     PENSTOCK_ASSIGN_OR_RETURN(Graph graph, MakeModel(request));
-    const DataRequest data_request = {.token_path = job.data().tokens(),
-                                      .batch_size = job.batch_size(),
-                                      .seed = job.seed(),
-                                      .activation_type = TypeOf(job)};
+    const auto& lengths = job.data().sequence_lengths();
+    const DataRequest data_request = {
+        .token_path = job.data().tokens(),
+        .batch_size = job.batch_size(),
+        .seed = job.seed(),
+        .step_lengths = {lengths.begin(), lengths.end()},
+        .activation_type = TypeOf(job)};
     PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<DataSource> data,
                               DataSource::Open(graph, data_request));
     Loop loop(job, order, std::move(graph), std::move(data));

@@ -37,10 +37,11 @@ class RealProcessParityTest(unittest.TestCase):
         self.cluster.start(servers=4)
 
     def job_file(self, stages, schedule, optimizer, recompute="never",
-                 replicas="1"):
+                 replicas="1", data="sequence_length: 32"):
         return self.cluster.write_job(
             f"{schedule}-{stages}", STEPS, stages, schedule,
-            optimizer=optimizer, recompute=recompute, replicas=replicas)
+            optimizer=optimizer, recompute=recompute, replicas=replicas,
+            data=data)
 
     def through_processes(self, job_file):
         job = self.cluster.submit(job_file)
@@ -58,9 +59,11 @@ class RealProcessParityTest(unittest.TestCase):
         self.assertEqual(self.through_processes(cut), plain)
 
     def assert_bits_of_the_plans_order(self, stages, schedule, optimizer,
-                                       replicas="1"):
+                                       replicas="1",
+                                       data="sequence_length: 32"):
         """Of a plan that sums in another order than a naive one."""
-        cut = self.job_file(stages, schedule, optimizer, replicas=replicas)
+        cut = self.job_file(stages, schedule, optimizer, replicas=replicas,
+                            data=data)
         plain = output_of("train_in_one_loop", cut)
         self.assertEqual(len(plain["losses"]), STEPS)
         self.assertEqual(self.through_processes(cut), plain)
@@ -112,6 +115,10 @@ class RealProcessParityTest(unittest.TestCase):
 
     def test_gpipe_on_three_servers_with_sgd(self):
         self.assert_same_bits(3, "gpipe", SGD)
+
+    def test_steps_of_several_lengths_on_three_servers(self):
+        self.assert_bits_of_the_plans_order(
+            3, "zb_h1", ADAMW, data="sequence_lengths: [8, 20, 32]")
 
     # Several stages a server.
 
