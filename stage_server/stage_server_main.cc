@@ -27,6 +27,7 @@
 #include "base/version.h"
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
+#include "stage_server/engine/peak_speed.h"
 #include "stage_server/service/executor.h"
 #include "stage_server/service/job_log.h"
 #include "stage_server/service/options.h"
@@ -151,6 +152,8 @@ ExecutorParts PartsOf(const ServerOptions& options,
     return MakeUcxEndpoint(of_plan);
   };
   parts.channels_of = ChannelsOf;
+  parts.peak_speed = [speed = std::make_shared<PeakSpeed>(device)](
+                         const Plan& plan) { return speed->Of(plan.job()); };
   return parts;
 }
 

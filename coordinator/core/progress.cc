@@ -49,6 +49,15 @@ std::optional<TimelineRow> TimelineOf(const JobRecord& job, int64_t step) {
   return row;
 }
 
+// By rank; 0: not known.
+std::vector<double> PeaksOf(const JobRecord& job) {
+  std::vector<double> peaks;
+  for (const RankRun& run : job.ranks) {
+    peaks.push_back(run.use ? run.use->peak_flops_per_second() : 0);
+  }
+  return peaks;
+}
+
 // Takes out the traces of finished steps that all ranks have traced, and drops
 // those that are too old to become whole.
 std::vector<TimelineRow> TakeTimelines(JobRecord& job) {
@@ -61,7 +70,8 @@ std::vector<TimelineRow> TakeTimelines(JobRecord& job) {
     if (!row.has_value()) continue;
     done = step;
     if (!job.plan) continue;
-    const absl::StatusOr<Fractions> fractions = FractionsOf(*job.plan, *row);
+    const absl::StatusOr<Fractions> fractions =
+        FractionsOf(*job.plan, *row, PeaksOf(job));
     if (!fractions.ok()) continue;
     *job.info.mutable_fractions() = *fractions;
     rows.push_back(*std::move(row));

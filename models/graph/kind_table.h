@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "models/graph/flops.h"
 #include "models/graph/graph.h"
 #include "models/graph/kept_tensors.h"
 
@@ -54,6 +55,8 @@ struct KindRow {
   std::vector<ParameterSpec> (*statistics)(const LayerSpec&) = nullptr;
   // What it keeps for its backward; null for nothing.
   KeptTensors (*kept)(const KeptRequest&) = nullptr;
+  // What its products take; null for none.
+  LayerFlops (*flops)(const FlopsRequest&) = nullptr;
 };
 
 // nullptr when there is no such kind.

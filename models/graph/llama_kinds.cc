@@ -54,12 +54,14 @@ std::vector<KindRow> LlamaKinds() {
            {kHidden, {"heads", kCount}, {"key_heads", kCount}, kDepth},
        .parameters = RotaryAttentionParameters,
        .output = SameAsSequenceInput,
-       .kept = KeptByRotaryAttention},
+       .kept = KeptByRotaryAttention,
+       .flops = FlopsOfRotaryAttention},
       {.name = "swiglu_block",
        .attributes = {kHidden, {"inner", kCount}, kDepth},
        .parameters = SwigluBlockParameters,
        .output = SameAsHiddenInput,
-       .kept = KeptBySwigluBlock},
+       .kept = KeptBySwigluBlock,
+       .flops = FlopsOfSwigluBlock},
   };
 }
 

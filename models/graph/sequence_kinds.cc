@@ -119,13 +119,15 @@ std::vector<KindRow> SequenceKinds() {
        .attributes = {{"in", kCount}, kHidden},
        .parameters = LstmParameters,
        .output = LstmOutput,
-       .kept = KeptByLstm},
+       .kept = KeptByLstm,
+       .flops = FlopsOfLstm},
       {.name = "cross_attention",
        .attributes = {kHidden, {"heads", kCount}},
        .num_inputs = 3,
        .parameters = CrossAttentionParameters,
        .output = CrossAttentionOutput,
-       .kept = KeptByCrossAttention},
+       .kept = KeptByCrossAttention,
+       .flops = FlopsOfCrossAttention},
       {.name = "sequence_mean",
        .parameters = NoParameters,
        .output = SequenceMeanOutput},
@@ -140,7 +142,8 @@ std::vector<KindRow> SequenceKinds() {
        .splits_backward = false,
        .parameters = ContrastiveLossParameters,
        .output = ContrastiveLossOutput,
-       .kept = KeptByContrastiveLoss},
+       .kept = KeptByContrastiveLoss,
+       .flops = FlopsOfContrastiveLoss},
   };
 }
 

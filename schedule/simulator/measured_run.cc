@@ -367,6 +367,7 @@ absl::StatusOr<WorkFractions> MeasureFractions(
   const double path = ideal.seconds;
   const double step = StepSeconds(ranks);
   WorkFractions fractions;
+  fractions.work_seconds = sum;
   if (most > 0 && path > 0 && step > 0) {
     fractions.balance = sum / (most * schedule.num_ranks());
     fractions.schedule = std::min(1.0, most / path);

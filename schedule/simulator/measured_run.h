@@ -51,8 +51,8 @@ CostModel MeasuredCosts(const Schedule& schedule,
                         const std::vector<Timeline>& runs,
                         std::vector<int64_t> edge_bytes);
 
-// Where the time of a step went; each from 0 to 1. Their product is the part of
-// the ranks' time in which they worked.
+// Where the time of a step went. The fractions are from 0 to 1; their product
+// is the part of the ranks' time in which they worked.
 struct WorkFractions {
   // Mean over the ranks of what they worked, over the largest.
   double balance = 0;
@@ -63,6 +63,8 @@ struct WorkFractions {
   // takes as long as it did, every message as long as MeasuredCosts of this
   // step says, and the host's overhead is nothing.
   double runtime = 0;
+  // What the ranks worked, added up.
+  double work_seconds = 0;
 };
 
 // `schedule` is the whole one.

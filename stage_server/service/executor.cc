@@ -157,6 +157,7 @@ absl::Status Executor::Run(const LoadLayers& order) {
   }
   // A leave that came while the engine was made has not reached it.
   PENSTOCK_RETURN_IF_ERROR(Interrupted());
+  peak_speed_ = parts_.peak_speed(plan_);
   PENSTOCK_ASSIGN_OR_RETURN(endpoint_, parts_.make_endpoint(plan_));
   PENSTOCK_ASSIGN_OR_RETURN(const TransportAddress address,
                             endpoint_->Address());
@@ -192,6 +193,7 @@ absl::Status Executor::Run(const RunSteps& order) {
                   std::nullopt};
     if (TellsUse(result.step, plan_.job().steps())) {
       done.use = ToProto(engine_->Use());
+      done.use->set_peak_flops_per_second(peak_speed_);
     }
     sink_(std::move(done));
   }

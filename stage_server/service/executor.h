@@ -33,6 +33,8 @@ struct ExecutorParts {
       make_endpoint;
   // Channels of the epoch: `ChannelsOf`.
   std::function<std::vector<ChannelSpec>(const Plan& plan)> channels_of;
+  // After the engine: RankUse.peak_flops_per_second.
+  std::function<double(const Plan& plan)> peak_speed;
 };
 
 // The one thread that computes and moves tensors. Carries out the effects
@@ -89,6 +91,7 @@ class Executor {
   std::optional<MissingAction> missing_;
   std::unique_ptr<TransportEndpoint> endpoint_;
   std::unique_ptr<Engine> engine_;
+  double peak_speed_ = 0;
 
   Mutex mutex_;
   CondVar wake_;

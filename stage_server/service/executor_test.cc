@@ -104,6 +104,7 @@ TEST_F(ExecutorTest, TellsWhatWasUsedWithTheFirstStepAndTheLast) {
     ASSERT_EQ(done->use.has_value(), step != 2) << step;
     if (!done->use.has_value()) continue;
     EXPECT_EQ(done->use->memory().peak_bytes(), 1000);
+    EXPECT_EQ(done->use->peak_flops_per_second(), 5e9);
     ASSERT_EQ(done->use->edges_size(), 1);
     const EdgeUse& edge = done->use->edges(0);
     EXPECT_EQ(edge.edge(), 1);

@@ -151,6 +151,7 @@ inline ExecutorParts FakeParts(FakeWorld& world) {
     return std::vector<ChannelSpec>{
         {ChannelId(0), RankId(0), RankId(1), "h 0>1"}};
   };
+  parts.peak_speed = [](const Plan&) { return 5e9; };
   return parts;
 }
 

@@ -23,7 +23,7 @@ class TimelineTest(unittest.TestCase):
         cluster = self.cluster
         job = cluster.submit(cluster.write_job("traced", steps=40))
         done = cluster.wait_for_state(job, "SUCCEEDED")
-        for fraction in ("balance", "schedule", "runtime"):
+        for fraction in ("kernel", "balance", "schedule", "runtime"):
             self.assertGreater(done["fractions"][fraction], 0)
             self.assertLessEqual(done["fractions"][fraction], 1)
         self.assertIn("x runtime ", cluster.penstock("status", job))
