@@ -253,13 +253,10 @@ std::optional<StepTrace> Interpreter::TakeTrace(int64_t step) {
 
 std::optional<MissingAction> Interpreter::Missing() const {
   if (!failure_.has_value()) return std::nullopt;
-  const Action action = list_.ActionAt(failure_->position);
   MissingAction missing;
   missing.set_step(failure_->step);
   missing.set_position(static_cast<int>(std::min<int64_t>(
       failure_->position, std::numeric_limits<int32_t>::max())));
-  missing.set_action(ToString(action, program_.schedule.edges));
-  if (IsReceive(action.op)) missing.set_peer(action.peer.value());
   StepTrace& trace = *missing.mutable_trace();
   trace = TraceOfActions(failure_->step, step_begin_, list_.size());
   if (failure_->is_begun) {

@@ -129,6 +129,43 @@ TEST(WireNoneTest, WithNoneTheBitsAreThoseOfThePlainLoop) {
   EXPECT_EQ(bytes.wire, bytes.tensor);
 }
 
+// Float16 gradients are those of a scaled loss, the first of which overflow.
+Job Float16Job(const std::string& compress) {
+  Job job = JobOf({.compress = compress});
+  job.set_dtype("float16");
+  LossScaleSpec& scale = *job.mutable_loss_scale();
+  scale.set_initial(1 << 26);
+  scale.set_growth_interval(8);
+  scale.set_growth(2);
+  scale.set_backoff(0.25);
+  scale.set_minimum(1);
+  return job;
+}
+
+TEST(WireFloat16Test, TypesOfTheSameSizeChangeNothing) {
+  for (const char* const compress : {"bf16", "fp16"}) {
+    Job job = Float16Job(compress);
+    job.set_steps(12);
+    const absl::StatusOr<TrainingRecord> got = TrainPipelined(job);
+    job.mutable_wire()->set_compress("none");
+    ExpectSameBits(got, Reference(job));
+  }
+}
+
+TEST(WireFloat16Test, BlocksOfBytesTrainNearlyAsWellAndSkipBadSteps) {
+  const auto plain = TrainPipelined(Float16Job("none"));
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  for (const char* const compress : {"fp8_block", "auto"}) {
+    const auto got = TrainPipelined(Float16Job(compress));
+    ASSERT_TRUE(got.ok()) << compress << ": " << got.status();
+    EXPECT_NEAR(LastLosses(*got), LastLosses(*plain), 0.05 * LastLosses(*plain))
+        << compress;
+    ASSERT_FALSE(got->skipped_steps.empty()) << compress;
+    EXPECT_EQ(got->skipped_steps[0], 1) << compress;
+    EXPECT_LT(got->skipped_steps.size(), 12u) << compress;
+  }
+}
+
 TEST(WireAutoTest, TrainsNearlyAsWell) {
   const Trained run = Train({.compress = "auto"});
   ASSERT_TRUE(run.record.ok()) << run.record.status();
