@@ -35,6 +35,8 @@ struct VersionCase {
   std::string dtype = "float32";
   std::string recompute = "never";
   bool tied = false;
+  // Of steps; empty: one for all.
+  std::vector<int> lengths;
 
   int num_stages() const { return ranks * chunks; }
 };
@@ -68,9 +70,11 @@ Job JobOf(const VersionCase& test) {
     overrides["layers"] = absl::StrCat(blocks);
     overrides["tied"] = test.tied ? "true" : "false";
   }
+  job.mutable_data()->mutable_sequence_lengths()->Add(test.lengths.begin(),
+                                                      test.lengths.end());
   job.set_dtype(test.dtype);
-  // Two samples each: batch norm wants some.
-  job.set_batch_size(2 * test.microbatches);
+  // Batch norm wants more than one sample in a microbatch.
+  job.set_batch_size((is_gpt ? 1 : 2) * test.microbatches);
   const int per_update = RuleOf(test, 0).microbatches_per_update;
   const int per_step = test.microbatches / per_update;
   job.set_steps((kUpdates + per_step - 1) / per_step);
@@ -171,6 +175,10 @@ std::vector<VersionCase> OtherCases() {
     test = base;
     test.name = absl::StrCat(policy, "_recompute");
     test.recompute = "always";
+    cases.push_back(test);
+    test = base;
+    test.name = absl::StrCat(policy, "_lengths");
+    test.lengths = {3, 8, 5, 8};
     cases.push_back(test);
     test = base;
     test.name = absl::StrCat(policy, "_bfloat16");
