@@ -252,6 +252,37 @@ void AddLossScaleKeys(std::vector<JobKey>& keys) {
          "job.");
 }
 
+void AddEvaluationKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "evaluation.every_steps",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .unit = "steps",
+                  .minimum = 0,
+                  .example = "100",
+                  .doc = "After every so many steps the loss on held-out data "
+                         "is computed with the newest weights, forward only, "
+                         "without dropout; `penstock describe` tells the best "
+                         "one. It changes no bit of the training. Where "
+                         "`weights.policy` never flushes, the pipeline is "
+                         "drained for it and filled again. 0: never."});
+  keys.push_back({.path = "evaluation.tokens",
+                  .type = KeyType::kPath,
+                  .default_value = "",
+                  .default_words = "**required** to evaluate on `tokens`",
+                  .example = "../data/held_out.bin",
+                  .doc = "Token file with the held-out data, as `data.tokens`. "
+                         "Data that is made up is drawn with another seed "
+                         "instead."});
+  keys.push_back({.path = "evaluation.microbatches",
+                  .type = KeyType::kInteger,
+                  .default_value = "8",
+                  .unit = "microbatches",
+                  .minimum = 1,
+                  .example = "32",
+                  .doc = "Of each evaluation, always the same ones, as large "
+                         "as those of the training."});
+}
+
 void AddScheduleKeys(std::vector<JobKey>& keys) {
   keys.push_back({.path = "schedule.name",
                   .default_value = "",
@@ -406,6 +437,7 @@ std::vector<JobKey> MakeJobKeys() {
   AddOptimizerKeys(keys);
   AddLearningRateKeys(keys);
   AddLossScaleKeys(keys);
+  AddEvaluationKeys(keys);
   AddScheduleKeys(keys);
   AddWeightsKeys(keys);
   AddPartitionKeys(keys);

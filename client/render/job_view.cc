@@ -71,6 +71,13 @@ std::string LossScaleText(const JobInfo& info) {
   return absl::StrCat(info.latest().loss_scale());
 }
 
+// Of jobs that are evaluated.
+std::string BestText(const JobInfo& info) {
+  if (!info.has_best_step()) return "";
+  return absl::StrCat("least loss ", LossText(info.best_evaluation_loss()),
+                      " after step ", info.best_step());
+}
+
 std::string SkippedText(const JobInfo& info) {
   if (info.skipped_steps() == 0) return "";
   return absl::StrCat(
@@ -236,6 +243,10 @@ ordered_json JobInfoToJson(const JobInfo& info) {
       {"loss_scale",
        NumberOrNull(latest.loss_scale() > 0, latest.loss_scale())},
       {"skipped_steps", info.skipped_steps()},
+      {"best_step", info.has_best_step() ? ordered_json(info.best_step())
+                                         : ordered_json(nullptr)},
+      {"best_evaluation_loss",
+       NumberOrNull(info.has_best_step(), info.best_evaluation_loss())},
       {"fractions", info.has_fractions() ? FractionsToJson(info.fractions())
                                          : ordered_json(nullptr)},
       {"weights_digest", TextOrNull(info.weights_digest())},
@@ -371,6 +382,7 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
           {"reason", info.reason()},
           {"step", StepText(info)},
           {"loss", LossOf(info)},
+          {"held out", BestText(info)},
           {"gradient norm", HasGradientNorm(info) && !job.has_emulate()
                                 ? LossText(latest.gradient_norm())
                                 : ""},
@@ -423,6 +435,7 @@ std::string JobSummary(const JobInfo& info) {
           {"reason", info.state() == JOB_STATE_SUCCEEDED ? "" : info.reason()},
           {"step", absl::StrCat(info.latest().step(), " of ", job.steps())},
           {"loss", LossOf(info)},
+          {"held out", BestText(info)},
           {"throughput",
            stepped ? absl::StrCat(RateText(TokensPerSecond(info)), " tokens/s")
                    : ""},

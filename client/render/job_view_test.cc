@@ -144,6 +144,23 @@ TEST(JobViewTest, SkippedStepsAndTheirScaleAreOfFloat16Alone) {
   EXPECT_EQ(JobInfoToJson(info)["skipped_steps"], 2);
 }
 
+TEST(JobViewTest, TheBestStepIsOfJobsThatAreEvaluated) {
+  JobInfo info = Succeeded();
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              Not(HasSubstr("held out")));
+  EXPECT_TRUE(JobInfoToJson(info)["best_step"].is_null());
+  EXPECT_TRUE(JobInfoToJson(info)["best_evaluation_loss"].is_null());
+  info.set_best_step(30);
+  info.set_best_evaluation_loss(1.25);
+  for (const std::string& text :
+       {DescribeJob(info, absl::UTCTimeZone()), JobSummary(info)}) {
+    EXPECT_THAT(text, HasSubstr("held out"));
+    EXPECT_THAT(text, HasSubstr("least loss 1.250 after step 30"));
+  }
+  EXPECT_EQ(JobInfoToJson(info)["best_step"], 30);
+  EXPECT_EQ(JobInfoToJson(info)["best_evaluation_loss"], 1.25);
+}
+
 TEST(JobViewTest, DescriptionNamesWhatASplitBackwardDoesNotSplit) {
   JobInfo info = Queued();
   EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),

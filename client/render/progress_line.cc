@@ -31,16 +31,23 @@ std::string LossScaleText(const ProgressRecord& record) {
                       record.skipped() ? "  skipped" : "");
 }
 
+// Of the steps that were evaluated.
+std::string EvaluationText(const ProgressRecord& record) {
+  if (!record.has_evaluation_loss()) return "";
+  return absl::StrCat("  held-out loss ", LossText(record.evaluation_loss()));
+}
+
 }  // namespace
 
 std::string LiveLine(const ProgressSnapshot& progress, int columns) {
   const ProgressRecord& record = progress.record;
   const std::string head = absl::StrCat(progress.name, "  ", record.step(), "/",
                                         progress.steps, " ");
-  std::string tail = absl::StrCat(
-      LossPart(record), RateText(record.tokens_per_second()), " tok/s  ",
-      SecondsText(record.step_seconds()), "/step  bubble ",
-      PercentText(record.bubble_fraction()), LossScaleText(record));
+  std::string tail =
+      absl::StrCat(LossPart(record), RateText(record.tokens_per_second()),
+                   " tok/s  ", SecondsText(record.step_seconds()),
+                   "/step  bubble ", PercentText(record.bubble_fraction()),
+                   LossScaleText(record), EvaluationText(record));
   if (progress.eta_seconds >= 0) {
     absl::StrAppend(&tail, "  ETA ", SecondsText(progress.eta_seconds));
   }
@@ -64,7 +71,8 @@ std::string PlainLine(const ProgressSnapshot& progress) {
       "step ", record.step(), "/", progress.steps, " ", LossPart(record),
       "tokens/s ", RateText(record.tokens_per_second()), "  step time ",
       SecondsText(record.step_seconds()), "  bubble ",
-      PercentText(record.bubble_fraction()), LossScaleText(record));
+      PercentText(record.bubble_fraction()), LossScaleText(record),
+      EvaluationText(record));
   if (progress.eta_seconds >= 0) {
     absl::StrAppend(&line, "  ETA ", SecondsText(progress.eta_seconds));
   }

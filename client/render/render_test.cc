@@ -129,6 +129,15 @@ TEST(ProgressLineTest, PlainLineHasNoControlCharacters) {
             "bubble 21.3 %  ETA 3.4 s");
 }
 
+TEST(ProgressLineTest, HeldOutLossIsOfStepsThatWereEvaluated) {
+  ProgressSnapshot progress = Snapshot();
+  progress.record.set_evaluation_loss(3.25);
+  for (const std::string& line :
+       {PlainLine(progress), LiveLine(progress, 120)}) {
+    EXPECT_THAT(line, HasSubstr("bubble 21.3 %  held-out loss 3.25"));
+  }
+}
+
 TEST(ProgressLineTest, UnknownEtaIsLeftOut) {
   ProgressSnapshot progress = Snapshot();
   progress.eta_seconds = -1;

@@ -165,6 +165,29 @@ absl::Status CheckLossScale(const LossScaleSpec& spec) {
   return InRange("loss_scale.backoff", spec.backoff(), 0, 1);
 }
 
+absl::Status CheckEvaluation(const Job& job) {
+  const EvaluationSpec& spec = job.evaluation();
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("evaluation.every_steps", 0, spec.every_steps()));
+  if (spec.every_steps() == 0) return absl::OkStatus();
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("evaluation.microbatches", 1, spec.microbatches()));
+  if (job.has_emulate()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "evaluation.every_steps is ", spec.every_steps(),
+        ", want 0 with `emulate`: emulated devices compute no loss"));
+  }
+  const bool from_file = !job.data().tokens().empty();
+  if (from_file != spec.tokens().empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      from_file
+          ? "evaluation.tokens is missing: a job that reads data.tokens is "
+            "evaluated on another token file; make one with `penstock data "
+            "prepare`"
+          : "evaluation.tokens is given, and the job's data is made up; leave "
+            "it out, and held-out data is made up too");
+}
+
 absl::Status CheckReplicas(const Job& job) {
   const PartitionSpec& partition = job.partition();
   bool has_some = false;
@@ -216,6 +239,7 @@ absl::Status CheckJob(const Job& job) {
   PENSTOCK_RETURN_IF_ERROR(
       AtLeast("partition.ranks", 0, job.partition().ranks()));
   PENSTOCK_RETURN_IF_ERROR(CheckReplicas(job));
+  PENSTOCK_RETURN_IF_ERROR(CheckEvaluation(job));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("threads", 0, job.threads()));
   if (!(job.step_timeout_seconds() > 0) ||
       !std::isfinite(job.step_timeout_seconds())) {

@@ -272,6 +272,23 @@ TEST(BuildPlanTest, Float16IsOfTheEdgesAndNeedsALossScale) {
   EXPECT_THAT(Refusal(job), HasSubstr("loss_scale.backoff must be"));
 }
 
+TEST(BuildPlanTest, AnEvaluationNeedsDataThatIsHeldOut) {
+  Job job = SmallJob();
+  EvaluationSpec& evaluation = *job.mutable_evaluation();
+  evaluation.set_every_steps(-1);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("evaluation.every_steps must be at least 0, got -1"));
+  evaluation.set_every_steps(5);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("evaluation.microbatches must be at least 1, got 0"));
+  evaluation.set_microbatches(2);
+  EXPECT_THAT(Refusal(job), HasSubstr("evaluation.tokens is missing"));
+  evaluation.set_tokens("/data/held_out.bin");
+  EXPECT_EQ(Build(job).plan.job().evaluation().microbatches(), 2);
+  job.mutable_data()->clear_tokens();
+  EXPECT_THAT(Refusal(job), HasSubstr("evaluation.tokens is given"));
+}
+
 TEST(BuildPlanTest, TiedWeightThatCrossesStagesGetsAnEdge) {
   Job job = SmallJob();
   SetTied(job, true);

@@ -1,6 +1,7 @@
 #include "coordinator/core/progress.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "coordinator/core/fractions.h"
@@ -35,6 +36,17 @@ void AddToTotals(const ProgressRecord& record, JobRecord& job) {
   if (totals.seconds() <= 0) return;
   job.info.set_mean_tokens_per_second(totals.tokens() / totals.seconds());
   job.info.set_mean_bubble_fraction(totals.bubble_seconds() / totals.seconds());
+}
+
+// The first of several as good ones stays. A loss that is no number is none.
+void NoteBest(const ProgressRecord& record, JobInfo& info) {
+  if (!record.has_evaluation_loss()) return;
+  const double loss = record.evaluation_loss();
+  const bool is_better =
+      !info.has_best_step() || loss < info.best_evaluation_loss();
+  if (std::isnan(loss) || !is_better) return;
+  info.set_best_step(record.step());
+  info.set_best_evaluation_loss(loss);
 }
 
 // The traces of `step` as a row, if every rank has one.
@@ -102,6 +114,9 @@ ProgressRecord AssembleStep(const std::vector<StepReport>& reports,
       record.set_gradient_norm(report.gradient_norm());
     }
     if (report.has_loss_scale()) record.set_loss_scale(report.loss_scale());
+    if (report.has_evaluation_loss()) {
+      record.set_evaluation_loss(report.evaluation_loss());
+    }
     record.set_skipped(record.skipped() || report.skipped());
     record.set_learning_rate(
         std::max(record.learning_rate(), report.learning_rate()));
@@ -142,6 +157,7 @@ FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,
     }
     *job.info.mutable_latest() = AssembleStep(complete, now);
     AddToTotals(job.info.latest(), job);
+    NoteBest(job.info.latest(), job.info);
     if (job.info.latest().skipped()) {
       job.info.set_skipped_steps(job.info.skipped_steps() + 1);
     }

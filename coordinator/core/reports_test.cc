@@ -1,4 +1,6 @@
 // Steps, logs, digests and look-ups.
+#include <cmath>
+
 #include "base/sha256.h"
 #include "coordinator/core/cluster_fixture.h"
 #include "coordinator/core/desired_state.h"
@@ -124,6 +126,28 @@ TEST(AssembleStepTest, AStepThatOneRankSkippedIsSkipped) {
   const ProgressRecord record = AssembleStep(reports, absl::UnixEpoch());
   EXPECT_TRUE(record.skipped());
   EXPECT_EQ(record.loss_scale(), 1024);
+}
+
+TEST(TakeReportsTest, TheStepOfTheLeastHeldOutLossIsTheBest) {
+  JobRecord job;
+  job.ranks.resize(1);
+  const auto report = [&](int64_t step, double loss) {
+    StepReports reports;
+    StepReport* const one = reports.add_reports();
+    one->set_step(step);
+    one->set_evaluation_loss(loss);
+    TakeReports(job, 0, reports, absl::UnixEpoch());
+    EXPECT_EQ(job.info.latest().step(), step);
+  };
+  report(1, std::nan(""));
+  EXPECT_FALSE(job.info.has_best_step());
+  report(2, 3.5);
+  report(3, 2.5);
+  report(4, 2.5);
+  report(5, 2.75);
+  EXPECT_EQ(job.info.best_step(), 3);
+  EXPECT_EQ(job.info.best_evaluation_loss(), 2.5);
+  EXPECT_EQ(job.info.latest().evaluation_loss(), 2.75);
 }
 
 TEST_F(StepReportsTest, NothingCountsAfterTheEnd) {

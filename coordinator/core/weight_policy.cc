@@ -130,7 +130,21 @@ absl::Status CheckWeightPolicy(const Job& job, const std::vector<Edge>& edges) {
 
 absl::Status CheckRunLength(const Job& job, const Schedule& schedule) {
   if (!schedule.is_continuous()) return absl::OkStatus();
-  return WithContext(PeriodsOfRun(schedule, job.steps()).status(), "steps");
+  PENSTOCK_RETURN_IF_ERROR(
+      WithContext(PeriodsOfRun(schedule, job.steps()).status(), "steps"));
+  const int64_t every = job.evaluation().every_steps();
+  if (every == 0) return absl::OkStatus();
+  for (const int64_t steps :
+       {std::min(every, job.steps()), job.steps() % every}) {
+    if (steps == 0) continue;
+    PENSTOCK_RETURN_IF_ERROR(WithContext(
+        PeriodsOfRun(schedule, steps).status(),
+        absl::StrCat("evaluation.every_steps is ", every,
+                     ", and an evaluation drains the pipeline, which leaves ",
+                     steps, " of the ", job.steps(),
+                     " steps between two drains")));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace penstock

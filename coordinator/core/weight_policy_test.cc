@@ -160,6 +160,22 @@ TEST(WeightPolicyTest, MoreStepsThanCanBeNumberedAreRefused) {
   EXPECT_THAT(Refusal(job), HasSubstr("it takes at most 536870911 steps"));
 }
 
+TEST(WeightPolicyTest, ADrainNeedsAsManyStepsAsARun) {
+  Job job = JobWith("pipedream_2bw", "");
+  job.mutable_evaluation()->set_every_steps(3);
+  job.mutable_evaluation()->set_microbatches(2);
+  job.mutable_evaluation()->set_tokens("/data/held_out.bin");
+  for (const int steps : {2, 6, 8}) {
+    job.set_steps(steps);
+    EXPECT_TRUE(BuildPlan(job).ok()) << BuildPlan(job).status();
+  }
+  job.set_steps(7);
+  EXPECT_THAT(Refusal(job),
+              AllOf(HasSubstr("which leaves 1 of the 7 steps between two "
+                              "drains"),
+                    HasSubstr("takes at least 2 steps")));
+}
+
 TEST(WeightPolicyTest, Float16IsRefused) {
   Job job = JobWith("pipedream", "");
   job.set_dtype("float16");

@@ -320,7 +320,23 @@ TEST_F(StatisticsTest, OfWrongTensorsAreRefused) {
               HasSubstr("it wants 0 statistics"));
 }
 
-TEST_F(StatisticsTest, BatchNormRunsInTrainingOnly) {
+TEST_F(StatisticsTest, AreWhatItNormalisesByWithoutTraining) {
+  LayerContext context;
+  context.training = false;
+  Tensors running = {at::full({4}, 3.0f), at::full({4}, 4.0f)};
+  LayerSinks sinks;
+  sinks.statistics = &running;
+  const at::Tensor x = Images();
+  const auto y = Layer::Make(spec_)->Forward(parameters_, {x}, context, sinks);
+  ASSERT_TRUE(y.ok()) << y.status();
+  const at::Tensor scale = parameters_[0].detach().view({1, 4, 1, 1});
+  const at::Tensor shift = parameters_[1].detach().view({1, 4, 1, 1});
+  EXPECT_TRUE(at::allclose(y->detach(), (x - 3).div(2).mul(scale).add(shift),
+                           1e-4, 1e-4));
+  EXPECT_TRUE(at::equal(running[0], at::full({4}, 3.0f)));
+}
+
+TEST_F(StatisticsTest, BatchNormRunsInTrainingOnlyWithoutThem) {
   LayerContext context;
   context.training = false;
   EXPECT_THAT(std::string(Layer::Make(spec_)

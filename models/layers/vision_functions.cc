@@ -35,14 +35,23 @@ at::Tensor ConvolutionLayer(const LayerCall& call) {
 }
 
 // In float32: the variance of bfloat16 numbers needs more digits than they
-// have.
+// have. Without training, by the running statistics, which are then in the
+// sink.
 at::Tensor BatchNorm(const LayerCall& call) {
-  TORCH_CHECK(call.context.training,
-              "a batch norm runs in training only: it is given no running "
-              "statistics");
   const at::Tensor& x = call.inputs[0];
   const at::Tensor scale = call.parameters[0].to(at::kFloat);
   const at::Tensor shift = call.parameters[1].to(at::kFloat);
+  if (!call.context.training) {
+    const std::vector<at::Tensor>* const running = call.sinks.statistics;
+    TORCH_CHECK(running != nullptr && running->size() == 2,
+                "a batch norm runs in training only where it is given no "
+                "running statistics");
+    return std::get<0>(at::native_batch_norm(x.to(at::kFloat), scale, shift,
+                                             (*running)[0], (*running)[1],
+                                             /*training=*/false, /*momentum=*/0,
+                                             kNormEpsilon))
+        .to(x.scalar_type());
+  }
   // With a momentum of 1 these become the microbatch's own mean and (unbiased)
   // variance.
   const at::Tensor mean = at::zeros(scale.sizes(), at::kFloat);

@@ -351,6 +351,33 @@ TEST_P(ContinuousEngineTest, HasTheBitsOfItsMicrobatchesOneByOne) {
   }
 }
 
+TEST_P(ContinuousEngineTest, AnEvaluationDrainsAndChangesNoBit) {
+  Plan plan = MakePlan("adamw");
+  const Training undrained = TrainInProcess(plan);
+  ASSERT_TRUE(undrained.status.ok()) << undrained.status;
+  EvaluationSpec* const spec = plan.mutable_job()->mutable_evaluation();
+  spec->set_every_steps(3);
+  spec->set_tokens(WriteTokens("continuous_held_out.bin"));
+  spec->set_microbatches(3);
+  const Training got = TrainInProcess(plan);
+  ASSERT_TRUE(got.status.ok()) << got.status;
+  EXPECT_EQ(got.losses, undrained.losses);
+  EXPECT_TRUE(got.digests == undrained.digests);
+  *plan.mutable_schedule() =
+      ToProto(OneByOne(*FromProto(plan.schedule())).Make());
+  const Training want = TrainInProcess(plan);
+  ASSERT_TRUE(want.status.ok()) << want.status;
+  for (int i = 0; i < kSteps; ++i) {
+    EXPECT_FALSE(got.results[0][i].evaluation_loss.has_value());
+    const std::optional<double> loss = got.results[1][i].evaluation_loss;
+    EXPECT_EQ(loss.has_value(), i == 2 || i == 5);
+    EXPECT_EQ(loss, want.results[1][i].evaluation_loss);
+  }
+  // With other weights.
+  EXPECT_NE(got.results[1][5].evaluation_loss,
+            got.results[1][2].evaluation_loss);
+}
+
 TEST_P(ContinuousEngineTest, EveryRankReportsEveryStepInItsOrder) {
   const Training run = TrainInProcess(MakePlan("sgd"));
   ASSERT_TRUE(run.status.ok()) << run.status;
@@ -434,7 +461,7 @@ TEST(ContinuousLoadTest, SaysWhatCannotNeverDrain) {
   EXPECT_THAT(message(wrong), HasSubstr("want bfloat16 or float32"));
   wrong = plan;
   wrong.mutable_job()->set_steps(1);
-  EXPECT_THAT(message(wrong), HasSubstr("a run has from 2 to "));
+  EXPECT_THAT(message(wrong), HasSubstr("takes at least 2 steps"));
   wrong = plan;
   wrong.mutable_job()->mutable_wire()->set_compress("auto");
   EXPECT_THAT(message(wrong), HasSubstr("want none, bf16, fp16 or fp8_block"));

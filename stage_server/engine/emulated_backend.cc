@@ -189,6 +189,18 @@ absl::Status EmulatedBackend::EndStep() { return absl::OkStatus(); }
 
 absl::Status EmulatedBackend::EndList() { return absl::OkStatus(); }
 
+absl::Status EmulatedBackend::BeginEvaluation() {
+  return absl::FailedPreconditionError("emulated devices evaluate nothing");
+}
+
+absl::StatusOr<AgreementParts> EmulatedBackend::EvaluationParts() {
+  return AgreementParts();
+}
+
+absl::Status EmulatedBackend::EndEvaluation(std::optional<double>) {
+  return absl::OkStatus();
+}
+
 void EmulatedBackend::Report(StepResult& result) const {
   result.tokens = rank_.batch_size;
 }

@@ -84,7 +84,11 @@ class EmulatedBackend : public EngineBackend {
   absl::Status Update(StageId stage, std::optional<int32_t> version) override;
   absl::Status EndStep() override;
   absl::Status EndList() override;
+  absl::Status BeginEvaluation() override;
+  absl::StatusOr<AgreementParts> EvaluationParts() override;
+  absl::Status EndEvaluation(std::optional<double> mean_loss) override;
 
+  std::optional<double> EvaluationLoss() const override { return {}; }
   // No loss, no norm; the batch's samples as tokens.
   void Report(StepResult& result) const override;
   // As the stages have it: state, and what is kept of microbatches.

@@ -28,11 +28,12 @@ class ListEngine : public Engine {
  public:
   ListEngine(MemoryGauge gauge, StepLengths lengths,
              std::unique_ptr<EngineBackend> backend,
-             std::unique_ptr<Interpreter> interpreter)
+             std::unique_ptr<Interpreter> interpreter, int64_t evaluate_every)
       : gauge_(std::move(gauge)),
         lengths_(std::move(lengths)),
         backend_(std::move(backend)),
-        interpreter_(std::move(interpreter)) {}
+        interpreter_(std::move(interpreter)),
+        evaluate_every_(evaluate_every) {}
 
   void Attach(std::unique_ptr<Transport> transport) override {
     interpreter_->Attach(std::move(transport));
@@ -56,6 +57,10 @@ class ListEngine : public Engine {
     result.busy_nanos = timing.busy_nanos;
     backend_->Report(result);
     result.trace = std::move(timing.trace);
+    if (evaluate_every_ > 0 && step_ % evaluate_every_ == 0) {
+      PENSTOCK_RETURN_IF_ERROR(interpreter_->Evaluate(step_));
+      result.evaluation_loss = backend_->EvaluationLoss();
+    }
     return result;
   }
 
@@ -102,6 +107,8 @@ class ListEngine : public Engine {
   // Before the interpreter, whose transport may still read its tensors.
   const std::unique_ptr<EngineBackend> backend_;
   const std::unique_ptr<Interpreter> interpreter_;
+  // 0: never.
+  const int64_t evaluate_every_;
   int64_t step_ = 0;
   // Of the longest steps.
   int64_t num_measured_ = 0;
@@ -123,6 +130,16 @@ absl::StatusOr<Loaded> LoadModel(const Plan& plan, RankId rank,
   loaded.program.owned_layers = resolved.owned_layers;
   loaded.program.loss_places = resolved.loss_places;
   loaded.lengths = resolved.step_lengths;
+  if (const EvaluationSpec& spec = resolved.job.evaluation();
+      spec.every_steps() > 0) {
+    loaded.program.drain_every = spec.every_steps();
+    loaded.program.evaluation_microbatches = spec.microbatches();
+    for (const int places : resolved.loss_places) {
+      loaded.program.evaluation_loss_places.push_back(
+          places == 0 ? 0
+                      : spec.microbatches() * resolved.pieces_per_microbatch);
+    }
+  }
   PENSTOCK_ASSIGN_OR_RETURN(loaded.backend,
                             ModelBackend::Make(std::move(resolved), device));
   return loaded;
@@ -130,6 +147,10 @@ absl::StatusOr<Loaded> LoadModel(const Plan& plan, RankId rank,
 
 absl::StatusOr<Loaded> LoadEmulation(const Plan& plan, RankId rank) {
   Loaded loaded;
+  if (plan.job().evaluation().every_steps() > 0) {
+    return absl::InvalidArgumentError(
+        "plan: emulated devices compute nothing that could be evaluated");
+  }
   PENSTOCK_ASSIGN_OR_RETURN(EmulatedRank resolved,
                             ResolveEmulatedRank(plan, rank));
   const auto num_ranks = static_cast<size_t>(resolved.schedule.num_ranks());
@@ -168,7 +189,7 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
       Interpreter::Make(std::move(loaded.program), loaded.backend.get()));
   return std::make_unique<ListEngine>(
       std::move(gauge), std::move(loaded.lengths), std::move(loaded.backend),
-      std::move(interpreter));
+      std::move(interpreter), plan.job().evaluation().every_steps());
 }
 
 }  // namespace penstock

@@ -39,6 +39,9 @@ struct StepResult {
   // That this step's loss was multiplied by: of float16, where the loss is
   // computed.
   std::optional<double> loss_scale;
+  // Mean loss on held-out data after this step, of those that are evaluated;
+  // only from the rank that tells the loss. Its time is not the step's.
+  std::optional<double> evaluation_loss;
   // Of some steps (step_trace.h), the same ones on every rank with as many
   // actions.
   std::optional<StepTrace> trace;

@@ -1,6 +1,7 @@
 #ifndef PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_BACKEND_H_
 #define PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_BACKEND_H_
 
+#include <optional>
 #include <vector>
 
 #include "stage_server/engine/engine.h"
@@ -13,6 +14,9 @@ class EngineBackend : public StageBackend {
  public:
   // Of the step just run: everything but its number and times.
   virtual void Report(StepResult& result) const = 0;
+
+  // Of the evaluation just run: mean loss, on the rank that tells the loss.
+  virtual std::optional<double> EvaluationLoss() const = 0;
 
   // What it holds by its own count, weights, gradients and optimizer state
   // first of all, in `peak_bytes` too. What libtorch gives out in a step is

@@ -135,6 +135,53 @@ TEST(EngineTest, StepsHaveTheTokensAndMemoryOfTheirLength) {
   EXPECT_GT((*engine)->Use().memory.activation_bytes(), 2 * short_bytes);
 }
 
+// Losses of the evaluations after each second of four steps.
+std::vector<double> EvaluationLosses(const Plan& plan,
+                                     std::vector<LayerDigestResult>* digests) {
+  auto transports = Connected(plan);
+  const int num_ranks = static_cast<int>(transports.size());
+  std::vector<std::vector<double>> losses(transports.size());
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < num_ranks; ++rank) {
+    threads.push_back(
+        OnThread(plan, rank, transports[rank], [&, rank](Engine& engine) {
+          for (int step = 1; step <= 4; ++step) {
+            const auto result = engine.RunStep();
+            ASSERT_TRUE(result.ok()) << result.status();
+            if (!result->evaluation_loss.has_value()) continue;
+            EXPECT_EQ(step % 2, 0);
+            losses[rank].push_back(*result->evaluation_loss);
+          }
+          if (rank == 0) *digests = engine.Digests();
+        }));
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_TRUE(num_ranks == 1 || losses[0].empty());
+  return losses.back();
+}
+
+TEST(EngineTest, EvaluatesBetweenStepsAndChangesNoBit) {
+  const std::string tokens = WriteTokens("evaluates.bin");
+  std::vector<LayerDigestResult> plain, apart, alone;
+  EXPECT_TRUE(EvaluationLosses(TwoRankPlan(tokens), &plain).empty());
+  EvaluationSpec spec;
+  spec.set_every_steps(2);
+  spec.set_tokens(tokens);
+  spec.set_microbatches(3);
+  Plan two = TwoRankPlan(tokens);
+  *two.mutable_job()->mutable_evaluation() = spec;
+  const std::vector<double> losses = EvaluationLosses(two, &apart);
+  ASSERT_EQ(losses.size(), 2u);
+  EXPECT_LT(losses[1], losses[0]);
+  Plan one = OneRankPlan(tokens);
+  *one.mutable_job()->mutable_evaluation() = spec;
+  EXPECT_EQ(EvaluationLosses(one, &alone), losses);
+  for (size_t i = 0; i < plain.size(); ++i) {
+    EXPECT_TRUE(apart[i].sha256 == plain[i].sha256) << plain[i].name;
+    EXPECT_TRUE(alone[i].sha256 == plain[i].sha256) << plain[i].name;
+  }
+}
+
 TEST(EngineTest, ServesASecondJobOnTheSameThread) {
   const std::string tokens = WriteTokens("second.bin");
   std::vector<LayerDigestResult> first, second;
@@ -215,6 +262,13 @@ TEST(EngineTest, LoadSaysWhatIsWrongWithTheJob) {
   plan.mutable_job()->set_step_timeout_seconds(0);
   EXPECT_THAT(std::string(LoadStatus(plan).message()),
               HasSubstr("step_timeout_seconds"));
+  plan = OneRankPlan(tokens);
+  plan.mutable_job()->mutable_evaluation()->set_every_steps(2);
+  EXPECT_THAT(std::string(LoadStatus(plan).message()),
+              HasSubstr("evaluation.microbatches is 0, want at least 1"));
+  plan.mutable_job()->mutable_evaluation()->set_microbatches(1);
+  EXPECT_THAT(std::string(LoadStatus(plan).message()),
+              HasSubstr("evaluation.tokens is missing"));
   plan = OneRankPlan(tokens);
   plan.mutable_job()->set_threads(-1);
   EXPECT_EQ(LoadStatus(plan).code(), absl::StatusCode::kInvalidArgument);

@@ -11,6 +11,7 @@
 #include "base/status_macros.h"
 #include "schedule/ir/text_format.h"
 #include "stage_server/engine/edge_direction.h"
+#include "stage_server/engine/evaluation_list.h"
 #include "stage_server/engine/step_trace.h"
 
 namespace penstock {
@@ -49,6 +50,15 @@ absl::Span<const std::byte> BytesOf(const at::Tensor& tensor) {
           static_cast<size_t>(tensor.nbytes())};
 }
 
+// On losses alone.
+NormAgreement LossAgreement(const RankProgram& program) {
+  const auto num_ranks = static_cast<size_t>(program.schedule.num_ranks());
+  std::vector<int> places = program.evaluation_loss_places;
+  places.resize(num_ranks);
+  return NormAgreement(program.rank, std::vector<std::vector<int>>(num_ranks),
+                       std::move(places), ChannelMap::Of(program.schedule));
+}
+
 absl::Status CheckWire(const RankProgram& program) {
   if (!program.schedule.is_continuous() || program.wire.compress() != "auto") {
     return absl::OkStatus();
@@ -74,6 +84,7 @@ Interpreter::Interpreter(RankProgram program, StageBackend* backend,
       counters_(static_cast<int>(program_.schedule.edges.size())),
       wires_(std::move(wires)),
       list_(std::move(list)),
+      evaluation_agreement_(LossAgreement(program_)),
       trace_(2 * list_.cells().size()) {}
 
 absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
@@ -83,24 +94,46 @@ absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
   PENSTOCK_RETURN_IF_ERROR(CheckWire(program));
   PENSTOCK_ASSIGN_OR_RETURN(EdgeWires wires, EdgeWires::Make(program.wire));
   PENSTOCK_ASSIGN_OR_RETURN(
-      RunList list, RunList::Make(program.schedule, rank, program.num_steps));
+      RunList list, RunList::Make(program.schedule, rank, program.num_steps,
+                                  program.drain_every));
   std::unique_ptr<Interpreter> interpreter(
       new Interpreter(std::move(program), backend, channels, std::move(wires),
                       std::move(list)));
   for (const Action& action : interpreter->list_.cells()) {
     ChannelId& channel = interpreter->channel_of_cell_.emplace_back();
     if (!IsSend(action.op) && !IsReceive(action.op)) continue;
-    const bool sends = IsSend(action.op);
-    PENSTOCK_ASSIGN_OR_RETURN(
-        channel, channels.OfEdge(action.edge, DirectionOf(action.op),
-                                 sends ? rank : action.peer,
-                                 sends ? action.peer : rank));
+    PENSTOCK_ASSIGN_OR_RETURN(channel,
+                              interpreter->ChannelOf(channels, action));
     const Edge& edge =
         interpreter->program_.schedule.edges[action.edge.value()];
     if (edge.kind != EdgeKind::kActivation) continue;
-    interpreter->wires_.AddChannel(channel, DirectionOf(action.op), sends);
+    interpreter->wires_.AddChannel(channel, DirectionOf(action.op),
+                                   IsSend(action.op));
   }
+  PENSTOCK_RETURN_IF_ERROR(interpreter->AddEvaluation(channels));
   return interpreter;
+}
+
+absl::StatusOr<ChannelId> Interpreter::ChannelOf(const ChannelMap& channels,
+                                                 const Action& action) const {
+  const bool sends = IsSend(action.op);
+  return channels.OfEdge(action.edge, DirectionOf(action.op),
+                         sends ? program_.rank : action.peer,
+                         sends ? action.peer : program_.rank);
+}
+
+absl::Status Interpreter::AddEvaluation(const ChannelMap& channels) {
+  if (program_.evaluation_microbatches == 0) return absl::OkStatus();
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<Action> actions,
+                            EvaluationList(program_.schedule, program_.rank,
+                                           program_.evaluation_microbatches));
+  for (const Action& action : actions) {
+    EvaluationCell& cell = evaluation_.emplace_back();
+    cell.action = action;
+    if (action.op == Op::kForward) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(cell.channel, ChannelOf(channels, action));
+  }
+  return absl::OkStatus();
 }
 
 void Interpreter::Attach(std::unique_ptr<Transport> transport) {
@@ -177,8 +210,8 @@ absl::Status Interpreter::RunActions(int64_t step,
   }
   failure_.reset();
   if (between) between();
-  const bool is_over = position_ == list_.size();
-  if (is_over) {
+  const bool is_drained = list_.IsDrainedAfter(step);
+  if (is_drained) {
     if (const absl::Status status = FinishSends(); !status.ok()) {
       failure_ = {step, sending_.front().position, /*is_begun=*/true};
       return Explain(step, failure_->position, status);
@@ -187,7 +220,67 @@ absl::Status Interpreter::RunActions(int64_t step,
   PENSTOCK_RETURN_IF_ERROR(
       wires_.EndStep(step, busy_nanos_, *transport_, Deadline()));
   PENSTOCK_RETURN_IF_ERROR(backend_->EndStep());
-  return is_over ? backend_->EndList() : absl::OkStatus();
+  return is_drained ? backend_->EndList() : absl::OkStatus();
+}
+
+absl::Status Interpreter::Evaluate(int64_t step) {
+  PENSTOCK_RETURN_IF_ERROR(Cancelled());
+  if (transport_ == nullptr || evaluation_.empty() ||
+      !list_.IsDrainedAfter(step)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "step ", step,
+        ": an evaluation needs a transport, microbatches and a drained list"));
+  }
+  const int64_t position = std::exchange(position_, 0);
+  const int64_t next_to_post = std::exchange(next_to_post_, 0);
+  evaluating_ = true;
+  step_begin_ = 0;
+  step_start_nanos_ = MonotonicNanos();
+  const absl::Status status = RunEvaluation(step);
+  if (!status.ok()) {
+    PENSTOCK_RETURN_IF_ERROR(Cancelled());
+    return status;
+  }
+  evaluating_ = false;
+  position_ = position;
+  next_to_post_ = next_to_post;
+  return absl::OkStatus();
+}
+
+absl::Status Interpreter::RunEvaluation(int64_t step) {
+  PENSTOCK_RETURN_IF_ERROR(backend_->BeginEvaluation());
+  const auto end = static_cast<int64_t>(evaluation_.size());
+  cell_issue_nanos_ = MonotonicNanos();
+  for (; position_ < end; ++position_) {
+    failure_ = {step, position_, /*is_begun=*/true};
+    PENSTOCK_RETURN_IF_ERROR(Cancelled());
+    absl::Status status = PostReceives(
+        step, std::min(end, position_ + program_.receive_lookahead + 1));
+    if (status.ok()) status = PollSends();
+    if (status.ok()) status = Run(step, IssueAt(step, position_));
+    if (!status.ok()) return Explain(step, position_, status);
+  }
+  failure_.reset();
+  if (const absl::Status status = FinishSends(); !status.ok()) {
+    return Explain(step, sending_.front().position, status);
+  }
+  return AgreeOnEvaluation(step);
+}
+
+absl::Status Interpreter::AgreeOnEvaluation(int64_t step) {
+  const std::vector<int>& places = program_.evaluation_loss_places;
+  if (std::all_of(places.begin(), places.end(),
+                  [](int of_rank) { return of_rank == 0; })) {
+    return backend_->EndEvaluation(std::nullopt);
+  }
+  int64_t waited_nanos = 0;
+  PENSTOCK_ASSIGN_OR_RETURN(const AgreementParts parts,
+                            backend_->EvaluationParts());
+  PENSTOCK_ASSIGN_OR_RETURN(
+      const Agreement agreement,
+      evaluation_agreement_.Agree(step, parts, *transport_, Deadline(),
+                                  &waited_nanos));
+  return backend_->EndEvaluation(agreement.mean_loss);
 }
 
 absl::Status Interpreter::RunNext(int64_t step,
@@ -196,8 +289,9 @@ absl::Status Interpreter::RunNext(int64_t step,
   PENSTOCK_RETURN_IF_ERROR(Cancelled());
   failure_->is_begun = true;
   const Issue issue = IssueAt(step, position_);
-  absl::Status status = PostReceives(
-      step, std::min(list_.size(), position_ + program_.receive_lookahead + 1));
+  absl::Status status =
+      PostReceives(step, std::min(list_.NextDrain(position_),
+                                  position_ + program_.receive_lookahead + 1));
   if (status.ok()) status = PollSends();
   if (status.ok()) status = PollReductions();
   if (between) between();
@@ -213,8 +307,20 @@ absl::Status Interpreter::RunNext(int64_t step,
   return absl::OkStatus();
 }
 
+Action Interpreter::ActionAt(int64_t position) const {
+  return evaluating_ ? evaluation_[static_cast<size_t>(position)].action
+                     : list_.ActionAt(position);
+}
+
 Interpreter::Issue Interpreter::IssueAt(int64_t step, int64_t position) const {
-  Issue issue = {position, list_.ActionAt(position)};
+  Issue issue = {position, ActionAt(position)};
+  if (evaluating_) {
+    issue.channel = evaluation_[static_cast<size_t>(position)].channel;
+    // Behind those of the step.
+    issue.of = {step, program_.schedule.num_microbatches +
+                          issue.action.microbatch.value()};
+    return issue;
+  }
   if (!IsSend(issue.action.op) && !IsReceive(issue.action.op)) return issue;
   issue.channel = channel_of_cell_[list_.PlaceAt(position).cell];
   issue.of = list_.StepOf(step, issue.action.microbatch);
@@ -255,8 +361,15 @@ std::optional<MissingAction> Interpreter::Missing() const {
   if (!failure_.has_value()) return std::nullopt;
   MissingAction missing;
   missing.set_step(failure_->step);
-  missing.set_position(static_cast<int>(std::min<int64_t>(
-      failure_->position, std::numeric_limits<int32_t>::max())));
+  // Places in the schedule's run; of an evaluation, or with drains, there are
+  // none.
+  missing.set_position(
+      evaluating_ || (list_.runs_on() && program_.drain_every > 0)
+          ? -1
+          : static_cast<int>(std::min<int64_t>(
+                failure_->position, std::numeric_limits<int32_t>::max())));
+  // Evaluations are not traced.
+  if (evaluating_) return missing;
   StepTrace& trace = *missing.mutable_trace();
   trace = TraceOfActions(failure_->step, step_begin_, list_.size());
   if (failure_->is_begun) {
@@ -460,7 +573,7 @@ absl::Status Interpreter::FinishSends() {
 absl::Status Interpreter::Explain(int64_t step, int64_t position,
                                   const absl::Status& status) {
   const auto name = [&](int64_t at) {
-    return ToString(list_.ActionAt(at), program_.schedule.edges);
+    return ToString(ActionAt(at), program_.schedule.edges);
   };
   std::string message =
       absl::StrCat("step ", step, ", rank ", program_.rank.value(), ", action ",

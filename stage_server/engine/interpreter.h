@@ -51,6 +51,13 @@ struct RankProgram {
   bool traces = true;
   // Of the job; matters to schedules that never drain.
   int64_t num_steps = 0;
+  // Such schedules are drained after every so many steps; 0: only at the end.
+  int64_t drain_every = 0;
+  // Of an evaluation; 0: there are none.
+  int evaluation_microbatches = 0;
+  // Index is the rank: losses that it brings to an evaluation's agreement, if
+  // several ranks have some.
+  std::vector<int> evaluation_loss_places;
 };
 
 // How long a step took, by this thread's own clock.
@@ -102,6 +109,12 @@ class Interpreter {
   absl::StatusOr<StepTiming> RunStep(
       int64_t step, const std::function<void()>& between = nullptr);
 
+  // Runs the forwards of an evaluation; all ranks do after the same step.
+  //   FAILED_PRECONDITION  the list has not been drained after the step that
+  //                        ran last.
+  //   else as `RunStep`.
+  absl::Status Evaluate(int64_t step);
+
   // Any thread. The first one counts.
   void Cancel(absl::Status why) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -144,14 +157,27 @@ class Interpreter {
     int64_t busy_nanos = 0;
   };
 
+  // An action of the evaluation's list, and its channel.
+  struct EvaluationCell {
+    Action action;
+    ChannelId channel;
+  };
+
   Interpreter(RankProgram program, StageBackend* backend, ChannelMap channels,
               EdgeWires wires, RunList list);
+
+  absl::Status AddEvaluation(const ChannelMap& channels);
+  absl::StatusOr<ChannelId> ChannelOf(const ChannelMap& channels,
+                                      const Action& action) const;
+  absl::Status RunEvaluation(int64_t step);
+  absl::Status AgreeOnEvaluation(int64_t step);
 
   absl::Status RunActions(int64_t step, const std::function<void()>& between);
   // `position_`'s, between `between` and what is polled.
   absl::Status RunNext(int64_t step, const std::function<void()>& between);
   absl::Status EndList(int64_t step);
   Issue IssueAt(int64_t step, int64_t position) const;
+  Action ActionAt(int64_t position) const;
   // Of what has run of the list from `begin` to before `end`.
   StepTrace TraceOfActions(int64_t step, int64_t begin, int64_t end) const;
   std::optional<StepTrace> TakeTrace(int64_t step);
@@ -184,6 +210,10 @@ class Interpreter {
   const RunList list_;
   // By cell of the list; of communication.
   std::vector<ChannelId> channel_of_cell_;
+  std::vector<EvaluationCell> evaluation_;
+  NormAgreement evaluation_agreement_;
+  // Positions are of `evaluation_`.
+  bool evaluating_ = false;
   // In the order of the list.
   std::deque<Receiving> receiving_;
   std::deque<Sending> sending_;

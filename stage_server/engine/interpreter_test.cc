@@ -102,6 +102,19 @@ class RecordingBackend : public StageBackend {
     return absl::OkStatus();
   }
 
+  absl::Status BeginEvaluation() override {
+    calls.push_back("evaluate");
+    return absl::OkStatus();
+  }
+  absl::StatusOr<AgreementParts> EvaluationParts() override {
+    return AgreementParts{{}, losses};
+  }
+  absl::Status EndEvaluation(std::optional<double> mean) override {
+    calls.push_back("evaluated");
+    mean_loss = mean;
+    return absl::OkStatus();
+  }
+
   std::vector<std::string> calls;
   std::vector<LayerSquares> parts;
   std::vector<std::optional<double>> losses;

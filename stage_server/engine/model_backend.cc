@@ -98,6 +98,11 @@ absl::Status ModelBackend::OpenData() {
     if (!stage.loss_position.has_value()) continue;
     has_loss_ = plan_.FirstRankOf(stage.id) == plan_.rank;
   }
+  if (plan_.job.evaluation().every_steps() > 0) {
+    PENSTOCK_ASSIGN_OR_RETURN(HeldOut held_out,
+                              HeldOut::Open(plan_, weight_type(), reads));
+    held_out_.emplace(std::move(held_out));
+  }
   if (!reads) return absl::OkStatus();
   DataRequest request;
   request.token_path = plan_.job.data().tokens();
@@ -303,7 +308,8 @@ std::vector<MicrobatchId> ModelBackend::PiecesOf(MicrobatchId microbatch,
 absl::Status ModelBackend::Forward(StageId stage, MicrobatchId microbatch,
                                    std::optional<int32_t> version) {
   for (const MicrobatchId piece : PiecesOf(microbatch, Half::kWhole)) {
-    PENSTOCK_RETURN_IF_ERROR(ForwardPiece(stage, piece, version));
+    PENSTOCK_RETURN_IF_ERROR(evaluating_ ? EvaluatePiece(stage, piece)
+                                         : ForwardPiece(stage, piece, version));
   }
   return absl::OkStatus();
 }
@@ -449,9 +455,15 @@ absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
   return CatchTorch(
       "memory for a receive", [&]() -> absl::StatusOr<at::Tensor> {
         if (edge.kind == EdgeKind::kActivation) {
-          const TensorSpec& spec = plan_.EdgeTensor(
-              receive.edge,
-              StepOf(PiecesOf(receive.microbatch, receive.half).front()).step);
+          // Held-out data is of the longest length.
+          const TensorSpec& spec =
+              evaluating_
+                  ? plan_.edge_tensors[receive.edge.value()]
+                  : plan_.EdgeTensor(
+                        receive.edge,
+                        StepOf(
+                            PiecesOf(receive.microbatch, receive.half).front())
+                            .step);
           std::vector<int64_t> shape(spec.shape().begin(), spec.shape().end());
           if (receive.half != Half::kWhole) shape[0] /= 2;
           return at::empty(shape, at::TensorOptions()

@@ -1,6 +1,7 @@
 #ifndef PENSTOCK_STAGE_SERVER_ENGINE_MODEL_BACKEND_H_
 #define PENSTOCK_STAGE_SERVER_ENGINE_MODEL_BACKEND_H_
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -14,6 +15,7 @@
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/engine/engine_backend.h"
+#include "stage_server/engine/held_out.h"
 #include "stage_server/engine/loss_scale.h"
 #include "stage_server/engine/optimizer.h"
 #include "stage_server/engine/rank_plan.h"
@@ -69,8 +71,12 @@ class ModelBackend : public EngineBackend {
   absl::Status Update(StageId stage, std::optional<int32_t> version) override;
   absl::Status EndStep() override;
   absl::Status EndList() override;
+  absl::Status BeginEvaluation() override;
+  absl::StatusOr<AgreementParts> EvaluationParts() override;
+  absl::Status EndEvaluation(std::optional<double> mean_loss) override;
 
   void Report(StepResult& result) const override;
+  std::optional<double> EvaluationLoss() const override;
   std::vector<LayerDigestResult> Digests() const override;
 
   MemoryUse CountedMemory() const override;
@@ -108,11 +114,16 @@ class ModelBackend : public EngineBackend {
       : plan_(std::move(plan)),
         device_(device),
         optimizer_(std::move(optimizer)),
-        store_(
-            static_cast<int>(plan_.schedule.edges.size()),
-            runs_on() ? std::numeric_limits<int>::max() : plan_.num_pieces()),
+        store_(static_cast<int>(plan_.schedule.edges.size()), NumPlaces()),
         losses_(plan_.num_pieces()) {
     if (is_scaled()) next_loss_scale_ = FirstLossScale(plan_.job.loss_scale());
+  }
+
+  // Pieces that may be on an edge: of training, or of an evaluation.
+  int NumPlaces() const {
+    if (runs_on()) return std::numeric_limits<int>::max();
+    return std::max(plan_.num_pieces(), plan_.job.evaluation().microbatches() *
+                                            plan_.pieces_per_microbatch);
   }
 
   // Where a piece is, in its step; steps count from 0.
@@ -152,6 +163,7 @@ class ModelBackend : public EngineBackend {
   absl::Status IncomingTied(const Action& receive, at::Tensor tensor);
   absl::Status ForwardPiece(StageId stage, MicrobatchId piece,
                             std::optional<int32_t> version);
+  absl::Status EvaluatePiece(StageId stage, MicrobatchId piece);
   // Mean over the pieces, added in their order; only where the loss is
   // computed.
   std::optional<double> MeanLoss() const;
@@ -166,6 +178,10 @@ class ModelBackend : public EngineBackend {
   std::vector<SiteTensors> sites_;
   // Null where no layer of the rank reads the data.
   std::unique_ptr<DataSource> data_;
+  // Of jobs that are evaluated.
+  std::optional<HeldOut> held_out_;
+  bool evaluating_ = false;
+  std::optional<double> evaluation_loss_;
   // Whether this rank tells the loss.
   bool has_loss_ = false;
 

@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "schedule/ir/run_length.h"
 #include "schedule/ir/unroll.h"
 
 namespace penstock {
@@ -42,7 +43,7 @@ std::vector<int64_t> EndsIn(const std::vector<Action>& actions,
 }  // namespace
 
 absl::StatusOr<RunList> RunList::Make(const Schedule& schedule, RankId rank,
-                                      int64_t num_steps) {
+                                      int64_t num_steps, int64_t drain_every) {
   RunList list(schedule);
   list.schedule_.ranks.clear();
   list.schedule_.period.clear();
@@ -69,59 +70,113 @@ absl::StatusOr<RunList> RunList::Make(const Schedule& schedule, RankId rank,
   StepsOfStages after_prologue = steps;
   list.period_ends_ = EndsIn(period, schedule, &after_prologue);
   list.epilogue_ends_ = EndsIn(epilogue, schedule, &steps);
-  PENSTOCK_RETURN_IF_ERROR(list.CountPeriods());
-  list.size_ = list.prologue_size_ + list.num_periods_ * list.period_size_ +
-               static_cast<int64_t>(epilogue.size());
+  list.epilogue_size_ = static_cast<int64_t>(epilogue.size());
+  PENSTOCK_RETURN_IF_ERROR(list.CountPeriods(schedule, drain_every));
+  const Stretch last = list.StretchOf(num_steps);
+  list.size_ = last.begin + list.SizeOf(last.num_steps);
   return list;
 }
 
-absl::Status RunList::CountPeriods() {
-  constexpr int64_t kMax = std::numeric_limits<int32_t>::max();
-  if (period_ends_.size() != 1) {
+absl::Status RunList::CountPeriods(const Schedule& schedule,
+                                   int64_t drain_every) {
+  PENSTOCK_RETURN_IF_ERROR(PeriodsOfRun(schedule, num_steps_).status());
+  PENSTOCK_ASSIGN_OR_RETURN(shortest_, LeastStepsOfRun(schedule));
+  const auto at_ends =
+      static_cast<int64_t>(prologue_ends_.size() + epilogue_ends_.size());
+  if (period_ends_.size() != 1 || at_ends != shortest_) {
     return absl::InvalidArgumentError(absl::StrCat(
         "schedule ", schedule_.name, ": the updates of ", period_ends_.size(),
-        " steps end in the period, want those of 1"));
+        " steps end in the period, want those of 1, and of ", at_ends,
+        " before and after, want ", shortest_));
   }
-  const auto shortest =
-      static_cast<int64_t>(prologue_ends_.size() + epilogue_ends_.size());
-  const int64_t longest = kMax / std::max(1, schedule_.num_microbatches);
-  if (num_steps_ < shortest || num_steps_ > longest) {
+  stretch_steps_ =
+      drain_every > 0 ? std::min(drain_every, num_steps_) : num_steps_;
+  const int64_t rest = num_steps_ % stretch_steps_;
+  for (const int64_t steps : {stretch_steps_, rest}) {
+    if (steps >= shortest_ || steps == 0) continue;
     return absl::InvalidArgumentError(absl::StrCat(
-        "schedule ", schedule_.name, " never drains; a run has from ", shortest,
-        " to ", longest, " steps, got ", num_steps_));
+        "schedule ", schedule_.name, " takes at least ", shortest_,
+        " steps to fill and to drain; drained after every ", drain_every,
+        " of ", num_steps_, " steps there are ", steps, " between two drains"));
   }
-  num_periods_ = num_steps_ - shortest;
   return absl::OkStatus();
 }
 
+RunList::Stretch RunList::StretchAt(int64_t index) const {
+  Stretch stretch;
+  stretch.first_step = index * stretch_steps_;
+  stretch.num_steps = std::min(stretch_steps_, num_steps_ - stretch.first_step);
+  stretch.begin = index * SizeOf(stretch_steps_);
+  stretch.num_periods = stretch.num_steps - shortest_;
+  return stretch;
+}
+
+RunList::Stretch RunList::StretchOf(int64_t step) const {
+  const int64_t last = std::min(step, num_steps_) - 1;
+  Stretch stretch = StretchAt(last / stretch_steps_);
+  stretch.is_last = step >= stretch.first_step + stretch.num_steps;
+  return stretch;
+}
+
+RunList::Stretch RunList::StretchHolding(int64_t position) const {
+  const int64_t last = (num_steps_ - 1) / stretch_steps_;
+  return StretchAt(std::min(last, position / SizeOf(stretch_steps_)));
+}
+
 RunList::Place RunList::PlaceAt(int64_t position) const {
-  const int64_t in_periods = position - prologue_size_;
-  if (in_periods < 0) return {static_cast<size_t>(position), 0};
-  const int64_t of_all = num_periods_ * period_size_;
-  if (in_periods < of_all) {
-    return {static_cast<size_t>(prologue_size_ + in_periods % period_size_),
-            static_cast<int>(in_periods / period_size_)};
+  if (!runs_on_) return {static_cast<size_t>(position)};
+  const Stretch stretch = StretchHolding(position);
+  const int64_t before = stretch.first_step;
+  int64_t in_part = position - stretch.begin;
+  if (in_part < prologue_size_) {
+    return {static_cast<size_t>(in_part), static_cast<int>(before), before};
   }
-  return {static_cast<size_t>(position - of_all + period_size_),
-          static_cast<int>(num_periods_)};
+  in_part -= prologue_size_;
+  const int64_t of_all = stretch.num_periods * period_size_;
+  if (in_part < of_all) {
+    return {static_cast<size_t>(prologue_size_ + in_part % period_size_),
+            static_cast<int>(before + in_part / period_size_), before};
+  }
+  return {static_cast<size_t>(prologue_size_ + period_size_ + in_part - of_all),
+          static_cast<int>(before + stretch.num_periods), before};
 }
 
 Action RunList::ActionAt(int64_t position) const {
   const Place place = PlaceAt(position);
-  return place.repetition == 0
-             ? cells_[place.cell]
-             : Shift(cells_[place.cell], schedule_, place.repetition);
+  const Action& written = cells_[place.cell];
+  if (place.shift == 0) return written;
+  Action action = Shift(written, schedule_, place.shift);
+  if (place.drained_steps > 0 && IsCompute(action.op) && written.version == 0) {
+    const VersionRule& rule = schedule_.versions[action.stage.value()];
+    action.version =
+        std::max(0, action.microbatch.value() / rule.microbatches_per_update -
+                        rule.delay);
+  }
+  return action;
 }
 
 int64_t RunList::EndOf(int64_t step) const {
-  if (!runs_on_ || step >= num_steps_) return size_;
-  int64_t later = step - 1 - steps_in_prologue();
-  if (later < 0) return prologue_ends_[step - 1];
-  if (later < num_periods_) {
-    return prologue_size_ + later * period_size_ + period_ends_[0];
-  }
-  later -= num_periods_;
-  return prologue_size_ + num_periods_ * period_size_ + epilogue_ends_[later];
+  if (!runs_on_) return size_;
+  const Stretch stretch = StretchOf(step);
+  if (stretch.is_last) return stretch.begin + SizeOf(stretch.num_steps);
+  int64_t later = step - 1 - stretch.first_step;
+  if (later < steps_in_prologue()) return stretch.begin + prologue_ends_[later];
+  later -= steps_in_prologue();
+  const int64_t periods = std::min(later, stretch.num_periods);
+  const int64_t begin = stretch.begin + prologue_size_ + periods * period_size_;
+  later -= periods;
+  return begin + (periods < stretch.num_periods ? period_ends_[0]
+                                                : epilogue_ends_[later]);
+}
+
+bool RunList::IsDrainedAfter(int64_t step) const {
+  return !runs_on_ || StretchOf(step).is_last;
+}
+
+int64_t RunList::NextDrain(int64_t position) const {
+  if (!runs_on_) return size_;
+  const Stretch stretch = StretchHolding(position);
+  return stretch.begin + SizeOf(stretch.num_steps);
 }
 
 RunList::InStep RunList::StepOf(int64_t step, MicrobatchId microbatch) const {
@@ -133,11 +188,16 @@ RunList::InStep RunList::StepOf(int64_t step, MicrobatchId microbatch) const {
 std::optional<RunList::Traced> RunList::TracedBefore(int64_t step,
                                                      int64_t end) const {
   if (!runs_on_) return Traced{step, 0, size_};
+  if (end == 0) return std::nullopt;
+  const Stretch stretch = StretchHolding(end - 1);
+  const int64_t in_periods = end - stretch.begin - prologue_size_;
   const int64_t repetitions =
-      std::min(num_periods_, (end - prologue_size_) / period_size_);
-  if (end < prologue_size_ || repetitions == 0) return std::nullopt;
-  const int64_t begin = prologue_size_ + (repetitions - 1) * period_size_;
-  return Traced{steps_in_prologue() + repetitions, begin, begin + period_size_};
+      std::min(stretch.num_periods, in_periods / period_size_);
+  if (in_periods < 0 || repetitions == 0) return std::nullopt;
+  const int64_t begin =
+      stretch.begin + prologue_size_ + (repetitions - 1) * period_size_;
+  return Traced{stretch.first_step + steps_in_prologue() + repetitions, begin,
+                begin + period_size_};
 }
 
 }  // namespace penstock

@@ -3,7 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <map>
+#include <numeric>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "schedule/ir/text_format.h"
 #include "schedule/ir/unroll.h"
@@ -114,11 +119,74 @@ TEST(RunListTest, ATraceIsARepetitionThatHasEnded) {
   EXPECT_EQ(list->TracedBefore(5, list->size())->step, 4);
 }
 
+// By stage: the microbatches of the actions with the op, in their order.
+std::map<int, std::vector<int>> MicrobatchesOf(const RunList& list, Op op) {
+  std::map<int, std::vector<int>> microbatches;
+  for (int64_t i = 0; i < list.size(); ++i) {
+    const Action action = list.ActionAt(i);
+    if (action.op != op) continue;
+    microbatches[action.stage.value()].push_back(action.microbatch.value());
+  }
+  return microbatches;
+}
+
+TEST(RunListTest, ADrainLosesNoMicrobatchAndChangesNoVersion) {
+  const Schedule schedule = Continuous();
+  for (const int64_t steps : {6, 8}) {
+    for (int rank = 0; rank < 2; ++rank) {
+      const auto list = RunList::Make(schedule, RankId(rank), steps, 3);
+      ASSERT_TRUE(list.ok()) << list.status();
+      std::vector<int> all(static_cast<size_t>(2 * steps));
+      std::iota(all.begin(), all.end(), 0);
+      EXPECT_EQ(MicrobatchesOf(*list, Op::kForward)[rank], all);
+      EXPECT_EQ(MicrobatchesOf(*list, Op::kBackward)[rank], all);
+      int updates = 0;
+      for (int64_t i = 0; i < list->size(); ++i) {
+        const Action action = list->ActionAt(i);
+        const int version =
+            action.op == Op::kUpdate
+                ? ++updates
+                : std::max(0, action.microbatch.value() / 2 - 1);
+        EXPECT_EQ(action.version, version) << ToString(action);
+      }
+      EXPECT_EQ(updates, steps);
+    }
+  }
+}
+
+TEST(RunListTest, NothingIsInFlightWhereItIsDrained) {
+  const auto list = RunList::Make(Continuous(), RankId(0), 8, 3);
+  ASSERT_TRUE(list.ok()) << list.status();
+  for (const int64_t step : {1, 2, 4, 5, 7}) {
+    EXPECT_FALSE(list->IsDrainedAfter(step)) << step;
+  }
+  // Prologue, a period, epilogue; then the same; then without a period.
+  for (const auto& [step, end] :
+       {std::pair(3, 15), std::pair(6, 30), std::pair(8, 40)}) {
+    EXPECT_TRUE(list->IsDrainedAfter(step)) << step;
+    EXPECT_EQ(list->EndOf(step), end);
+    EXPECT_EQ(list->NextDrain(end - 1), end);
+  }
+  EXPECT_EQ(list->size(), 40);
+  EXPECT_EQ(list->EndOf(4), 15 + 6);
+  EXPECT_EQ(list->NextDrain(15), 30);
+  EXPECT_EQ(list->TracedBefore(5, list->EndOf(6))->step, 5);
+  EXPECT_FALSE(list->TracedBefore(8, 40).has_value());
+}
+
+TEST(RunListTest, RefusesAStretchThatIsTooShort) {
+  EXPECT_THAT(
+      std::string(
+          RunList::Make(Continuous(), RankId(0), 7, 3).status().message()),
+      HasSubstr("takes at least 2 steps to fill and to drain; drained after "
+                "every 3 of 7 steps there are 1 between two drains"));
+  EXPECT_FALSE(RunList::Make(Continuous(), RankId(0), 7, 1).ok());
+}
+
 TEST(RunListTest, RefusesARunThatIsTooShortOrTooLong) {
-  EXPECT_EQ(RunList::Make(Continuous(), RankId(0), 1).status(),
-            absl::InvalidArgumentError(
-                "schedule by_hand never drains; a run has from 2 to "
-                "1073741823 steps, got 1"));
+  EXPECT_THAT(
+      std::string(RunList::Make(Continuous(), RankId(0), 1).status().message()),
+      HasSubstr("takes at least 2 steps to fill and to drain, got 1"));
   EXPECT_FALSE(RunList::Make(Continuous(), RankId(0), int64_t{1} << 31).ok());
 }
 

@@ -79,10 +79,19 @@ class StageBackend {
   //   INTERNAL  the list left something undone.
   virtual absl::Status EndStep() = 0;
 
-  // After the last action of the list, of a step's or of the run's, and after
-  // `EndStep`.
+  // Where a list, of a step or of a run, has been drained, after `EndStep`.
   //   INTERNAL  something is still in flight.
   virtual absl::Status EndList() = 0;
+
+  // From here to `EndEvaluation`, between a list and the next, forwards are of
+  // microbatches held out from training, numbered from 0, read the newest
+  // weights and leave nothing behind.
+  //   FAILED_PRECONDITION  there is nothing to evaluate on.
+  virtual absl::Status BeginEvaluation() = 0;
+  // The losses by piece, where several ranks compute them.
+  virtual absl::StatusOr<AgreementParts> EvaluationParts() = 0;
+  // `mean_loss`: as they then agree.
+  virtual absl::Status EndEvaluation(std::optional<double> mean_loss) = 0;
 };
 
 }  // namespace penstock

@@ -136,26 +136,48 @@ absl::StatusOr<std::optional<float>> StageModule::Forward(
   flight->request = std::move(request);
   return CatchTorch(where, [&]() -> absl::StatusOr<std::optional<float>> {
     const at::AutoGradMode record(!stage_.IsRecomputed(microbatch));
-    for (const EdgeEnd& edge : stage_.in_edges) {
-      PENSTOCK_ASSIGN_OR_RETURN(
-          at::Tensor value,
-          store.Take(Direction::kForward, edge.edge, microbatch));
-      value = value.detach();
-      if (value.is_floating_point()) value.requires_grad_();
-      flight->inputs.push_back(std::move(value));
-    }
-    std::vector<at::Tensor> outputs;
-    Statistics& statistics = statistics_[microbatch];
-    PENSTOCK_RETURN_IF_ERROR(
-        WithContext(RunLayers(*flight, &statistics, &outputs), where));
-    for (const EdgeEnd& edge : stage_.out_edges) {
-      PENSTOCK_RETURN_IF_ERROR(
-          store.Put(Direction::kForward, edge.edge, microbatch,
-                    outputs[edge.layer_position].detach()));
-    }
-    if (!stage_.loss_position.has_value()) return std::nullopt;
-    return outputs[*stage_.loss_position].item<float>();
+    auto loss = RunForward(*flight, &statistics_[microbatch], store);
+    if (!loss.ok()) return WithContext(loss.status(), where);
+    return loss;
   });
+}
+
+absl::StatusOr<std::optional<float>> StageModule::Evaluate(
+    ForwardRequest request, ActivationStore& store) {
+  const std::string where =
+      Where("evaluation", stage_.id, request.microbatch.value());
+  return CatchTorch(where, [&]() -> absl::StatusOr<std::optional<float>> {
+    const at::NoGradGuard no_grad;
+    InFlight flight;
+    flight.request = std::move(request);
+    // What a layer normalises by where it does not train.
+    Statistics running = running_statistics_;
+    auto loss = RunForward(flight, &running, store);
+    if (!loss.ok()) return WithContext(loss.status(), where);
+    return loss;
+  });
+}
+
+absl::StatusOr<std::optional<float>> StageModule::RunForward(
+    InFlight& flight, Statistics* statistics, ActivationStore& store) {
+  const MicrobatchId microbatch = flight.request.microbatch;
+  for (const EdgeEnd& edge : stage_.in_edges) {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        at::Tensor value,
+        store.Take(Direction::kForward, edge.edge, microbatch));
+    value = value.detach();
+    if (value.is_floating_point()) value.requires_grad_();
+    flight.inputs.push_back(std::move(value));
+  }
+  std::vector<at::Tensor> outputs;
+  PENSTOCK_RETURN_IF_ERROR(RunLayers(flight, statistics, &outputs));
+  for (const EdgeEnd& edge : stage_.out_edges) {
+    PENSTOCK_RETURN_IF_ERROR(store.Put(Direction::kForward, edge.edge,
+                                       microbatch,
+                                       outputs[edge.layer_position].detach()));
+  }
+  if (!stage_.loss_position.has_value()) return std::nullopt;
+  return outputs[*stage_.loss_position].item<float>();
 }
 
 absl::Status StageModule::Recompute(MicrobatchId microbatch) {

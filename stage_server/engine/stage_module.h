@@ -85,6 +85,12 @@ class StageModule {
   absl::StatusOr<std::optional<float>> Forward(ForwardRequest request,
                                                ActivationStore& store);
 
+  // An F of a microbatch that has no backward and leaves nothing behind,
+  // neither here nor in the running statistics; `request.context` is not of
+  // training.
+  absl::StatusOr<std::optional<float>> Evaluate(ForwardRequest request,
+                                                ActivationStore& store);
+
   // R.
   absl::Status Recompute(MicrobatchId microbatch);
 
@@ -156,6 +162,10 @@ class StageModule {
   const std::vector<at::Tensor>& WeightsOf(size_t layer, int slot) const;
   absl::Status RunLayers(InFlight& flight, Statistics* statistics,
                          std::vector<at::Tensor>* outputs);
+  // From the edges through the layers to the edges.
+  absl::StatusOr<std::optional<float>> RunForward(InFlight& flight,
+                                                  Statistics* statistics,
+                                                  ActivationStore& store);
   absl::StatusOr<std::vector<at::Tensor>> RootGradients(MicrobatchId microbatch,
                                                         const InFlight& flight,
                                                         ActivationStore& store);

@@ -233,6 +233,21 @@ TEST_F(StageModuleTest, EachMicrobatchReadsTheWeightsOfItsSlot) {
   EXPECT_TRUE(at::equal(Taken(Direction::kBackward, 0, 0), Filled(22)));
 }
 
+TEST_F(StageModuleTest, AnEvaluationLeavesNothingBehind) {
+  ASSERT_TRUE(
+      store_.Put(Direction::kForward, EdgeId(0), MicrobatchId(0), Filled(2.0f))
+          .ok());
+  ForwardRequest request = Request(0);
+  request.context.training = false;
+  ASSERT_TRUE(module_->Evaluate(request, store_).ok());
+  for (const int edge : {1, 2, 3}) {
+    EXPECT_FALSE(Taken(Direction::kForward, edge, 0).requires_grad());
+  }
+  EXPECT_EQ(module_->num_in_flight(), 0);
+  EXPECT_EQ(store_.num_held(), 0);
+  EXPECT_TRUE(Forward(0, 2.0f).ok());
+}
+
 TEST_F(StageModuleTest, GradientsOfALaterUpdateWaitForTheOneBefore) {
   ASSERT_TRUE(Forward(1, 1.0f).ok());
   module_->BeginUpdate(1.0f, MicrobatchId(2));

@@ -71,6 +71,7 @@ class WeightStore {
   int max_versions() const { return static_cast<int>(weights_.size()); }
   // The updates that the newest version has absorbed.
   int64_t newest_version() const { return newest_; }
+  int newest_slot() const { return SlotOf(newest_); }
 
   // The slot of a version, which stays until the microbatch gives it back. No
   // version: the newest.

@@ -44,6 +44,9 @@ StepReport ToProto(const StepResult& result) {
   report.set_tokens(result.tokens);
   report.set_skipped(result.skipped);
   if (result.loss_scale.has_value()) report.set_loss_scale(*result.loss_scale);
+  if (result.evaluation_loss.has_value()) {
+    report.set_evaluation_loss(*result.evaluation_loss);
+  }
   return report;
 }
 

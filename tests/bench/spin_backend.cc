@@ -63,6 +63,16 @@ absl::Status SpinBackend::EndStep() { return absl::OkStatus(); }
 
 absl::Status SpinBackend::EndList() { return absl::OkStatus(); }
 
+absl::Status SpinBackend::BeginEvaluation() { return absl::OkStatus(); }
+
+absl::StatusOr<AgreementParts> SpinBackend::EvaluationParts() {
+  return AgreementParts();
+}
+
+absl::Status SpinBackend::EndEvaluation(std::optional<double>) {
+  return absl::OkStatus();
+}
+
 absl::Status SpinBackend::Spin() const {
   const int64_t end = MonotonicNanos() + action_nanos_;
   while (action_nanos_ > 0 && MonotonicNanos() < end) {

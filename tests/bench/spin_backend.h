@@ -46,6 +46,9 @@ class SpinBackend : public StageBackend {
   absl::Status Update(StageId stage, std::optional<int32_t> version) override;
   absl::Status EndStep() override;
   absl::Status EndList() override;
+  absl::Status BeginEvaluation() override;
+  absl::StatusOr<AgreementParts> EvaluationParts() override;
+  absl::Status EndEvaluation(std::optional<double> mean_loss) override;
 
  private:
   absl::Status Spin() const;
