@@ -1,5 +1,6 @@
 // Runtime fraction: critical path of the measured actions / measured step time,
-// on emulated devices over UCX, 512 KiB on every edge.
+// on emulated devices over UCX. Edges carry 512 KiB for actions of 5 ms, and as
+// much less for shorter ones: a smaller microbatch has both.
 //
 //   bazel run //tests/bench:runtime_fraction_bench              the targets
 //   bazel run //tests/bench:runtime_fraction_bench -- --table   all schedules
@@ -44,7 +45,8 @@ namespace penstock {
 namespace {
 
 constexpr int kWarmUpSteps = 1;
-constexpr int64_t kEdgeElements = 128 * 1024;
+// Float32, by second of an action: 512 KiB for 5 ms.
+constexpr double kElementsPerSecond = 128 * 1024 / 0.005;
 constexpr int64_t kWeightBytes = 64 * 1024;
 
 struct Case {
@@ -74,6 +76,10 @@ absl::Status Prepare(Case& one) {
   return absl::OkStatus();
 }
 
+int64_t EdgeElements(const Case& one) {
+  return static_cast<int64_t>(one.action_seconds * kElementsPerSecond);
+}
+
 EmulatedRank RankOf(const Case& one, RankId rank) {
   const double seconds = one.action_seconds;
   const EmulatedStage stage = {.forward = seconds,
@@ -84,7 +90,7 @@ EmulatedRank RankOf(const Case& one, RankId rank) {
                                .parameter_bytes = kWeightBytes};
   TensorSpec tensor;
   tensor.set_dtype(DTYPE_FLOAT32);
-  tensor.add_shape(kEdgeElements);
+  tensor.add_shape(EdgeElements(one));
   return {rank, one.schedule,
           std::vector<EmulatedStage>(one.schedule.num_stages(), stage),
           std::vector<TensorSpec>(one.schedule.edges.size(), tensor),
@@ -148,7 +154,7 @@ absl::Status RunRound(Case& one) {
         return absl::OkStatus();
       }));
   const std::vector<int64_t> edge_bytes(one.schedule.edges.size(),
-                                        kEdgeElements * sizeof(float));
+                                        EdgeElements(one) * sizeof(float));
   for (int step = 0; step < one.steps; ++step) {
     std::vector<StepTrace> ranks;
     for (const std::vector<StepTrace>& rank : of_ranks) {
