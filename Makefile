@@ -6,10 +6,10 @@ RUN_TESTS = tools/run_tests
 # What has threads, or talks to what has; the rest is pure.
 THREADED = //base/... //client/... //coordinator/... //stage_server/...
 
-.PHONY: help setup build demo test format lint bench asan tsan clean
+.PHONY: help setup build demo test convergence format lint bench asan tsan clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 setup:  ## install what is missing (Debian packages, libtorch)
 	@tools/setup
@@ -31,6 +31,9 @@ tsan: setup  ## the tests of what has threads under ThreadSanitizer
 
 bench: setup  ## measure; prints ratios with their spread
 	@tools/bench
+
+convergence: build  ## what weight versions cost in loss: a table and a picture
+	@tools/setup --plots && tests/convergence/convergence.py
 
 format:  ## clang-format every C++ file of ours
 	@tools/setup --lint && git ls-files '*.h' '*.cc' | xargs clang-format -i
