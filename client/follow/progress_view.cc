@@ -22,6 +22,11 @@ void ProgressView::ShowStep(const ProgressRecord& record) {
   snapshot_.record = record;
   snapshot_.eta_seconds = eta_.Update(record, snapshot_.steps);
   if (is_terminal_) {
+    if (record.has_evaluation_loss()) {
+      // Stays: there are few, and people compare them.
+      Erase();
+      *out_ << PlainLine(snapshot_) << "\n";
+    }
     // A full last column would wrap on some terminals.
     live_ = LiveLine(snapshot_, std::max(20, columns_() - 1));
     *out_ << "\r" << live_ << "\x1b[K" << std::flush;

@@ -15,7 +15,8 @@
 namespace penstock {
 
 // Shows how one job goes. On a terminal one line that is written over and over,
-// with notes scrolling above it; elsewhere plain lines. Thread-safe.
+// with notes and evaluated steps scrolling above it; elsewhere plain lines.
+// Thread-safe.
 class ProgressView {
  public:
   // `out` outlives this. `columns`, asked for at every line, is the width of

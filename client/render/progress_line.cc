@@ -87,8 +87,9 @@ bool LineThinner::Shows(const ProgressRecord& record, int64_t steps) {
   };
   const double interval =
       std::max(interval_seconds_, seconds_since(first_unix_nanos_) / 50);
-  const bool edge = record.step() == 1 || record.step() == steps;
-  if (!edge && seconds_since(shown_unix_nanos_) < interval) return false;
+  const bool is_wanted = record.step() == 1 || record.step() == steps ||
+                         record.has_evaluation_loss();
+  if (!is_wanted && seconds_since(shown_unix_nanos_) < interval) return false;
   shown_unix_nanos_ = now;
   return true;
 }

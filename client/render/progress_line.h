@@ -31,8 +31,8 @@ std::string PlainLine(const ProgressSnapshot& progress);
 std::string Bar(double fraction, int width);
 
 // When a log should show a step, so that a fast or long job does not flood it:
-// the first, the last, and otherwise one in `interval_seconds` of the job's
-// time, or in a fiftieth of the time so far when that is longer.
+// the first, the last, those evaluated, and else one in `interval_seconds` of
+// the job's time, or in a fiftieth of the time so far when that is longer.
 class LineThinner {
  public:
   explicit LineThinner(double interval_seconds = 1)

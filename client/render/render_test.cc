@@ -171,6 +171,15 @@ TEST(LineThinnerTest, ShowsFirstLastAndOneASecond) {
   EXPECT_TRUE(thinner.Shows(RecordAt(100, 11.6), 100));
 }
 
+TEST(LineThinnerTest, ShowsEveryStepThatWasEvaluated) {
+  LineThinner thinner(1);
+  EXPECT_TRUE(thinner.Shows(RecordAt(1, 10), 100));
+  ProgressRecord evaluated = RecordAt(2, 10.1);
+  evaluated.set_evaluation_loss(1.5);
+  EXPECT_TRUE(thinner.Shows(evaluated, 100));
+  EXPECT_FALSE(thinner.Shows(RecordAt(3, 10.2), 100));
+}
+
 TEST(LineThinnerTest, LongJobsShowFewer) {
   LineThinner thinner(1);
   EXPECT_TRUE(thinner.Shows(RecordAt(1, 1000), 100));
