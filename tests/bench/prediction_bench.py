@@ -21,14 +21,10 @@ import argparse
 import json
 import os
 import pathlib
-import signal
-import statistics
-import subprocess
-import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PENSTOCK = ROOT / "bazel-bin/client/penstock"
+from local_cluster import LocalCluster, end_on_sigterm, figure, write_tokens
+
 MICROBATCHES = 8
 SCHEDULES = ("gpipe", "one_f_one_b", "zb_h1")
 LAYERS = 6
@@ -60,44 +56,21 @@ def parts(blocks):
     return [f"h{i}.{part}" for i in blocks for part in ("attn", "mlp")]
 
 
-def penstock(folder, *arguments):
-    environment = dict(os.environ, XDG_STATE_HOME=str(folder))
-    address = folder / "address"
-    if address.exists():
-        environment["PENSTOCK_COORDINATOR"] = address.read_text()
-    return subprocess.run([PENSTOCK, *arguments], cwd=folder, env=environment,
-                          check=True, capture_output=True, text=True).stdout
-
-
-def measure(folder, schedule, cut, steps):
+def measure(cluster, schedule, cut, steps):
     """Predictions over the measured step time: (timeline, profile)."""
     blocks = CUTS[cut]
-    job_file = folder / "job.yaml"
-    job_file.write_text(JOB.format(
+    job = cluster.train(JOB.format(
         schedule=schedule, cut=cut, layers=LAYERS, steps=steps,
-        tokens=folder / "tokens.bin", microbatches=MICROBATCHES,
+        tokens=cluster.folder / "tokens.bin", microbatches=MICROBATCHES,
         first=["embed"] + parts(range(blocks)),
         second=parts(range(blocks, LAYERS)) + ["final_norm", "head", "loss"]))
-    job = json.loads(penstock(folder, "submit", str(job_file), "--follow",
-                              "-o", "json"))
-    shown = json.loads(penstock(folder, "timeline", job["id"], "-o", "json"))
-    measured = statistics.median(
-        json.loads(penstock(folder, "timeline", job["id"], "--step", str(step),
-                            "-o", "json"))["measured"]["seconds"]
-        for step in shown["cost_steps"])
-    profile = folder / "profile.json"
-    profile.write_text(penstock(folder, "timeline", job["id"], "-o",
-                                "profile"))
-    simulated = json.loads(penstock(
-        folder, "simulate", "-s", schedule, "-p", "2", "-m", str(MICROBATCHES),
+    predicted, measured = cluster.step_seconds(job)
+    profile = cluster.folder / "profile.json"
+    profile.write_text(cluster.run("timeline", job["id"], "-o", "profile"))
+    simulated = json.loads(cluster.run(
+        "simulate", "-s", schedule, "-p", "2", "-m", str(MICROBATCHES),
         "--lowered", "--profile", str(profile), "-o", "json"))
-    return (shown["predicted"]["seconds"] / measured,
-            simulated[0]["makespan"] / measured)
-
-
-def figure(values):
-    return (f"{statistics.median(values):.3f} "
-            f"({min(values):.3f}..{max(values):.3f})")
+    return predicted / measured, simulated[0]["makespan"] / measured
 
 
 def main():
@@ -105,25 +78,17 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=24)
     arguments = parser.parse_args()
-    # So that the cluster ends with a run that is cut short.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_on_sigterm()
     results = {}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        # Uniform random bytes: speed does not depend on what is read.
-        (folder / "tokens.bin").write_bytes(
-            b"".join(byte.to_bytes(2, "little") for byte in os.urandom(200_000)))
-        up = json.loads(penstock(folder, "local", "up", "--stages", "2",
-                                 "--listen", "127.0.0.1:0", "-o", "json"))
-        (folder / "address").write_text(up["coordinator"])
-        try:
+        write_tokens(folder / "tokens.bin")
+        with LocalCluster(folder, stages=2) as cluster:
             for _ in range(arguments.rounds):
                 for schedule in SCHEDULES:
                     for cut in CUTS:
                         results.setdefault((schedule, cut), []).append(
-                            measure(folder, schedule, cut, arguments.steps))
-        finally:
-            penstock(folder, "local", "down")
+                            measure(cluster, schedule, cut, arguments.steps))
     print(f"predicted / measured step time, p = 2, m = {MICROBATCHES}, "
           f"{os.cpu_count()} cores, {arguments.rounds} rounds; target 0.95 to "
           "1.05")

@@ -22,14 +22,11 @@ import argparse
 import json
 import os
 import pathlib
-import signal
-import statistics
-import subprocess
-import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-PENSTOCK = ROOT / "bazel-bin/client/penstock"
+from local_cluster import (ROOT, LocalCluster, end_on_sigterm, figure,
+                           write_tokens)
+
 PROFILE = ROOT / "deploy/local/profiles/equal-layers.json"
 REFERENCE = "one_f_one_b"
 SCHEDULES = ("gpipe", REFERENCE, "pipedream", "pipedream_2bw", "wpipe")
@@ -60,15 +57,6 @@ partition:
 """
 
 
-def penstock(folder, *arguments):
-    environment = dict(os.environ, XDG_STATE_HOME=str(folder))
-    address = folder / "address"
-    if address.exists():
-        environment["PENSTOCK_COORDINATOR"] = address.read_text()
-    return subprocess.run([PENSTOCK, *arguments], cwd=folder, env=environment,
-                          check=True, capture_output=True, text=True).stdout
-
-
 def weight_bytes(job):
     return sum(rank["memory"]["weights"] for rank in job["ranks"]
                if "memory" in rank)
@@ -81,46 +69,26 @@ def mean_versions(job):
     return sum(row["bytes"] for row in rows) / once if once else 0
 
 
-def measure(folder, schedule, ranks, steps):
+def measure(cluster, schedule, ranks, steps):
     microbatches = 2 * ranks
     devices = (f"emulate: {PROFILE}\nbatch_size: {microbatches}" if ranks > 2
                else TRAINED.format(layers=LAYERS, batch=4 * microbatches,
-                                   tokens=folder / "tokens.bin"))
-    job_file = folder / "job.yaml"
-    job_file.write_text(JOB.format(
+                                   tokens=cluster.folder / "tokens.bin"))
+    done = cluster.train(JOB.format(
         schedule=schedule, ranks=ranks, devices=devices, steps=steps,
         microbatches=microbatches))
-    done = json.loads(penstock(folder, "submit", str(job_file), "--follow",
-                               "-o", "json"))
-    job = json.loads(penstock(folder, "describe", done["id"], "-o", "json"))
-    shown = json.loads(penstock(folder, "timeline", job["id"], "-o", "json"))
-    measured = statistics.median(
-        json.loads(penstock(folder, "timeline", job["id"], "--step", str(step),
-                            "-o", "json"))["measured"]["seconds"]
-        for step in shown["cost_steps"])
+    job = json.loads(cluster.run("describe", done["id"], "-o", "json"))
+    predicted, measured = cluster.step_seconds(job)
     return {"seconds": measured,
-            "predicted": shown["predicted"]["seconds"] / measured,
+            "predicted": predicted / measured,
             "formula": mean_versions(job),
             "bytes": weight_bytes(job)}
 
 
-def figure(values):
-    return (f"{statistics.median(values):.3f} "
-            f"({min(values):.3f}..{max(values):.3f})")
-
-
 def bench(folder, ranks, rounds, steps):
-    up = json.loads(penstock(folder, "local", "up", "--stages", str(ranks),
-                             "--listen", "127.0.0.1:0", "-o", "json"))
-    (folder / "address").write_text(up["coordinator"])
-    results = []
-    try:
-        for _ in range(rounds):
-            results.append({schedule: measure(folder, schedule, ranks, steps)
-                            for schedule in SCHEDULES})
-    finally:
-        penstock(folder, "local", "down")
-        (folder / "address").unlink()
+    with LocalCluster(folder, ranks) as cluster:
+        results = [{schedule: measure(cluster, schedule, ranks, steps)
+                    for schedule in SCHEDULES} for _ in range(rounds)]
     print(f"p = {ranks} {'emulated' if ranks > 2 else 'trained'}, "
           f"m = {2 * ranks}, {os.cpu_count()} cores, {rounds} rounds")
     print(f"{'schedule':14} {'speed':22} {'predicted':22} versions")
@@ -143,13 +111,10 @@ def main():
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--ranks", default="2,8")
     arguments = parser.parse_args()
-    # So that the cluster ends with a run that is cut short.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    end_on_sigterm()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
-        # Uniform random bytes: speed does not depend on what is read.
-        (folder / "tokens.bin").write_bytes(
-            b"".join(byte.to_bytes(2, "little") for byte in os.urandom(200_000)))
+        write_tokens(folder / "tokens.bin")
         for ranks in arguments.ranks.split(","):
             bench(folder, int(ranks), arguments.rounds, arguments.steps)
 
