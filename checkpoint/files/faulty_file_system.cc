@@ -243,6 +243,15 @@ absl::Status FaultyFileSystem::MakeFolder(const std::string& path) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<PathKind> FaultyFileSystem::KindOf(
+    const std::string& path) const {
+  MutexLock lock(&mutex_);
+  PENSTOCK_RETURN_IF_ERROR(Count(path));
+  if (names_.contains(path)) return PathKind::kFile;
+  if (folders_.contains(path)) return PathKind::kFolder;
+  return NoSuch(path);
+}
+
 absl::StatusOr<std::vector<std::string>> FaultyFileSystem::List(
     const std::string& path) const {
   MutexLock lock(&mutex_);

@@ -54,6 +54,7 @@ class FaultyFileSystem : public FileSystem {
   absl::Status Remove(const std::string& path) override;
   absl::Status SyncFolder(const std::string& path) override;
   absl::Status MakeFolder(const std::string& path) override;
+  absl::StatusOr<PathKind> KindOf(const std::string& path) const override;
   absl::StatusOr<std::vector<std::string>> List(
       const std::string& path) const override;
 

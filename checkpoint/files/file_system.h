@@ -43,7 +43,11 @@ class ReadableFile {
                                            int64_t size_bytes) const = 0;
 };
 
-// Thread-safe; two threads that write one path are the callers' mistake.
+// What a name stands for; a link is none of the others, whatever it leads to.
+enum class PathKind { kFile, kFolder, kOther };
+
+// Thread-safe; two threads that write one path are the callers' mistake. The
+// last name of the path of a file is not followed where it is a link: UNKNOWN.
 class FileSystem {
  public:
   virtual ~FileSystem() = default;
@@ -67,6 +71,8 @@ class FileSystem {
   virtual absl::Status SyncFolder(const std::string& path) = 0;
   // With the folders above it; OK when it is there.
   virtual absl::Status MakeFolder(const std::string& path) = 0;
+  // NOT_FOUND if there is nothing of that name.
+  virtual absl::StatusOr<PathKind> KindOf(const std::string& path) const = 0;
   // Names in the folder, sorted.
   virtual absl::StatusOr<std::vector<std::string>> List(
       const std::string& path) const = 0;

@@ -121,14 +121,16 @@ class PosixFileSystem : public FileSystem {
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(
       const std::string& path) override {
     PENSTOCK_ASSIGN_OR_RETURN(
-        Descriptor file, OpenPath(path, O_WRONLY | O_CREAT | O_TRUNC, "write"));
+        Descriptor file,
+        OpenPath(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, "write"));
     return std::make_unique<PosixWritableFile>(std::move(file), path);
   }
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Continue(
       const std::string& path, int64_t size_bytes) override {
-    PENSTOCK_ASSIGN_OR_RETURN(Descriptor file,
-                              OpenPath(path, O_WRONLY | O_APPEND, "write"));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        Descriptor file,
+        OpenPath(path, O_WRONLY | O_APPEND | O_NOFOLLOW, "write"));
     PENSTOCK_ASSIGN_OR_RETURN(const int64_t present, SizeOf(file, path));
     if (present < size_bytes) {
       return absl::OutOfRangeError(absl::StrCat("cannot go on at byte ",
@@ -144,7 +146,7 @@ class PosixFileSystem : public FileSystem {
   absl::StatusOr<std::unique_ptr<ReadableFile>> Open(
       const std::string& path) const override {
     PENSTOCK_ASSIGN_OR_RETURN(Descriptor file,
-                              OpenPath(path, O_RDONLY, "read"));
+                              OpenPath(path, O_RDONLY | O_NOFOLLOW, "read"));
     PENSTOCK_ASSIGN_OR_RETURN(const int64_t size_bytes, SizeOf(file, path));
     return std::make_unique<PosixReadableFile>(std::move(file), size_bytes,
                                                path);
@@ -174,6 +176,15 @@ class PosixFileSystem : public FileSystem {
 
   absl::Status MakeFolder(const std::string& path) override {
     return ::penstock::MakeFolder(path);
+  }
+
+  absl::StatusOr<PathKind> KindOf(const std::string& path) const override {
+    struct stat info;
+    if (lstat(path.c_str(), &info) != 0) {
+      return ErrnoStatus(errno, "look at", path);
+    }
+    if (S_ISREG(info.st_mode)) return PathKind::kFile;
+    return S_ISDIR(info.st_mode) ? PathKind::kFolder : PathKind::kOther;
   }
 
   absl::StatusOr<std::vector<std::string>> List(
