@@ -2,6 +2,7 @@
 
 #include "checkpoint/files/file_system.h"
 
+#include <filesystem>
 #include <memory>
 #include <string>
 
@@ -118,6 +119,14 @@ TEST_P(FileSystemTest, OnlyEmptyFoldersAreRemoved) {
   EXPECT_TRUE(absl::IsNotFound(files_->List(Path("x")).status()));
 }
 
+TEST_P(FileSystemTest, AKindIsThatOfTheNameItself) {
+  Write("a", "");
+  ASSERT_EQ(files_->MakeFolder(Path("x")), absl::OkStatus());
+  EXPECT_EQ(*files_->KindOf(Path("a")), PathKind::kFile);
+  EXPECT_EQ(*files_->KindOf(Path("x")), PathKind::kFolder);
+  EXPECT_TRUE(absl::IsNotFound(files_->KindOf(Path("b")).status()));
+}
+
 TEST_P(FileSystemTest, NothingIsMadeInAFolderThatIsNotThere) {
   const absl::Status status = files_->Create(Path("no/a")).status();
   EXPECT_TRUE(absl::IsNotFound(status)) << status;
@@ -135,6 +144,21 @@ INSTANTIATE_TEST_SUITE_P(Kinds, FileSystemTest, ::testing::Bool(),
                          [](const auto& info) {
                            return info.param ? "Posix" : "InMemory";
                          });
+
+TEST(PosixFileSystemTest, AFilesLastNameIsNotFollowed) {
+  const auto files = MakePosixFileSystem();
+  const std::string folder = absl::StrCat(::testing::TempDir(), "/links");
+  ASSERT_EQ(files->MakeFolder(folder), absl::OkStatus());
+  ASSERT_EQ(PublishFile(*files, absl::StrCat(folder, "/a"), "x"),
+            absl::OkStatus());
+  const std::string link = absl::StrCat(folder, "/link");
+  std::filesystem::remove(link);
+  std::filesystem::create_symlink(absl::StrCat(folder, "/a"), link);
+  EXPECT_EQ(*files->KindOf(link), PathKind::kOther);
+  EXPECT_FALSE(files->Open(link).ok());
+  EXPECT_FALSE(files->Create(link).ok());
+  EXPECT_FALSE(files->Continue(link, 0).ok());
+}
 
 TEST(FolderOfTest, IsWhatStandsBeforeTheLastSlash) {
   EXPECT_EQ(FolderOf("a/b/c"), "a/b");
