@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "checkpoint/files/file_system.h"
 #include "proto/checkpoint.pb.h"
 
@@ -103,6 +104,10 @@ class CheckpointStore {
   absl::Status CheckFolder(const std::string& path) const;
   absl::StatusOr<StoredCheckpointState> StateOf(const CheckpointId& id) const;
   absl::Status NoSuchCheckpoint(const CheckpointId& id) const;
+  // Whether it is committed, with this content of COMMIT; an error unless it is
+  // or can be.
+  absl::StatusOr<bool> CheckOpen(const CheckpointId& id,
+                                 absl::string_view seal) const;
   absl::Status CheckShards(const CheckpointManifest& manifest) const;
   // Of a folder that has no COMMIT.
   absl::Status RemoveFolder(const std::string& path);

@@ -52,9 +52,10 @@ class PartFile {
     int64_t size_bytes = 0;
   };
 
-  // Goes on after `offset_bytes`, which is 0, or what `FindPart` said: then
-  // what is there already is read again for its checksum. A complete file may
-  // be begun at its end, so that its checksum can be asked for.
+  // Goes on after `offset_bytes`: 0, what `FindPart` said, or as much as is
+  // known to be durable. What is there already is read again for its checksum,
+  // what is there beyond is cut off. A complete file may be begun at its end,
+  // so that its checksum can be asked for.
   //   INVALID_ARGUMENT     the id, the name or a size is none.
   //   OUT_OF_RANGE         so much is not there.
   //   FAILED_PRECONDITION  the checkpoint is committed or being deleted: files

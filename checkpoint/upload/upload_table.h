@@ -23,14 +23,19 @@ class UploadTable {
     std::string file;
   };
 
-  // An upload of the file is the file's only one from now on: one that was
-  // begun before is superseded, since its connection has broken. A number for
-  // it, never the same twice.
+  struct Begun {
+    // Never the same twice.
+    int64_t number = 0;
+    // Another upload of the file, whose connection must have broken. It may no
+    // longer write; let it end before this one does.
+    std::optional<int64_t> superseded;
+  };
+  // An upload of the file is the file's only one from now on.
   //   ABORTED  the epoch is over.
-  absl::StatusOr<int64_t> Begin(const Upload& upload, absl::Time now);
+  absl::StatusOr<Begun> Begin(const Upload& upload, absl::Time now);
 
   // Called before each write.
-  //   ABORTED  it was superseded or given up, or its epoch is over.
+  //   ABORTED  it was superseded, or its epoch is over.
   absl::Status Touch(int64_t number, absl::Time now);
 
   // The connection is gone. If the file is not complete it is kept, to be gone
@@ -41,14 +46,14 @@ class UploadTable {
   // the uploads that this has ended. Epochs only grow.
   std::vector<int64_t> BeginEpoch(const std::string& job_id, int64_t epoch);
 
-  struct Stale {
-    Upload upload;
-    // Nothing if its connection was gone already.
-    std::optional<int64_t> number;
-  };
-  // Forgets and returns the uploads that were last heard of at or before
-  // `limit`; their parts are to be removed.
-  std::vector<Stale> TakeStale(absl::Time limit);
+  // Uploads with a connection that were last heard of at or before `limit`:
+  // their connections are to be ended.
+  std::vector<int64_t> Silent(absl::Time limit) const;
+
+  // Forgets and returns the uploads without a connection that were last heard
+  // of at or before `limit`; their parts are to be removed before anything else
+  // is asked of this.
+  std::vector<Upload> TakeAbandoned(absl::Time limit);
 
  private:
   struct Key {
