@@ -1,0 +1,88 @@
+#include "checkpoint/transfer/transfer_server.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/time.h"
+#include "base/clock.h"
+#include "checkpoint/transfer/chunk.h"
+#include "checkpoint/transfer/transfer_service.h"
+#include "grpcpp/security/server_credentials.h"
+#include "grpcpp/server.h"
+#include "grpcpp/server_builder.h"
+
+namespace penstock {
+namespace {
+
+constexpr int kKeepaliveMillis = 10'000;
+constexpr int kKeepaliveTimeoutMillis = 5'000;
+constexpr int kMinPingIntervalMillis = 5'000;
+
+void SetChannelOptions(grpc::ServerBuilder& builder) {
+  // Two servers must not share a port.
+  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                             kKeepaliveTimeoutMillis);
+  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
+  builder.AddChannelArgument(
+      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+      kMinPingIntervalMillis);
+  builder.SetMaxReceiveMessageSize(kMaxTransferMessageBytes);
+  builder.SetMaxSendMessageSize(kMaxTransferMessageBytes);
+}
+
+class GrpcTransferServer : public TransferServer {
+ public:
+  GrpcTransferServer(FileSystem& files, const std::string& root,
+                     const Options& options)
+      : service_(files, root, options.key, options.stall_limit) {}
+  ~GrpcTransferServer() override { Stop(); }
+
+  absl::Status Listen(const std::string& address) {
+    grpc::ServerBuilder builder;
+    SetChannelOptions(builder);
+    int port = 0;
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+    builder.RegisterService(&service_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port == 0) {
+      return absl::UnavailableError(absl::StrCat(
+          "cannot listen on ", address,
+          " for checkpoints: it is no host:port, taken, or another machine's"));
+    }
+    address_ = absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
+    return absl::OkStatus();
+  }
+
+  const std::string& address() const override { return address_; }
+
+  void BeginEpoch(const std::string& job_id, int64_t epoch) override {
+    service_.BeginEpoch(job_id, epoch);
+  }
+
+  void Stop() override {
+    if (server_ == nullptr) return;
+    // Files go on at the next server, so nothing is worth waiting for.
+    server_->Shutdown(absl::ToChronoTime(SystemClock().Now()));
+    server_->Wait();
+    server_.reset();
+  }
+
+ private:
+  TransferServiceAdapter service_;
+  std::string address_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<TransferServer>> TransferServer::Start(
+    FileSystem& files, const std::string& root, Options options) {
+  auto server = std::make_unique<GrpcTransferServer>(files, root, options);
+  const absl::Status listening = server->Listen(options.address);
+  if (!listening.ok()) return listening;
+  return server;
+}
+
+}  // namespace penstock
