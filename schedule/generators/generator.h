@@ -91,8 +91,10 @@ struct GeneratorInfo {
   // list alone. Null where a list follows only from all the others'.
   absl::StatusOr<std::vector<Action>> (*generate_rank)(const GeneratorRequest&,
                                                        int rank) = nullptr;
-  // The whole schedule with `replicas`, one number for each rank, that are not
-  // all the same. Null: each replica runs its part of the plain list.
+  // The whole schedule with `replicas`, one number for each rank, not all of
+  // them 1, the replicas of a rank side by side. Of a flush only asked for
+  // numbers that are not all the same, and if null, each replica runs its part
+  // of the plain list; of the others null where there can be no replicas.
   absl::StatusOr<Schedule> (*generate_replicated)(const GeneratorRequest&) =
       nullptr;
 };

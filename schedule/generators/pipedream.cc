@@ -30,6 +30,12 @@ absl::StatusOr<Schedule> GeneratePipedream(const GeneratorRequest& request) {
                 [&](int periods) { return pipeline.Run(periods * m); });
 }
 
+absl::StatusOr<Schedule> GenerateReplicated(const GeneratorRequest& request) {
+  PENSTOCK_ASSIGN_OR_RETURN(const GeneratorRequest own,
+                            RoundRobin::WithReplicas(kName, request));
+  return GeneratePipedream(own);
+}
+
 }  // namespace
 
 GeneratorInfo PipedreamGenerator() {
@@ -50,7 +56,8 @@ GeneratorInfo PipedreamGenerator() {
                               "so that they need not wait for each other",
                           .values = {"no", "yes"},
                           .default_value = "no"}},
-          .generate = GeneratePipedream};
+          .generate = GeneratePipedream,
+          .generate_replicated = GenerateReplicated};
 }
 
 }  // namespace penstock

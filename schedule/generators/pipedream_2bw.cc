@@ -34,6 +34,12 @@ absl::StatusOr<Schedule> GeneratePipedream2bw(const GeneratorRequest& request) {
                 [&](int periods) { return pipeline.Run(periods * m); });
 }
 
+absl::StatusOr<Schedule> GenerateReplicated(const GeneratorRequest& request) {
+  PENSTOCK_ASSIGN_OR_RETURN(const GeneratorRequest own,
+                            RoundRobin::WithReplicas(kName, request));
+  return GeneratePipedream2bw(own);
+}
+
 }  // namespace
 
 GeneratorInfo Pipedream2bwGenerator() {
@@ -47,7 +53,8 @@ GeneratorInfo Pipedream2bwGenerator() {
           .update_policy = "double_buffer",
           .chunks = std::nullopt,
           .parameters = {ReplicasParameter()},
-          .generate = GeneratePipedream2bw};
+          .generate = GeneratePipedream2bw,
+          .generate_replicated = GenerateReplicated};
 }
 
 }  // namespace penstock

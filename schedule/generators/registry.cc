@@ -53,6 +53,14 @@ bool HasReplicas(const GeneratorRequest& request) {
                      [](int count) { return count > 1; });
 }
 
+bool Flushes(const GeneratorInfo& generator) {
+  return generator.update_policy == "flush";
+}
+
+bool CanReplicate(const GeneratorInfo& generator) {
+  return Flushes(generator) || generator.generate_replicated != nullptr;
+}
+
 // One number for each rank.
 absl::StatusOr<std::vector<int>> ReplicasOf(const GeneratorInfo& generator,
                                             const GeneratorRequest& request) {
@@ -75,11 +83,12 @@ absl::StatusOr<std::vector<int>> ReplicasOf(const GeneratorInfo& generator,
                               request.num_microbatches, "; want at most ",
                               request.num_microbatches));
     }
-    if (count > 1 && generator.update_policy != "flush") {
+    if (count > 1 && !CanReplicate(generator)) {
       return bad(absl::StrCat(
           ": schedule ", generator.name,
-          " does not flush; its own parameter for replicas, if it has one, is "
-          "the way to have some"));
+          " fixes the weights that a microbatch reads as it enters, which "
+          "replicas would have to wait for each other for; want 1, or another "
+          "schedule"));
     }
   }
   return counts;
@@ -91,6 +100,14 @@ absl::StatusOr<Schedule> GenerateReplicated(const GeneratorInfo& generator,
   const bool is_even =
       std::all_of(request.replicas.begin(), request.replicas.end(),
                   [&](int count) { return count == width; });
+  if (!Flushes(generator)) {
+    PENSTOCK_ASSIGN_OR_RETURN(Schedule schedule,
+                              generator.generate_replicated(request));
+    if (!is_even || request.rank_order == RankOrder::kDataMajor) {
+      return schedule;
+    }
+    return PipelineMajor(schedule, width);
+  }
   if (!is_even && generator.generate_replicated != nullptr) {
     return generator.generate_replicated(request);
   }

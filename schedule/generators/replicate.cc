@@ -90,4 +90,34 @@ Schedule ReplicateRanks(const Schedule& base, const std::vector<int>& counts) {
   return schedule;
 }
 
+RankLists ReplicateLists(const RankLists& base, int width) {
+  RankLists lists;
+  for (const std::vector<Action>& actions : base) {
+    for (int k = 0; k < width; ++k) {
+      lists.push_back(Deal(
+          actions, [&](int j) -> std::optional<int> { return j * width + k; }));
+    }
+  }
+  return lists;
+}
+
+Schedule PipelineMajor(const Schedule& side_by_side, int width) {
+  const int num_ranks = side_by_side.num_ranks() / width;
+  const auto new_rank = [&](int rank) {
+    return rank % width * num_ranks + rank / width;
+  };
+  Schedule schedule = side_by_side;
+  for (std::vector<RankId>& holders : schedule.placement) {
+    for (RankId& holder : holders) holder = RankId(new_rank(holder.value()));
+  }
+  for (const auto lists :
+       {&Schedule::ranks, &Schedule::period, &Schedule::epilogue}) {
+    const RankLists& before = side_by_side.*lists;
+    for (size_t rank = 0; rank < before.size(); ++rank) {
+      (schedule.*lists)[new_rank(static_cast<int>(rank))] = before[rank];
+    }
+  }
+  return schedule;
+}
+
 }  // namespace penstock

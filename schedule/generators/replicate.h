@@ -13,7 +13,7 @@ namespace penstock {
 // sound in `base` stays so. An F of two microbatches becomes two F; a pair X&Y
 // of which one part is another replica's is none.
 //
-// Both are pure and linear in `base`, which holds compute actions only and
+// All are pure and linear in `base`, which holds compute actions only and
 // flushes.
 
 // `width` whole pipelines, each of which runs `base`: microbatch j of it is
@@ -28,6 +28,15 @@ Schedule ReplicatePipeline(const Schedule& base, int width,
 // run by the replica b mod counts[r].
 // Requires: a count of at least 1 for each rank.
 Schedule ReplicateRanks(const Schedule& base, const std::vector<int>& counts);
+
+// The lists of `width` ranks side by side instead of each of `base`: microbatch
+// j of it is microbatch j * width + k of the k-th of them.
+RankLists ReplicateLists(const RankLists& base, int width);
+
+// Numbers the ranks of `width` equal pipelines anew, which stand side by side
+// (rank r * width + k is rank r of the k-th): one whole pipeline after the
+// other. Of any update policy.
+Schedule PipelineMajor(const Schedule& side_by_side, int width);
 
 }  // namespace penstock
 

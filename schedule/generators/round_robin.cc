@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/ids.h"
 #include "schedule/generators/request.h"
 
@@ -47,6 +48,27 @@ absl::StatusOr<RoundRobin> RoundRobin::FromRequest(
       kReplicas, "=", text, " takes ", sum, " ranks, got ", request.num_ranks,
       "; want ", sum, " ranks or ", kReplicas, " that add up to ",
       request.num_ranks));
+}
+
+absl::StatusOr<GeneratorRequest> RoundRobin::WithReplicas(
+    absl::string_view name, GeneratorRequest request) {
+  std::string& own = request.parameters.at(kReplicas);
+  const std::string given = absl::StrJoin(request.replicas, ",");
+  if (own != kStraight) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("replicas ", given, ": schedule ", name, " has ",
+                     kReplicas, "=", own, " too; leave one of the two out"));
+  }
+  if (request.num_stages != request.num_ranks) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("replicas ", given, ": a pipeline of schedule ", name,
+                     " has a rank for each stage, got ", request.num_ranks,
+                     " ranks for ", request.num_stages, " stages"));
+  }
+  own = given;
+  request.num_ranks =
+      std::accumulate(request.replicas.begin(), request.replicas.end(), 0);
+  return request;
 }
 
 RoundRobin::RoundRobin(std::vector<int> replicas)

@@ -25,6 +25,12 @@ class RoundRobin {
   static absl::StatusOr<RoundRobin> FromRequest(
       absl::string_view name, const GeneratorRequest& request);
 
+  // The same request with the replicas that it asks for by `replicas`, one
+  // number for each rank of a straight pipeline, as that parameter.
+  //   INVALID_ARGUMENT  both are given; not a rank for each stage.
+  static absl::StatusOr<GeneratorRequest> WithReplicas(
+      absl::string_view name, GeneratorRequest request);
+
   // Requires: at least one stage; every count at least 1.
   explicit RoundRobin(std::vector<int> replicas);
 

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "base/ids.h"
 #include "schedule/generators/continuous.h"
 #include "schedule/generators/outline.h"
+#include "schedule/generators/replicate.h"
 #include "schedule/generators/request.h"
 
 namespace penstock {
@@ -62,18 +66,17 @@ RankLists Run(const Shape& shape, int periods) {
   return lists;
 }
 
-absl::StatusOr<Schedule> GenerateWpipe(const GeneratorRequest& request) {
-  const Shape shape{.p = request.num_ranks,
-                    .v = request.num_stages / request.num_ranks,
-                    .m = request.num_microbatches};
+// Of `width` pipelines side by side, each with the microbatches of `shape`.
+absl::StatusOr<Schedule> Make(const GeneratorRequest& request,
+                              const Shape& shape, int width) {
   const auto& [p, v, m] = shape;
   if (m < p - 1) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("schedule ", kName, " on ", p,
-                     " ranks keeps two versions of its "
-                     "weights, which takes at least ",
-                     p - 1, " microbatches, got ", m, "; want ", p,
-                     " or more, with which it does not stall"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "schedule ", kName, " on ", p,
+        " ranks keeps two versions of its "
+        "weights, which takes at least ",
+        (p - 1) * width, " microbatches, got ", m * width, "; want ", p * width,
+        " or more, with which it does not stall"));
   }
   Schedule outline = LoopOutline(kName, request);
   outline.policy = WeightPolicy::kGrouped;
@@ -81,11 +84,47 @@ absl::StatusOr<Schedule> GenerateWpipe(const GeneratorRequest& request) {
     outline.versions.push_back(
         {.microbatches_per_update = request.num_microbatches,
          .delay = Delay(shape, stage / p)});
+    std::vector<RankId>& holders = outline.placement[stage];
+    const int first = holders[0].value() * width;
+    holders.clear();
+    for (int k = 0; k < width; ++k) holders.push_back(RankId(first + k));
   }
   const int64_t warmup = (v - 1) * m + p - 1;
-  return CutRun(std::move(outline),
-                static_cast<int>((warmup + v * m - 1) / (v * m)),
-                [&](int periods) { return Run(shape, periods); });
+  return CutRun(
+      std::move(outline), static_cast<int>((warmup + v * m - 1) / (v * m)),
+      [&](int periods) { return ReplicateLists(Run(shape, periods), width); });
+}
+
+absl::StatusOr<Schedule> GenerateWpipe(const GeneratorRequest& request) {
+  return Make(request,
+              {.p = request.num_ranks,
+               .v = request.num_stages / request.num_ranks,
+               .m = request.num_microbatches},
+              /*width=*/1);
+}
+
+absl::StatusOr<Schedule> GenerateReplicated(const GeneratorRequest& request) {
+  const int width = request.replicas[0];
+  const int m = request.num_microbatches;
+  const std::string given = absl::StrJoin(request.replicas, ",");
+  if (std::count(request.replicas.begin(), request.replicas.end(), width) !=
+      static_cast<int64_t>(request.replicas.size())) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("replicas ", given, ": schedule ", kName,
+                     " takes whole pipelines only; want one number"));
+  }
+  if (m % width != 0) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("schedule ", kName, " gives every one of ", width,
+                     " pipelines as many microbatches: want a multiple of ",
+                     width, ", got ", m, "; the nearest: ", m / width * width,
+                     " and ", (m / width + 1) * width));
+  }
+  return Make(request,
+              {.p = request.num_ranks,
+               .v = request.num_stages / request.num_ranks,
+               .m = m / width},
+              width);
 }
 
 }  // namespace
@@ -102,7 +141,8 @@ GeneratorInfo WpipeGenerator() {
           .update_policy = "grouped",
           .chunks = kGroups,
           .parameters = {ChunksParameter(kGroups)},
-          .generate = GenerateWpipe};
+          .generate = GenerateWpipe,
+          .generate_replicated = GenerateReplicated};
 }
 
 }  // namespace penstock

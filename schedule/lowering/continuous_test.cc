@@ -3,11 +3,14 @@
 
 #include "schedule/simulator/continuous.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 #include "schedule/ir/chain.h"
+#include "schedule/ir/unroll.h"
 #include "schedule/lowering/lower.h"
 #include "schedule/simulator/cost_model.h"
 
@@ -75,6 +78,53 @@ INSTANTIATE_TEST_SUITE_P(
                       Replicas{"9,2,1", 12, 3, 18},
                       Replicas{"1,7,2", 10, 3, 14}, Replicas{"2", 2, 1, 2},
                       Replicas{"2,2", 4, 2, 4}, Replicas{"1,3", 4, 2, 3}));
+
+TEST(ContinuousTest, WholePipelinesWithReplicasVerifyLowered) {
+  for (const RankOrder order :
+       {RankOrder::kPipelineMajor, RankOrder::kDataMajor}) {
+    for (int p = 1; p <= 4; ++p) {
+      for (int width = 2; width <= 3; ++width) {
+        for (const int own : {std::max(1, p - 1), p + 1}) {
+          for (const char* name : {"pipedream", "pipedream_2bw", "wpipe"}) {
+            const int stages = std::string(name) == "wpipe" ? 2 * p : p;
+            const absl::StatusOr<Schedule> s =
+                MakeSchedule({.generator = name,
+                              .num_ranks = p,
+                              .num_stages = stages,
+                              .num_microbatches = own * width,
+                              .edges = ChainEdges(stages),
+                              .replicas = {width},
+                              .rank_order = order});
+            ASSERT_TRUE(s.ok()) << name << " p=" << p << " width=" << width
+                                << " own=" << own << " " << s.status();
+            EXPECT_EQ(s->num_ranks(), p * width);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Where a rank updates is where its state of a step is whole.
+TEST(ContinuousTest, UpdatesOfAPeriodComeBeforeThoseOfTheNext) {
+  const absl::StatusOr<Schedule> s = MakeSchedule({.generator = "wpipe",
+                                                   .num_ranks = 2,
+                                                   .num_stages = 4,
+                                                   .num_microbatches = 4,
+                                                   .edges = ChainEdges(4),
+                                                   .replicas = {2}});
+  ASSERT_TRUE(s.ok()) << s.status();
+  const Schedule run = *Unroll(*s, 5);
+  for (const std::vector<Action>& actions : run.ranks) {
+    int version = 0;
+    for (const Action& action : actions) {
+      if (action.op != Op::kUpdate) continue;
+      EXPECT_GE(*action.version, version);
+      version = *action.version;
+    }
+    EXPECT_GT(version, 5);
+  }
+}
 
 // Balanced 2-1-1: stage 0 has twice the work of the others and two ranks.
 double UnitsPerMicrobatch(const Parameters& parameters) {

@@ -66,24 +66,76 @@ class ContinuousUpdates {
         }
       }
       if (i == static_cast<int>(actions.size())) break;
-      if (actions[i].op != Op::kForward) continue;
       const bool second = i > 0 && actions[i - 1].overlaps_next;
-      PutWhatIsRead(section, second ? i - 1 : i, actions[i]);
+      const int position = second ? i - 1 : i;
+      const StageId stage = actions[i].stage;
+      if (actions[i].op == Op::kForward) {
+        PutUpTo(section, position, stage, ReadBy(actions[i]));
+      } else if (section == 2 && (actions[i].op == Op::kBackward ||
+                                  actions[i].op == Op::kBackwardWeight)) {
+        PutBefore(position, stage, LastRead(actions, i, stage));
+      }
     }
   }
 
-  // Updates, of those that wait, to all versions up to that which the F reads.
-  void PutWhatIsRead(int section, int position, const Action& forward) {
-    const VersionRule& rule = schedule_.versions[forward.stage.value()];
-    const int64_t read =
-        forward.microbatch.value() / rule.microbatches_per_update - rule.delay;
-    const auto is_read = [&](const UpdatePoint& point) {
-      return point.stage == forward.stage && point.version <= read;
-    };
-    for (const UpdatePoint& point : waiting_) {
-      if (is_read(point)) Put(section, position, point);
+  const VersionRule& RuleOf(StageId stage) const {
+    return schedule_.versions[stage.value()];
+  }
+  // Negative where there is no such version yet.
+  int64_t ReadBy(const Action& forward) const {
+    const VersionRule& rule = RuleOf(forward.stage);
+    return forward.microbatch.value() / rule.microbatches_per_update -
+           rule.delay;
+  }
+  // The latest version that an F from `begin` on reads.
+  int64_t LastRead(const std::vector<Action>& actions, int begin,
+                   StageId stage) const {
+    int64_t read = 0;
+    for (size_t i = begin; i < actions.size(); ++i) {
+      if (actions[i].op != Op::kForward || actions[i].stage != stage) continue;
+      read = std::max(read, ReadBy(actions[i]));
     }
-    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_read),
+    return read;
+  }
+  // The period, from 1, whose last microbatches the update absorbs.
+  int64_t PeriodOf(const UpdatePoint& point) const {
+    const int64_t m = schedule_.num_microbatches;
+    return (point.version * RuleOf(point.stage).microbatches_per_update + m -
+            1) /
+           m;
+  }
+
+  // Updates, of those that wait, of the stage up to the version; before them,
+  // those of the rank's other stages that are of earlier periods, so that
+  // updates of one period come before those of the next.
+  void PutUpTo(int section, int position, StageId stage, int64_t version) {
+    const auto is_read = [&](const UpdatePoint& point) {
+      return point.stage == stage && point.version <= version;
+    };
+    int64_t period = 0;
+    for (const UpdatePoint& point : waiting_) {
+      if (is_read(point)) period = std::max(period, PeriodOf(point));
+    }
+    PutAll(section, position, [&](const UpdatePoint& point) {
+      return is_read(point) || PeriodOf(point) < period;
+    });
+  }
+
+  // In the epilogue, before a backward: updates of the stage to versions that
+  // nobody reads any more, after `last_read`. They need not wait for longer,
+  // and the backward would want memory for another gradient.
+  void PutBefore(int position, StageId stage, int64_t last_read) {
+    PutAll(2, position, [&](const UpdatePoint& point) {
+      return point.stage == stage && point.version > last_read;
+    });
+  }
+
+  template <typename Predicate>
+  void PutAll(int section, int position, const Predicate& is_due) {
+    for (const UpdatePoint& point : waiting_) {
+      if (is_due(point)) Put(section, position, point);
+    }
+    waiting_.erase(std::remove_if(waiting_.begin(), waiting_.end(), is_due),
                    waiting_.end());
   }
 

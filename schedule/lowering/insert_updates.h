@@ -16,7 +16,9 @@ namespace penstock {
 // names the version that it makes, right after the last backward that counts
 // for it. U of a stage on several ranks waits for their reduction, so it stands
 // as late as it can: right before the first F of this rank that reads the
-// version, and at the end of the epilogue if none does.
+// version; if none does, before the stage's next backward in the epilogue, or
+// at its end. Updates of one period come before those of the next, whatever
+// their stages.
 //   INVALID_ARGUMENT  the schedule has an N or U already; see also
 //                     update_points.h.
 absl::StatusOr<Schedule> InsertUpdates(Schedule schedule);

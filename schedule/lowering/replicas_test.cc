@@ -205,8 +205,16 @@ TEST(BadReplicasTest, SayWhatWouldDo) {
              "replicas 1,5: a replica would have no microbatch, of 4; want at "
              "most 4");
   request.replicas = {2};
-  ExpectSays(Refusal("pipedream", request),
-             "replicas 2: schedule pipedream does not flush");
+  ExpectSays(Refusal("pipedream_vertical", request),
+             "replicas 2: schedule pipedream_vertical fixes the weights");
+  request.num_microbatches = 5;
+  ExpectSays(Refusal("wpipe", request),
+             "want a multiple of 2, got 5; the nearest: 4 and 6");
+  request.replicas = {2, 1};
+  ExpectSays(Refusal("wpipe", request), "takes whole pipelines only");
+  request.num_stages = 2;
+  request.parameters = {{"replicas", "1,1"}};
+  ExpectSays(Refusal("pipedream", request), "leave one of the two out");
 }
 
 }  // namespace

@@ -34,7 +34,7 @@ class RuleCheck {
         return CheckPeriodIsLong(schedule_.num_stages() - 1);
       case WeightPolicy::kGrouped:
         CheckGrouped();
-        return CheckPeriodIsLong(schedule_.num_ranks() - 1);
+        return CheckPeriodIsLong((RanksOfPipeline() - 1) * Width());
     }
   }
 
@@ -76,8 +76,17 @@ class RuleCheck {
     }
   }
 
+  // Whole pipelines side by side.
+  int64_t Width() const {
+    return schedule_.placement.empty()
+               ? 1
+               : std::max<int64_t>(
+                     1, static_cast<int64_t>(schedule_.placement[0].size()));
+  }
+  int64_t RanksOfPipeline() const { return schedule_.num_ranks() / Width(); }
+
   void CheckGrouped() {
-    const int64_t ranks = schedule_.num_ranks();
+    const int64_t ranks = RanksOfPipeline();
     // Nothing to have a rule; other rules tell what is missing.
     if (schedule_.versions.empty() || ranks == 0) return;
     if (schedule_.num_stages() % ranks != 0) {
@@ -90,7 +99,8 @@ class RuleCheck {
     const int64_t m = schedule_.versions[0].microbatches_per_update;
     for (int stage = 0; stage < schedule_.num_stages(); ++stage) {
       const int64_t group = stage / ranks;
-      const int64_t ahead = (groups - 1 - 2 * group) * m + ranks - 1;
+      const int64_t ahead =
+          (groups - 1 - 2 * group) * m + (ranks - 1) * Width();
       Want(stage, m, std::max<int64_t>(0, DivideUp(ahead, groups * m)));
     }
   }

@@ -18,9 +18,10 @@ namespace penstock {
 //                  2019, section 3.3; without replicas p - 1 - s)
 //   vertical       one rule for all; L = ceil((p - 1) / m)
 //   double_buffer  one rule for all; L = 1, and m >= p - 1 (PipeDream-2BW)
-//   grouped        one m for all, m >= N - 1; v groups of N stages each, with
-//                  L = max(0, ceil((v - 1 - 2 c + (N - 1) / m) / v) for group c
-//                  (WPipe)
+//   grouped        one m for all, w pipelines of p = N / w ranks, each with
+//                  m / w microbatches, m / w >= p - 1; v groups of p stages
+//                  each, with L = max(0, ceil((v - 1 - 2 c + (p - 1) w / m) /
+//                  v) for group c (WPipe)
 // Adds what it finds to `all`.
 void CheckStaleness(const Subject& subject, std::vector<Violation>* all);
 
