@@ -5,6 +5,8 @@ BAZEL ?= bazel
 RUN_TESTS = tools/run_tests
 # What has threads, or talks to what has; the rest is pure.
 THREADED = //base/... //client/... //coordinator/... //stage_server/...
+# All code of ours; //tests runs the same code once more, in whole systems.
+CODE = $(THREADED) //checkpoint/... //models/... //schedule/...
 
 .PHONY: help setup build demo test convergence format lint bench asan tsan clean
 
@@ -23,8 +25,8 @@ demo: setup  ## train gpt-nano on real text: coordinator and 2 stage servers
 test: setup  ## run all tests
 	@$(RUN_TESTS)
 
-asan: setup  ## the tests under AddressSanitizer and UBSan
-	@$(RUN_TESTS) --config=asan
+asan: setup  ## the tests beside the code under AddressSanitizer and UBSan
+	@$(RUN_TESTS) --config=asan $(CODE)
 
 tsan: setup  ## the tests of what has threads under ThreadSanitizer
 	@$(RUN_TESTS) --config=tsan $(THREADED)
