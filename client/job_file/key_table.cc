@@ -418,8 +418,8 @@ void AddWireKeys(std::vector<JobKey>& keys) {
               "between ranks, where the link is slow: `bf16`, `fp16` (with a "
               "scale) or `fp8_block` (one byte, with a scale for each 128 "
               "numbers). `auto` takes the next smaller type on edges whose "
-              "link holds their sender up, as measured. Memory, tied weights "
-              "and sums keep their type. All but `none` change the bits; "
+              "link holds their receiver up, as measured. Memory, tied "
+              "weights and sums keep their type. All but `none` change the bits; "
               "`auto` does so from run to run."});
   keys.push_back({.path = "wire.error_feedback",
                   .default_value = "false",

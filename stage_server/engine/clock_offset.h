@@ -45,6 +45,8 @@ class ClockOffset {
 
   // Zeros on rank 0, and before the first exchange.
   ClockSample best() const;
+  // Not before the first exchange.
+  bool is_known() const { return rank_ == RankId(0) || !samples_.empty(); }
 
   // Of the four times of an exchange: sent and came back by the one clock,
   // received and answered by the other.

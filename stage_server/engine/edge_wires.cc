@@ -5,6 +5,7 @@
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/nan_to_num.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,13 +19,20 @@ namespace {
 // Of the step as a whole.
 constexpr int32_t kNoMicrobatch = -1;
 
-MessageHeader NoteHeader(int64_t step) {
-  return {step, kNoMicrobatch, DTYPE_INT64, {}};
+// Of a note: what its sender wants of the channel back, and the round trip of
+// its clock; then when it sent the step's messages, by the common clock.
+enum NoteWord { kWantsCompressed, kRoundTrip, kFirstPosted };
+// In place of a round trip.
+constexpr int64_t kNoClock = -1;
+
+MessageHeader NoteHeader(int64_t step, const std::vector<int64_t>& note) {
+  return {
+      step, kNoMicrobatch, DTYPE_INT64, {static_cast<int64_t>(note.size())}};
 }
 
 template <typename Byte>
-absl::Span<Byte> NoteBytes(uint8_t& note) {
-  return {reinterpret_cast<Byte*>(&note), sizeof note};
+absl::Span<Byte> NoteBytes(std::vector<int64_t>& note) {
+  return {reinterpret_cast<Byte*>(note.data()), note.size() * sizeof(int64_t)};
 }
 
 }  // namespace
@@ -51,9 +59,11 @@ absl::StatusOr<EdgeWires> EdgeWires::Make(const WireSpec& wire) {
   return wires;
 }
 
-void EdgeWires::AddChannel(ChannelId channel, Direction direction, bool sends) {
+void EdgeWires::AddChannel(ChannelId channel, ChannelId back,
+                           Direction direction, bool sends) {
   if (!enabled_) return;
   Wire& wire = wires_[channel];
+  wire.back = back;
   wire.direction = direction;
   wire.sends = sends;
   wire.compressed = !is_auto_;
@@ -119,41 +129,77 @@ absl::Status EdgeWires::FromWire(ChannelId channel, const at::Tensor& wire,
   });
 }
 
-void EdgeWires::Sent(ChannelId channel, int64_t wire_bytes,
-                     int64_t tensor_bytes, int64_t exposed_nanos) {
+void EdgeWires::Sent(ChannelId channel, int64_t posted_nanos) {
+  if (!is_auto_) return;
   const auto found = wires_.find(channel);
-  if (found == wires_.end() || !is_auto_ || wire_bytes == 0) return;
+  if (found == wires_.end()) return;
+  found->second.posted_nanos.push_back(posted_nanos);
+}
+
+void EdgeWires::Received(ChannelId channel, int64_t wire_bytes,
+                         int64_t tensor_bytes, int64_t asked_nanos,
+                         int64_t came_nanos) {
+  if (!is_auto_) return;
+  const auto found = wires_.find(channel);
+  if (found == wires_.end()) return;
   WireSample& sample = found->second.sample;
   sample.plain_bytes += tensor_bytes;
-  sample.exposed_nanos_per_byte.push_back(static_cast<double>(exposed_nanos) /
-                                          static_cast<double>(wire_bytes));
+  sample.messages.push_back({.wire_bytes = wire_bytes,
+                             .asked_nanos = asked_nanos,
+                             .came_nanos = came_nanos});
+}
+
+absl::StatusOr<RequestId> EdgeWires::PostNote(
+    int64_t step, ChannelId channel, Wire& wire,
+    const std::optional<ClockSample>& clock, Transport& transport) {
+  if (!wire.sends) {
+    wire.note.assign(kFirstPosted + wire.sample.messages.size(), 0);
+    return transport.PostReceive(channel, NoteHeader(step, wire.note),
+                                 NoteBytes<std::byte>(wire.note));
+  }
+  const bool wants = wires_.at(wire.back).choice.compressed;
+  wire.note = {wants ? 1 : 0, clock ? clock->round_trip_nanos : kNoClock};
+  for (const int64_t posted : std::exchange(wire.posted_nanos, {})) {
+    wire.note.push_back(posted + (clock ? clock->offset_nanos : 0));
+  }
+  return transport.PostSend(channel, NoteHeader(step, wire.note),
+                            NoteBytes<const std::byte>(wire.note));
+}
+
+void EdgeWires::ReadNote(Wire& wire, int64_t compute_nanos,
+                         const std::optional<ClockSample>& clock) {
+  wires_.at(wire.back).compressed = wire.note[kWantsCompressed] != 0;
+  // As the sender has just been told.
+  wire.compressed = wire.choice.compressed;
+  WireSample sample = std::exchange(wire.sample, WireSample());
+  if (!clock.has_value() || wire.note[kRoundTrip] == kNoClock) return;
+  sample.compute_nanos = compute_nanos;
+  sample.latency_nanos =
+      std::max(clock->round_trip_nanos, wire.note[kRoundTrip]) / 2;
+  for (size_t i = 0; i < sample.messages.size(); ++i) {
+    sample.messages[i].posted_nanos =
+        wire.note[kFirstPosted + i] - clock->offset_nanos;
+  }
+  wire.choice = NextChoice(wire.choice, sample);
 }
 
 absl::Status EdgeWires::EndStep(int64_t step, int64_t compute_nanos,
+                                std::optional<ClockSample> clock,
                                 Transport& transport, absl::Time deadline) {
   if (!is_auto_) return absl::OkStatus();
   std::vector<RequestId> requests;
   for (auto& [channel, wire] : wires_) {
-    if (!wire.sends) {
-      PENSTOCK_ASSIGN_OR_RETURN(
-          requests.emplace_back(),
-          transport.PostReceive(channel, NoteHeader(step),
-                                NoteBytes<std::byte>(wire.note)));
-      continue;
-    }
-    wire.sample.compute_nanos = compute_nanos;
-    wire.choice =
-        NextChoice(wire.choice, std::exchange(wire.sample, WireSample()));
-    wire.note = wire.choice.compressed ? 1 : 0;
-    PENSTOCK_ASSIGN_OR_RETURN(
-        requests.emplace_back(),
-        transport.PostSend(channel, NoteHeader(step),
-                           NoteBytes<const std::byte>(wire.note)));
+    if (!wires_.contains(wire.back)) continue;
+    PENSTOCK_ASSIGN_OR_RETURN(requests.emplace_back(),
+                              PostNote(step, channel, wire, clock, transport));
   }
   for (const RequestId request : requests) {
     PENSTOCK_RETURN_IF_ERROR(transport.Wait(request, deadline));
   }
-  for (auto& [channel, wire] : wires_) wire.compressed = wire.note != 0;
+  for (auto& [channel, wire] : wires_) {
+    if (wire.sends || !wires_.contains(wire.back)) continue;
+    ReadNote(wire, compute_nanos, clock);
+  }
   return absl::OkStatus();
 }
 

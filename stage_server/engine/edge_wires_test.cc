@@ -11,11 +11,13 @@
 
 #include <cmath>
 #include <limits>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "absl/time/clock.h"
+#include "stage_server/engine/clock_offset.h"
 #include "stage_server/transport/in_process/in_process_transport.h"
 
 namespace penstock {
@@ -34,8 +36,8 @@ EdgeWires Wires(const std::string& compress, bool error_feedback = false,
   spec.set_error_feedback(error_feedback);
   absl::StatusOr<EdgeWires> wires = EdgeWires::Make(spec);
   EXPECT_TRUE(wires.ok()) << wires.status();
-  wires->AddChannel(kValues, Direction::kForward, sends);
-  wires->AddChannel(kGradients, Direction::kBackward, sends);
+  wires->AddChannel(kValues, kGradients, Direction::kForward, sends);
+  wires->AddChannel(kGradients, kValues, Direction::kBackward, !sends);
   return *std::move(wires);
 }
 
@@ -120,40 +122,108 @@ TEST(EdgeWiresTest, AGradientThatIsNotFiniteLeavesNothingForTheNext) {
   EXPECT_EQ(next[3].item<float>(), 0.0f);
 }
 
-TEST(EdgeWiresTest, AutoTellsTheReceiverBeforeItChanges) {
-  const std::vector<ChannelSpec> channels = {
-      {kValues, RankId(0), RankId(1), "x"},
-      {kGradients, RankId(0), RankId(1), "y"}};
-  auto transports = *ConnectInProcess(2, channels);
-  const at::Tensor x = at::randn({1000}, at::kFloat);
-  int64_t bytes[2][8];
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < 2; ++rank) {
-    threads.emplace_back([&, rank] {
-      EdgeWires wires = Wires("auto", false, /*sends=*/rank == 0);
-      for (int step = 0; step < 8; ++step) {
-        bytes[rank][step] =
-            static_cast<int64_t>(wires.WireBuffer(kValues, x)->nbytes());
-        // Waits as long as it computes, for the values alone.
-        if (rank == 0) {
-          wires.Sent(kValues, bytes[0][step], 4000,
-                     1000 * bytes[0][step] / 4000);
-          wires.Sent(kGradients, 4000, 4000, 0);
-        }
-        const absl::Status status = wires.EndStep(
-            step + 1, 1000, *transports[rank], absl::Now() + absl::Seconds(10));
-        ASSERT_TRUE(status.ok()) << status;
-        EXPECT_EQ(wires.WireBuffer(kGradients, x)->nbytes(), 4000u);
+// Two ranks that train for some steps under auto: rank 0 sends values to rank 1
+// and gets gradients. The way of a value takes `value_nanos`, the gradients
+// none.
+class AutoPair {
+ public:
+  static constexpr int kSteps = 10;
+  static constexpr int64_t kCompute = 1'000'000;
+  static constexpr int64_t kPlainBytes = 4000;
+  // By which rank 1's clock is behind.
+  static constexpr int64_t kBehind = 50 * kCompute;
+
+  struct Bytes {
+    // On the wire, by step.
+    std::vector<int64_t> values;
+    std::vector<int64_t> gradients;
+  };
+
+  static std::vector<Bytes> Train(int64_t value_nanos, bool has_clock) {
+    auto transports =
+        *ConnectInProcess(2, {{kValues, RankId(0), RankId(1), ""},
+                              {kGradients, RankId(1), RankId(0), ""}});
+    std::vector<Bytes> bytes(2);
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < 2; ++rank) {
+      threads.emplace_back([&, rank] {
+        RunRank(rank, value_nanos, has_clock, *transports[rank], bytes[rank]);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    return bytes;
+  }
+
+ private:
+  static void RunRank(int rank, int64_t value_nanos, bool has_clock,
+                      Transport& transport, Bytes& bytes) {
+    EdgeWires wires = Wires("auto", false, /*sends=*/rank == 0);
+    const at::Tensor x = at::zeros({kPlainBytes / 4}, at::kFloat);
+    const int64_t offset = rank == 0 ? 0 : kBehind;
+    for (int step = 1; step <= kSteps; ++step) {
+      const auto values =
+          static_cast<int64_t>(wires.WireBuffer(kValues, x)->nbytes());
+      const auto gradients =
+          static_cast<int64_t>(wires.WireBuffer(kGradients, x)->nbytes());
+      bytes.values.push_back(values);
+      bytes.gradients.push_back(gradients);
+      const int64_t now = step * 100 * kCompute - offset;
+      if (rank == 0) {
+        wires.Sent(kValues, now);
+        wires.Received(kGradients, gradients, kPlainBytes, now, now + kCompute);
+      } else {
+        wires.Received(kValues, values, kPlainBytes, now,
+                       now + value_nanos * values / kPlainBytes);
+        wires.Sent(kGradients, now + kCompute);
       }
-    });
+      std::optional<ClockSample> clock;
+      if (has_clock) clock = ClockSample{offset, 0};
+      const absl::Status status = wires.EndStep(
+          step, kCompute, clock, transport, absl::Now() + absl::Seconds(10));
+      ASSERT_TRUE(status.ok()) << status;
+    }
   }
-  for (std::thread& thread : threads) thread.join();
-  for (int step = 0; step < 8; ++step) {
-    EXPECT_EQ(bytes[0][step], bytes[1][step]);
-    EXPECT_EQ(bytes[0][step], step < WireChoice::kSteps
-                                  ? 4000
-                                  : EncodedBytes(WireType::kBfloat16, 1000));
+};
+
+TEST(EdgeWiresTest, AutoCompressesWhatTheReceiverWaitsForAndTellsTheSender) {
+  const auto bytes = AutoPair::Train(AutoPair::kCompute, /*has_clock=*/true);
+  EXPECT_EQ(bytes[0].values, bytes[1].values);
+  EXPECT_EQ(bytes[0].gradients, bytes[1].gradients);
+  for (int i = 0; i < AutoPair::kSteps; ++i) {
+    EXPECT_EQ(bytes[0].gradients[i], AutoPair::kPlainBytes);
+    // Told at the end of the step after the last that it takes.
+    EXPECT_EQ(bytes[0].values[i], i <= WireChoice::kSteps
+                                      ? AutoPair::kPlainBytes
+                                      : EncodedBytes(WireType::kBfloat16,
+                                                     AutoPair::kPlainBytes / 4))
+        << i;
   }
+}
+
+TEST(EdgeWiresTest, AutoLeavesAFastLinkAlone) {
+  const auto bytes =
+      AutoPair::Train(AutoPair::kCompute / 20, /*has_clock=*/true);
+  EXPECT_THAT(bytes[1].values, testing::Each(AutoPair::kPlainBytes));
+}
+
+TEST(EdgeWiresTest, AutoWithoutAClockChangesNothing) {
+  const auto bytes = AutoPair::Train(AutoPair::kCompute, /*has_clock=*/false);
+  EXPECT_THAT(bytes[1].values, testing::Each(AutoPair::kPlainBytes));
+}
+
+TEST(EdgeWiresTest, AutoLeavesAChannelWithoutOneBackAlone) {
+  WireSpec spec;
+  spec.set_compress("auto");
+  EdgeWires wires = *EdgeWires::Make(spec);
+  wires.AddChannel(kValues, kGradients, Direction::kForward, /*sends=*/true);
+  auto transports = *ConnectInProcess(1, std::vector<ChannelSpec>());
+  wires.Sent(kValues, 5);
+  EXPECT_TRUE(wires
+                  .EndStep(1, 1000, ClockSample(), *transports[0],
+                           absl::Now() + absl::Seconds(10))
+                  .ok());
+  const at::Tensor x = at::zeros({10}, at::kFloat);
+  EXPECT_TRUE(wires.ToWire(kValues, x)->is_same(x));
 }
 
 }  // namespace

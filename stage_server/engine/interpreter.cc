@@ -21,6 +21,8 @@ namespace {
 constexpr int kTold = 3;
 // Of clocks, where a run is not to meet again.
 constexpr int kFirstExchanges = 4;
+// Of clocks, where edges choose by them, so that none has drifted far.
+constexpr int64_t kAutoExchangeSteps = 8;
 
 DType DTypeOf(const at::Tensor& tensor) {
   switch (tensor.scalar_type()) {
@@ -107,7 +109,9 @@ absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
     const Edge& edge =
         interpreter->program_.schedule.edges[action.edge.value()];
     if (edge.kind != EdgeKind::kActivation) continue;
-    interpreter->wires_.AddChannel(channel, DirectionOf(action.op),
+    PENSTOCK_ASSIGN_OR_RETURN(const ChannelId back,
+                              interpreter->ChannelBack(channels, action));
+    interpreter->wires_.AddChannel(channel, back, DirectionOf(action.op),
                                    IsSend(action.op));
   }
   PENSTOCK_RETURN_IF_ERROR(interpreter->AddEvaluation(channels));
@@ -120,6 +124,16 @@ absl::StatusOr<ChannelId> Interpreter::ChannelOf(const ChannelMap& channels,
   return channels.OfEdge(action.edge, DirectionOf(action.op),
                          sends ? program_.rank : action.peer,
                          sends ? action.peer : program_.rank);
+}
+
+absl::StatusOr<ChannelId> Interpreter::ChannelBack(const ChannelMap& channels,
+                                                   const Action& action) const {
+  const bool sends = IsSend(action.op);
+  return channels.OfEdge(
+      action.edge,
+      DirectionOf(action.op) == Direction::kForward ? Direction::kBackward
+                                                    : Direction::kForward,
+      sends ? action.peer : program_.rank, sends ? program_.rank : action.peer);
 }
 
 absl::Status Interpreter::AddEvaluation(const ChannelMap& channels) {
@@ -217,10 +231,15 @@ absl::Status Interpreter::RunActions(int64_t step,
       return Explain(step, failure_->position, status);
     }
   }
-  PENSTOCK_RETURN_IF_ERROR(
-      wires_.EndStep(step, busy_nanos_, *transport_, Deadline()));
+  PENSTOCK_RETURN_IF_ERROR(EndWires(step));
   PENSTOCK_RETURN_IF_ERROR(backend_->EndStep());
   return is_drained ? backend_->EndList() : absl::OkStatus();
+}
+
+absl::Status Interpreter::EndWires(int64_t step) {
+  std::optional<ClockSample> clock;
+  if (clock_offset_.is_known()) clock = clock_offset_.best();
+  return wires_.EndStep(step, busy_nanos_, clock, *transport_, Deadline());
 }
 
 absl::Status Interpreter::Evaluate(int64_t step) {
@@ -428,20 +447,18 @@ absl::Status Interpreter::RunSend(const Issue& issue) {
   sending.position = issue.position;
   PENSTOCK_ASSIGN_OR_RETURN(sending.tensor,
                             wires_.ToWire(issue.channel, tensor));
-  sending.posted_nanos = MonotonicNanos();
+  const int64_t posted_nanos = MonotonicNanos();
   if (!sending.tensor.is_same(tensor)) {
-    busy_nanos_ += sending.posted_nanos - cell_start_nanos_;
+    busy_nanos_ += posted_nanos - cell_start_nanos_;
   }
-  sending.busy_nanos = busy_nanos_;
-  sending.channel = issue.channel;
-  sending.tensor_bytes = static_cast<int64_t>(tensor.nbytes());
+  if (!evaluating_) wires_.Sent(issue.channel, posted_nanos);
   PENSTOCK_ASSIGN_OR_RETURN(
       sending.request,
       transport_->PostSend(issue.channel, HeaderOf(issue.of, tensor),
                            BytesOf(sending.tensor)));
   counters_.Add(issue.action.edge, DirectionOf(issue.action.op),
                 static_cast<int64_t>(sending.tensor.nbytes()),
-                sending.tensor_bytes);
+                static_cast<int64_t>(tensor.nbytes()));
   sending_.push_back(std::move(sending));
   return absl::OkStatus();
 }
@@ -455,6 +472,12 @@ absl::Status Interpreter::RunReceive(const Issue& issue) {
     PENSTOCK_RETURN_IF_ERROR(transport_->Wait(receiving.request, deadline));
   }
   cell_start_nanos_ = MonotonicNanos();
+  if (!evaluating_) {
+    wires_.Received(issue.channel,
+                    static_cast<int64_t>(receiving.wire.nbytes()),
+                    static_cast<int64_t>(receiving.buffer.nbytes()),
+                    cell_issue_nanos_, cell_start_nanos_);
+  }
   if (!receiving.wire.is_same(receiving.buffer)) {
     const int64_t start = MonotonicNanos();
     PENSTOCK_RETURN_IF_ERROR(
@@ -512,7 +535,8 @@ absl::Status Interpreter::RunAgreement(int64_t step) {
   const int64_t agreed = MonotonicNanos();
   busy_nanos_ += agreed - start - waited_nanos;
   // Everyone is here just now.
-  if (IsSampledStep(step)) {
+  if (IsSampledStep(step) ||
+      (wires_.is_auto() && step % kAutoExchangeSteps == 0)) {
     PENSTOCK_RETURN_IF_ERROR(
         clock_offset_.Exchange(step, *transport_, Deadline()));
   }
@@ -547,25 +571,15 @@ absl::Status Interpreter::PollSends() {
     PENSTOCK_ASSIGN_OR_RETURN(const bool complete,
                               transport_->Test(sending_.front().request));
     if (!complete) break;
-    NoteSent(sending_.front());
     sending_.pop_front();
   }
   return absl::OkStatus();
-}
-
-void Interpreter::NoteSent(const Sending& sending) {
-  if (!wires_.enabled()) return;
-  wires_.Sent(sending.channel, static_cast<int64_t>(sending.tensor.nbytes()),
-              sending.tensor_bytes,
-              MonotonicNanos() - sending.posted_nanos -
-                  (busy_nanos_ - sending.busy_nanos));
 }
 
 absl::Status Interpreter::FinishSends() {
   for (; !sending_.empty(); sending_.pop_front()) {
     PENSTOCK_RETURN_IF_ERROR(
         transport_->Wait(sending_.front().request, Deadline()));
-    NoteSent(sending_.front());
   }
   return absl::OkStatus();
 }

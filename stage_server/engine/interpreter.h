@@ -150,11 +150,6 @@ class Interpreter {
     int64_t position = 0;
     // Keeps the bytes alive.
     at::Tensor tensor;
-    ChannelId channel;
-    int64_t tensor_bytes = 0;
-    // When it was posted, and what the rank had computed by then.
-    int64_t posted_nanos = 0;
-    int64_t busy_nanos = 0;
   };
 
   // An action of the evaluation's list, and its channel.
@@ -169,6 +164,9 @@ class Interpreter {
   absl::Status AddEvaluation(const ChannelMap& channels);
   absl::StatusOr<ChannelId> ChannelOf(const ChannelMap& channels,
                                       const Action& action) const;
+  // Of the same edge, the other way.
+  absl::StatusOr<ChannelId> ChannelBack(const ChannelMap& channels,
+                                        const Action& action) const;
   absl::Status RunEvaluation(int64_t step);
   absl::Status AgreeOnEvaluation(int64_t step);
 
@@ -193,7 +191,7 @@ class Interpreter {
   absl::Status RunAgreement(int64_t step);
   absl::Status PostReceives(int64_t step, int64_t end);
   absl::Status PollSends();
-  void NoteSent(const Sending& sending);
+  absl::Status EndWires(int64_t step);
   absl::Status FinishSends();
   absl::Status Explain(int64_t step, int64_t position,
                        const absl::Status& status);

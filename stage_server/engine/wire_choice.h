@@ -7,31 +7,48 @@
 namespace penstock {
 
 // How the edges of a job with `wire.compress: auto` turn compression on and
-// off: by whether the link holds up the rank that sends. Pure.
+// off: by whether the link holds up the rank that receives. The sender cannot
+// see that: its messages leave for the buffers of its own kernel. Pure.
 
-// What a rank saw of one of its edges in one step.
+// One message, by one clock.
+struct WireMessage {
+  int64_t wire_bytes = 0;
+  // When its sender had it ready ...
+  int64_t posted_nanos = 0;
+  // ... its receiver had nothing else to do ...
+  int64_t asked_nanos = 0;
+  // ... and its receiver had it, or, if that was before, `asked_nanos`.
+  int64_t came_nanos = 0;
+};
+
+// What a rank saw in one step of one of the channels that it receives on.
 struct WireSample {
-  // Of each message: how long it was on the way while the rank had nothing to
-  // compute, over its bytes on the wire. What the rank computed meanwhile hid
-  // that much of the way.
-  std::vector<double> exposed_nanos_per_byte;
-  // What the step's messages would be as they are in memory.
+  std::vector<WireMessage> messages;
+  // What they would be as they are in memory.
   int64_t plain_bytes = 0;
   // What the rank computed in the step.
   int64_t compute_nanos = 0;
+  // How long an empty message is on its way: no size makes it shorter.
+  int64_t latency_nanos = 0;
 };
 
-// How long the step's messages would keep the rank waiting uncompressed, over
-// what it computes: above 1 it waits longer than it works. By the median
-// message, so that one whose receiver was late does not count.
+// How long the rank waited for bytes to come through, over what it computed.
 double ExposedShare(const WireSample& sample);
+
+// How long the link would be busy with the messages uncompressed, over what the
+// rank computed. At the speed of the fastest message, since the others may have
+// waited behind one another, or for a rank that did not look.
+double LinkShare(const WireSample& sample);
 
 struct WireChoice {
   bool compressed = false;
   // Steps in a row that spoke for the other choice.
   int contrary = 0;
 
-  static constexpr double kOnAbove = 0.5;
+  // Of ExposedShare: on above.
+  static constexpr double kOnAbove = 0.15;
+  // Of LinkShare: off below. A link that is never busy for longer than this
+  // exposes less than `kOnAbove`, so that it does not come on again.
   static constexpr double kOffBelow = 0.1;
   // One odd step changes nothing.
   static constexpr int kSteps = 3;

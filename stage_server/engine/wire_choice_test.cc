@@ -5,14 +5,20 @@
 namespace penstock {
 namespace {
 
-// A step of three messages of 1000 bytes that the rank waited `share` of its
-// compute time for.
+constexpr int64_t kCompute = 3'000'000;
+
+// A step of three messages of 1000 bytes, each asked for when it was sent, that
+// the rank waited for, for `share` of its compute time in all.
 WireSample Waited(double share) {
-  constexpr int64_t kCompute = 3'000'000;
   WireSample sample;
   sample.plain_bytes = 3000;
   sample.compute_nanos = kCompute;
-  sample.exposed_nanos_per_byte.assign(3, share * kCompute / 3000);
+  for (int64_t i = 0; i < 3; ++i) {
+    const int64_t posted = i * kCompute;
+    sample.messages.push_back(
+        {1000, posted, posted,
+         posted + static_cast<int64_t>(share * kCompute / 3)});
+  }
   return sample;
 }
 
@@ -28,13 +34,13 @@ TEST(WireChoiceTest, ALinkThatHoldsTheRankUpTurnsItOnAfterSomeSteps) {
 
 TEST(WireChoiceTest, AFastLinkNeverTurnsItOn) {
   EXPECT_FALSE(After({}, 0.05, 1000).compressed);
-  EXPECT_FALSE(After({}, 0.45, 1000).compressed);
+  EXPECT_FALSE(After({}, 0.14, 1000).compressed);
 }
 
 TEST(WireChoiceTest, BetweenTheThresholdsItStaysAsItIs) {
   const WireChoice on = After({}, 2.0, WireChoice::kSteps);
-  EXPECT_TRUE(After(on, 0.3, 1000).compressed);
-  EXPECT_FALSE(After({}, 0.3, 1000).compressed);
+  EXPECT_TRUE(After(on, 0.12, 1000).compressed);
+  EXPECT_FALSE(After({}, 0.12, 1000).compressed);
   EXPECT_FALSE(After(on, 0.05, WireChoice::kSteps).compressed);
 }
 
@@ -47,22 +53,55 @@ TEST(WireChoiceTest, OneOddStepChangesNothing) {
   EXPECT_FALSE(choice.compressed);
 }
 
-TEST(WireChoiceTest, OneLateReceiverDoesNotCount) {
-  WireSample sample = Waited(0.05);
-  sample.exposed_nanos_per_byte[1] *= 1000;
-  EXPECT_NEAR(ExposedShare(sample), 0.05, 1e-9);
+TEST(WireChoiceTest, WaitingForASenderThatIsNotReadyDoesNotCount) {
+  WireSample sample = Waited(0);
+  for (WireMessage& message : sample.messages) {
+    message.asked_nanos -= 10 * kCompute;
+  }
+  EXPECT_EQ(ExposedShare(sample), 0);
+  EXPECT_EQ(LinkShare(sample), 0);
+}
+
+TEST(WireChoiceTest, WhatTheRankComputedMeanwhileHidTheWay) {
+  WireSample sample = Waited(3.0);
+  for (WireMessage& message : sample.messages) {
+    message.asked_nanos = message.came_nanos;
+  }
+  EXPECT_EQ(ExposedShare(sample), 0);
+  EXPECT_NEAR(LinkShare(sample), 3.0, 1e-9);
+}
+
+TEST(WireChoiceTest, TheWayOfAnEmptyMessageDoesNotCount) {
+  WireSample sample = Waited(3.0);
+  sample.latency_nanos = kCompute;
+  EXPECT_EQ(ExposedShare(sample), 0);
+  EXPECT_EQ(LinkShare(sample), 0);
+  sample.latency_nanos = kCompute / 2;
+  EXPECT_NEAR(ExposedShare(sample), 1.5, 1e-9);
 }
 
 TEST(WireChoiceTest, CompressedMessagesAreJudgedByTheirPlainSize) {
-  WireSample sample = Waited(2.0);
-  EXPECT_NEAR(ExposedShare(sample), 2.0, 1e-9);
+  WireSample sample = Waited(0.06);
+  for (WireMessage& message : sample.messages) message.wire_bytes = 500;
+  EXPECT_NEAR(LinkShare(sample), 0.12, 1e-9);
+  EXPECT_TRUE(NextChoice({true, WireChoice::kSteps - 1}, sample).compressed);
+}
+
+TEST(WireChoiceTest, ALateLookDoesNotMakeTheLinkSlow) {
+  WireSample sample = Waited(0.03);
+  sample.messages[1].came_nanos += 10 * kCompute;
+  EXPECT_NEAR(LinkShare(sample), 0.03, 1e-9);
 }
 
 TEST(WireChoiceTest, AStepWithoutMessagesOrComputeSaysNothing) {
   EXPECT_EQ(ExposedShare({}), 0);
+  EXPECT_EQ(LinkShare({}), 0);
   WireSample idle = Waited(2.0);
   idle.compute_nanos = 0;
   EXPECT_EQ(ExposedShare(idle), 0);
+  EXPECT_EQ(LinkShare(idle), 0);
+  // Neither way.
+  EXPECT_TRUE(NextChoice({true, WireChoice::kSteps - 1}, {}).compressed);
 }
 
 }  // namespace
