@@ -1,11 +1,11 @@
 #include "stage_server/engine/optimizer.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
+#include "stage_server/engine/optimizer_kernels.h"
 
 namespace penstock {
 namespace {
@@ -13,90 +13,6 @@ namespace {
 // Elements per piece of work: its buffers stay in the first-level cache while
 // the bfloat16 weights are made from the masters just written.
 constexpr size_t kPiece = 1024;
-
-struct SgdConstants {
-  float learning_rate;
-  float momentum;
-  float decay;
-  float scale;
-};
-
-// One element; the same arithmetic wherever the result goes.
-inline float NextSgd(const SgdConstants& c, float master, float gradient,
-                     float& velocity) {
-  const float g = gradient * c.scale + c.decay * master;
-  const float v = c.momentum * velocity + g;
-  velocity = v;
-  return master - c.learning_rate * v;
-}
-
-void UpdateSgd(const SgdConstants& c, size_t size, float* __restrict master,
-               const float* __restrict gradient, float* __restrict velocity) {
-  for (size_t i = 0; i < size; ++i) {
-    master[i] = NextSgd(c, master[i], gradient[i], velocity[i]);
-  }
-}
-
-void UpdateSgdInto(const SgdConstants& c, size_t size,
-                   const float* __restrict master,
-                   const float* __restrict gradient, float* __restrict velocity,
-                   float* __restrict next) {
-  for (size_t i = 0; i < size; ++i) {
-    next[i] = NextSgd(c, master[i], gradient[i], velocity[i]);
-  }
-}
-
-struct AdamWConstants {
-  float shrink;  // 1 - learning rate * decay
-  float beta1;
-  float one_minus_beta1;
-  float beta2;
-  float one_minus_beta2;
-  float step_size;                // learning rate / (1 - beta1^t)
-  float inverse_root_correction;  // 1 / sqrt(1 - beta2^t)
-  float epsilon;
-  float scale;
-};
-
-inline float NextAdamW(const AdamWConstants& c, float master, float gradient,
-                       float& first, float& second) {
-  const float g = gradient * c.scale;
-  const float m = c.beta1 * first + c.one_minus_beta1 * g;
-  const float v = c.beta2 * second + c.one_minus_beta2 * (g * g);
-  first = m;
-  second = v;
-  const float denominator =
-      std::sqrt(v) * c.inverse_root_correction + c.epsilon;
-  return master * c.shrink - c.step_size * (m / denominator);
-}
-
-void UpdateAdamW(const AdamWConstants& c, size_t size, float* __restrict master,
-                 const float* __restrict gradient, float* __restrict first,
-                 float* __restrict second) {
-  for (size_t i = 0; i < size; ++i) {
-    master[i] = NextAdamW(c, master[i], gradient[i], first[i], second[i]);
-  }
-}
-
-void UpdateAdamWInto(const AdamWConstants& c, size_t size,
-                     const float* __restrict master,
-                     const float* __restrict gradient, float* __restrict first,
-                     float* __restrict second, float* __restrict next) {
-  for (size_t i = 0; i < size; ++i) {
-    next[i] = NextAdamW(c, master[i], gradient[i], first[i], second[i]);
-  }
-}
-
-// To nearest, ties to even; NaN stays NaN.
-void RoundToBfloat16(size_t size, const float* __restrict from,
-                     uint16_t* __restrict to) {
-  for (size_t i = 0; i < size; ++i) {
-    const uint32_t bits = std::bit_cast<uint32_t>(from[i]);
-    const uint32_t rounded = (bits + 0x7fff + ((bits >> 16) & 1)) >> 16;
-    const bool is_nan = (bits & 0x7fffffff) > 0x7f800000;
-    to[i] = static_cast<uint16_t>(is_nan ? 0x7fc0 : rounded);
-  }
-}
 
 absl::Status CheckRange(const char* name, double value, double end) {
   if (value >= 0 && value < end) return absl::OkStatus();
@@ -161,6 +77,7 @@ void Optimizer::Update(const UpdateArguments& arguments,
       static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(beta2_, updates))),
       static_cast<float>(epsilon_),
       arguments.gradient_scale};
+  const OptimizerKernels& kernels = NativeKernels();
   for (size_t begin = 0; begin < spans.master.size(); begin += kPiece) {
     const size_t size = std::min(kPiece, spans.master.size() - begin);
     float* const master = spans.master.data() + begin;
@@ -171,17 +88,17 @@ void Optimizer::Update(const UpdateArguments& arguments,
     float* const next =
         spans.next_master.empty() ? nullptr : spans.next_master.data() + begin;
     if (kind_ == Kind::kSgd && next == nullptr) {
-      UpdateSgd(sgd, size, master, gradient, first);
+      kernels.sgd(sgd, size, master, gradient, first);
     } else if (kind_ == Kind::kSgd) {
-      UpdateSgdInto(sgd, size, master, gradient, first, next);
+      kernels.sgd_into(sgd, size, master, gradient, first, next);
     } else if (next == nullptr) {
-      UpdateAdamW(adamw, size, master, gradient, first, second);
+      kernels.adamw(adamw, size, master, gradient, first, second);
     } else {
-      UpdateAdamWInto(adamw, size, master, gradient, first, second, next);
+      kernels.adamw_into(adamw, size, master, gradient, first, second, next);
     }
     if (!spans.bfloat16_weight.empty()) {
-      RoundToBfloat16(size, next == nullptr ? master : next,
-                      spans.bfloat16_weight.data() + begin);
+      kernels.to_bfloat16(size, next == nullptr ? master : next,
+                          spans.bfloat16_weight.data() + begin);
     }
   }
 }
