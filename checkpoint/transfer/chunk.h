@@ -9,6 +9,8 @@ namespace penstock {
 // rest of it.
 inline constexpr int64_t kChunkBytes = int64_t{1} << 20;
 inline constexpr int kMaxTransferMessageBytes = 4 << 20;
+// What carries a manifest whole.
+inline constexpr int kMaxManifestMessageBytes = 256 << 20;
 
 }  // namespace penstock
 

@@ -19,6 +19,9 @@ struct TransferClaim {
   int64_t epoch = 0;
 };
 
+// The job of the token of a store's owner: none that there can be.
+inline constexpr char kOwnerJob[] = "";
+
 // Printable. `key` is secret and at least 16 bytes.
 std::string MakeTransferToken(absl::string_view key,
                               const TransferClaim& claim);

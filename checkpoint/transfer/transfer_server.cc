@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "checkpoint/transfer/chunk.h"
+#include "checkpoint/transfer/store_service.h"
 #include "checkpoint/transfer/transfer_service.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server.h"
@@ -36,7 +37,14 @@ class GrpcTransferServer : public TransferServer {
  public:
   GrpcTransferServer(FileSystem& files, const std::string& root,
                      const Options& options)
-      : service_(files, root, options.key, options.stall_limit) {}
+      : service_(files, root, options.key, options.stall_limit) {
+    if (options.owned_store == nullptr) return;
+    store_service_ = std::make_unique<StoreServiceAdapter>(
+        *options.owned_store, options.key,
+        [this](const std::string& job_id, int64_t epoch) {
+          BeginEpoch(job_id, epoch);
+        });
+  }
   ~GrpcTransferServer() override { Stop(); }
 
   absl::Status Listen(const std::string& address) {
@@ -45,6 +53,11 @@ class GrpcTransferServer : public TransferServer {
     int port = 0;
     builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(&service_);
+    if (store_service_ != nullptr) {
+      builder.RegisterService(store_service_.get());
+      builder.SetMaxReceiveMessageSize(kMaxManifestMessageBytes);
+      builder.SetMaxSendMessageSize(kMaxManifestMessageBytes);
+    }
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port == 0) {
       return absl::UnavailableError(absl::StrCat(
@@ -71,6 +84,8 @@ class GrpcTransferServer : public TransferServer {
 
  private:
   TransferServiceAdapter service_;
+  // Nothing unless the store's owner is elsewhere.
+  std::unique_ptr<StoreServiceAdapter> store_service_;
   std::string address_;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "checkpoint/files/file_system.h"
+#include "checkpoint/store/commit_store.h"
 
 namespace penstock {
 
@@ -28,6 +29,9 @@ class TransferServer {
     // An upload that has been silent for so long is given up: its call is
     // ended, and what has come of the file removed.
     absl::Duration stall_limit = absl::Seconds(60);
+    // If given, it is served to its owner on the same port (StoreService). Of
+    // the same folder; must outlive the server.
+    CommitStore* owned_store = nullptr;
   };
 
   // `files` must outlive the server. `root` is there: see CheckpointStore.

@@ -1,5 +1,6 @@
 #include "checkpoint/transfer/transfer_shard_store.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -18,6 +19,7 @@ namespace {
 // Of calls that end without having brought anything, for which no connection is
 // to blame.
 constexpr int kMaxTries = 4;
+constexpr int64_t kMaxReservedBytes = int64_t{64} << 20;
 // What a read may take besides the patience: a slow disk is not a dead one.
 constexpr double kSlowestBytesPerSecond = 1 << 20;
 
@@ -30,6 +32,8 @@ class RangeReader {
         end_(request_.offset_bytes() + request_.size_bytes()) {}
 
   absl::StatusOr<std::string> Run() {
+    // Not all that is asked for, which the store may not have.
+    bytes_.reserve(std::min(request_.size_bytes(), kMaxReservedBytes));
     const absl::Time start = client_.Now();
     for (int num_tries = 1;; ++num_tries) {
       const size_t size_before = bytes_.size();

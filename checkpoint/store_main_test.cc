@@ -1,0 +1,201 @@
+// The binary as an operator and a coordinator meet it.
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "checkpoint/manifest/test_checkpoint.h"
+#include "checkpoint/store/commit_store.h"
+#include "checkpoint/transfer/remote_store.h"
+#include "checkpoint/transfer/token.h"
+#include "checkpoint/transfer/transfer_shard_store.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace penstock {
+namespace {
+
+using ::testing::HasSubstr;
+
+constexpr char kBinary[] = "checkpoint/penstock-store";
+constexpr char kKey[] = "0123456789abcdef";
+
+// One run of the binary; what it prints to stderr comes line by line.
+class Process {
+ public:
+  explicit Process(std::vector<std::string> flags) {
+    int ends[2];
+    EXPECT_EQ(pipe(ends), 0);
+    flags.insert(flags.begin(), kBinary);
+    std::vector<char*> argv;
+    for (std::string& flag : flags) argv.push_back(flag.data());
+    argv.push_back(nullptr);
+    pid_ = fork();
+    if (pid_ == 0) {
+      dup2(ends[1], STDERR_FILENO);
+      close(ends[0]);
+      close(ends[1]);
+      execv(kBinary, argv.data());
+      _exit(127);
+    }
+    close(ends[1]);
+    errors_ = fdopen(ends[0], "r");
+  }
+  Process(const Process&) = delete;
+  Process& operator=(const Process&) = delete;
+  ~Process() {
+    Kill();
+    fclose(errors_);
+  }
+
+  // The first line with `text` in it; empty if the process ends before.
+  std::string WaitForLine(absl::string_view text) {
+    char line[4096];
+    while (fgets(line, sizeof(line), errors_) != nullptr) {
+      if (absl::StrContains(line, text)) return line;
+    }
+    return "";
+  }
+  void Signal(int signal) { kill(pid_, signal); }
+  void Kill() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(std::exchange(pid_, 0), nullptr, 0);
+  }
+  // Everything left on stderr, and the exit status; -1 if a signal ended it.
+  std::pair<std::string, int> Wait() {
+    std::string rest;
+    char buffer[4096];
+    size_t got = 0;
+    while ((got = fread(buffer, 1, sizeof(buffer), errors_)) > 0) {
+      rest.append(buffer, got);
+    }
+    int status = 0;
+    waitpid(std::exchange(pid_, 0), &status, 0);
+    return {rest, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
+  }
+
+ private:
+  pid_t pid_ = 0;
+  FILE* errors_ = nullptr;
+};
+
+class StoreMainTest : public ::testing::Test {
+ protected:
+  StoreMainTest()
+      : folder_(absl::StrCat(::testing::TempDir(), "/store-", getpid())) {
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_);
+    EXPECT_EQ(WriteFileAtomically(folder_ + "/key", absl::StrCat(kKey, "\n")),
+              absl::OkStatus());
+  }
+  ~StoreMainTest() override { std::filesystem::remove_all(folder_); }
+
+  std::vector<std::string> Flags(
+      const std::string& listen = "127.0.0.1:0") const {
+    return {"--root",         folder_ + "/root",   "--key-file",
+            folder_ + "/key", "--listen",          listen,
+            "--address-file", folder_ + "/address"};
+  }
+  std::string Address() const {
+    const std::string content = ReadFile(folder_ + "/address").value_or("");
+    return std::string(absl::StripAsciiWhitespace(content));
+  }
+  // Exit status and what was said.
+  std::pair<std::string, int> Run(std::vector<std::string> flags) const {
+    return Process(std::move(flags)).Wait();
+  }
+
+  const std::string folder_;
+};
+
+TEST_F(StoreMainTest, SigtermEndsItCleanly) {
+  Process process(Flags());
+  ASSERT_THAT(process.WaitForLine("serving"), HasSubstr("127.0.0.1:"));
+  EXPECT_NE(Address(), "");
+  process.Signal(SIGTERM);
+  EXPECT_EQ(process.Wait().second, 0);
+  EXPECT_EQ(Address(), "");
+}
+
+// kill -9 in the middle of a file, and again before the commit.
+TEST_F(StoreMainTest, WhatItWasKilledInIsGoneOnWith) {
+  const TestCheckpoint checkpoint =
+      MakeTestCheckpoint(TestCheckpointId("job", 5, 1));
+  auto process = std::make_unique<Process>(Flags());
+  ASSERT_NE(process->WaitForLine("serving"), "");
+  const std::string address = Address();
+  const auto restart = [&] {
+    process->Kill();
+    process = std::make_unique<Process>(Flags(address));
+    ASSERT_NE(process->WaitForLine("serving"), "");
+  };
+  TransferClientOptions options;
+  options.address = address;
+  options.token = MakeTransferToken(kKey, {"job", 1});
+  const auto shards = MakeTransferShardStore(options, SystemClock());
+  for (const auto& [name, content] : checkpoint.shards) {
+    auto upload = shards->Begin(checkpoint.manifest.id(), name, content.size());
+    ASSERT_TRUE(upload.ok()) << upload.status();
+    const absl::string_view whole = content;
+    ASSERT_EQ((*upload)->Append(whole.substr(0, 10)), absl::OkStatus());
+    restart();
+    ASSERT_EQ((*upload)->Append(whole.substr(10)), absl::OkStatus());
+    const auto stored = (*upload)->Finish();
+    ASSERT_TRUE(stored.ok()) << stored.status();
+  }
+  restart();
+  const auto store = MakeRemoteStore({address, kKey}, SystemClock());
+  ASSERT_EQ(store->Commit(checkpoint.manifest), absl::OkStatus());
+  restart();
+  EXPECT_EQ(store->Verify(checkpoint.manifest.id(), nullptr), absl::OkStatus());
+}
+
+TEST_F(StoreMainTest, WrongUsageIsSaid) {
+  EXPECT_EQ(Run({}).second, 2);
+  const auto [open, open_code] = Run(Flags("0.0.0.0:0"));
+  EXPECT_EQ(open_code, 2);
+  EXPECT_THAT(open, HasSubstr("--insecure"));
+  EXPECT_EQ(WriteFileAtomically(folder_ + "/key", "short\n"), absl::OkStatus());
+  const auto [key, key_code] = Run(Flags());
+  EXPECT_EQ(key_code, 2);
+  EXPECT_THAT(key, HasSubstr("wanted at least 16"));
+}
+
+TEST_F(StoreMainTest, AKeyThatIsNotThereIsSaid) {
+  std::filesystem::remove(folder_ + "/key");
+  const auto [text, code] = Run(Flags());
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(text, HasSubstr("/key"));
+}
+
+TEST_F(StoreMainTest, ARootThatIsAFileIsRefused) {
+  EXPECT_EQ(WriteFileAtomically(folder_ + "/root", ""), absl::OkStatus());
+  const auto [text, code] = Run(Flags());
+  EXPECT_EQ(code, 1);
+  EXPECT_THAT(text, HasSubstr(folder_ + "/root"));
+}
+
+TEST_F(StoreMainTest, APortThatIsTakenIsSaid) {
+  Process first(Flags());
+  ASSERT_NE(first.WaitForLine("serving"), "");
+  const std::string address = Address();
+  const auto [text, code] = Run(Flags(address));
+  EXPECT_EQ(code, 69);
+  EXPECT_THAT(text, HasSubstr(address));
+}
+
+}  // namespace
+}  // namespace penstock
