@@ -76,7 +76,7 @@ int64_t EmulatedBackend::StateBytes(int stage) const {
 }
 
 absl::StatusOr<std::unique_ptr<EmulatedBackend>> EmulatedBackend::Make(
-    EmulatedRank rank) {
+    EmulatedRank rank, StateSource* restore) {
   for (size_t i = 0; i < rank.schedule.edges.size(); ++i) {
     const Edge& edge = rank.schedule.edges[i];
     if (edge.kind == EdgeKind::kActivation && i < rank.edge_tensors.size() &&
@@ -86,6 +86,10 @@ absl::StatusOr<std::unique_ptr<EmulatedBackend>> EmulatedBackend::Make(
     return absl::InvalidArgumentError(
         absl::StrCat("plan: edge ", i, " (", edge.tensor,
                      "): emulated devices exchange float32 activations only"));
+  }
+  if (restore != nullptr) {
+    PENSTOCK_RETURN_IF_ERROR(
+        ReadEmulatedState(rank.layers, rank.layer_names, *restore));
   }
   return std::unique_ptr<EmulatedBackend>(new EmulatedBackend(std::move(rank)));
 }
@@ -203,6 +207,15 @@ absl::Status EmulatedBackend::EndEvaluation(std::optional<double>) {
 
 void EmulatedBackend::Report(StepResult& result) const {
   result.tokens = rank_.batch_size;
+}
+
+absl::Status EmulatedBackend::PlanSnapshot(int64_t step) {
+  snapshot_step_ = step;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<EngineSnapshot> EmulatedBackend::TakeSnapshot() {
+  return EmulatedSnapshot(rank_.own_layers, snapshot_step_);
 }
 
 std::vector<LayerDigestResult> EmulatedBackend::Digests() const { return {}; }

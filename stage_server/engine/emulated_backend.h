@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,7 @@
 #include "base/ids.h"
 #include "proto/plan.pb.h"
 #include "schedule/ir/schedule.h"
+#include "stage_server/engine/emulated_state.h"
 #include "stage_server/engine/engine_backend.h"
 #include "stage_server/engine/virtual_device.h"
 
@@ -50,6 +52,12 @@ struct EmulatedRank {
   std::vector<TensorSpec> edge_tensors;
   // Samples of a step, told as its tokens.
   int64_t batch_size = 0;
+  // Those with weights that this rank holds, and of them those that it speaks
+  // for; by layer.
+  std::vector<EmulatedLayer> layers;
+  std::vector<EmulatedLayer> own_layers;
+  // Of all layers.
+  std::vector<std::string> layer_names;
 };
 
 // Stages on a virtual device: F, I, W, B, R and U take their time and compute
@@ -61,8 +69,9 @@ struct EmulatedRank {
 class EmulatedBackend : public EngineBackend {
  public:
   //   INVALID_ARGUMENT  an edge that carries no float32, or a tied weight.
+  //   else              as ReadEmulatedState, unless `restore` is null.
   static absl::StatusOr<std::unique_ptr<EmulatedBackend>> Make(
-      EmulatedRank rank);
+      EmulatedRank rank, StateSource* restore = nullptr);
 
   absl::Status BeginStep(int64_t step) override;
   absl::Status Forward(StageId stage, MicrobatchId microbatch,
@@ -96,6 +105,8 @@ class EmulatedBackend : public EngineBackend {
   int64_t weight_queue_bytes() const override { return 0; }
   // None: there are no weights.
   std::vector<LayerDigestResult> Digests() const override;
+  absl::Status PlanSnapshot(int64_t step) override;
+  absl::StatusOr<EngineSnapshot> TakeSnapshot() override;
 
   // The most bytes that were counted at one time in any step so far.
   int64_t peak_bytes() const { return peak_bytes_; }
@@ -126,6 +137,7 @@ class EmulatedBackend : public EngineBackend {
   std::map<StageId, at::Tensor> gradients_;
   // 0 where messages are numbered on through the run.
   int64_t step_ = 0;
+  int64_t snapshot_step_ = 0;
   int64_t bytes_ = 0;
   int64_t peak_bytes_ = 0;
 };

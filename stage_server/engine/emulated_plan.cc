@@ -61,6 +61,38 @@ double SlowdownOf(const wire::Profile& profile, RankId rank) {
   return slowdown > 0 ? slowdown : 1;
 }
 
+// What of them is in a checkpoint; a profile's state is weights, gradients and
+// what the optimizer keeps.
+void AddKeptLayers(const wire::Profile& profile,
+                   const std::vector<std::vector<int>>& stage_layers,
+                   EmulatedRank& rank) {
+  for (const wire::LayerProfile& layer : profile.layers()) {
+    rank.layer_names.push_back(layer.name());
+  }
+  for (size_t stage = 0; stage < stage_layers.size(); ++stage) {
+    const std::vector<RankId>& holders = rank.schedule.placement[stage];
+    if (std::find(holders.begin(), holders.end(), rank.rank) == holders.end()) {
+      continue;
+    }
+    for (const int index : stage_layers[stage]) {
+      const wire::LayerProfile& layer = profile.layers(index);
+      if (layer.parameter_bytes() == 0) continue;
+      const int64_t weights = layer.parameter_bytes();
+      rank.layers.push_back(
+          {index, layer.name(), weights,
+           std::max<int64_t>(0, layer.state_bytes() - 2 * weights)});
+      if (holders.front() == rank.rank) {
+        rank.own_layers.push_back(rank.layers.back());
+      }
+    }
+  }
+  const auto by_layer = [](const EmulatedLayer& a, const EmulatedLayer& b) {
+    return a.layer < b.layer;
+  };
+  std::sort(rank.layers.begin(), rank.layers.end(), by_layer);
+  std::sort(rank.own_layers.begin(), rank.own_layers.end(), by_layer);
+}
+
 int64_t BytesOf(const TensorSpec& tensor) {
   int64_t bytes = sizeof(float);
   for (const int64_t size : tensor.shape()) bytes *= size;
@@ -91,6 +123,7 @@ absl::StatusOr<EmulatedRank> ResolveEmulatedRank(const Plan& plan,
     resolved.stages[to.value()].input_bytes +=
         BytesOf(resolved.edge_tensors[i]);
   }
+  AddKeptLayers(profile, stage_layers, resolved);
   resolved.batch_size = plan.job().batch_size();
   return resolved;
 }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
 #include "models/graph/step_lengths.h"
@@ -28,12 +29,15 @@ class ListEngine : public Engine {
  public:
   ListEngine(MemoryGauge gauge, StepLengths lengths,
              std::unique_ptr<EngineBackend> backend,
-             std::unique_ptr<Interpreter> interpreter, int64_t evaluate_every)
+             std::unique_ptr<Interpreter> interpreter, int64_t evaluate_every,
+             int64_t first_step)
       : gauge_(std::move(gauge)),
         lengths_(std::move(lengths)),
         backend_(std::move(backend)),
         interpreter_(std::move(interpreter)),
-        evaluate_every_(evaluate_every) {}
+        evaluate_every_(evaluate_every),
+        first_step_(first_step),
+        step_(first_step) {}
 
   void Attach(std::unique_ptr<Transport> transport) override {
     interpreter_->Attach(std::move(transport));
@@ -45,7 +49,8 @@ class ListEngine : public Engine {
     if (IsMeasured()) {
       watch.emplace(gauge_);
       // What stays in flight from one step to the next is of the steps.
-      if (step_ == 0 || !interpreter_->list().runs_on()) gauge_.BeginStep();
+      if (step_ == first_step_ || !interpreter_->list().runs_on())
+        gauge_.BeginStep();
       sample = [this] { gauge_.Sample(backend_->weight_queue_bytes()); };
     }
     PENSTOCK_ASSIGN_OR_RETURN(StepTiming timing,
@@ -62,6 +67,25 @@ class ListEngine : public Engine {
       result.evaluation_loss = backend_->EvaluationLoss();
     }
     return result;
+  }
+
+  absl::Status PlanSnapshot(int64_t step) override {
+    snapshot_step_.reset();
+    if (step < step_) {
+      return absl::OutOfRangeError(absl::StrCat(
+          "step ", step, " is over: the rank has finished step ", step_));
+    }
+    PENSTOCK_RETURN_IF_ERROR(backend_->PlanSnapshot(step));
+    snapshot_step_ = step;
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::optional<EngineSnapshot>> TakeSnapshot() override {
+    if (snapshot_step_ != step_) return std::nullopt;
+    snapshot_step_.reset();
+    PENSTOCK_ASSIGN_OR_RETURN(EngineSnapshot snapshot,
+                              backend_->TakeSnapshot());
+    return snapshot;
   }
 
   std::optional<MissingAction> Missing() const override {
@@ -95,11 +119,11 @@ class ListEngine : public Engine {
   bool IsMeasured() {
     if (num_measured_ == kMeasuredSteps) return false;
     const int64_t prologue = interpreter_->list().steps_in_prologue();
-    const bool counts =
-        step_ >= prologue && lengths_.LengthOf(step_) == lengths_.longest();
+    const bool counts = step_ - first_step_ >= prologue &&
+                        lengths_.LengthOf(step_) == lengths_.longest();
     if (counts) ++num_measured_;
     // Of a list that runs on, what a step leaves in flight has to be seen.
-    return counts || step_ == 0 || interpreter_->list().runs_on();
+    return counts || step_ == first_step_ || interpreter_->list().runs_on();
   }
 
   MemoryGauge gauge_;
@@ -109,10 +133,24 @@ class ListEngine : public Engine {
   const std::unique_ptr<Interpreter> interpreter_;
   // 0: never.
   const int64_t evaluate_every_;
-  int64_t step_ = 0;
+  // Made before this engine, and so far.
+  const int64_t first_step_;
+  int64_t step_;
+  std::optional<int64_t> snapshot_step_;
   // Of the longest steps.
   int64_t num_measured_ = 0;
 };
+
+// Steps that the state has behind it.
+absl::StatusOr<int64_t> FirstStep(const Plan& plan,
+                                  const StateSource* restore) {
+  if (restore == nullptr || restore->weights_only()) return 0;
+  const int64_t step = restore->state().step();
+  if (step >= 0 && step <= plan.job().steps()) return step;
+  return absl::InvalidArgumentError(absl::StrCat("the checkpoint is of step ",
+                                                 step, ", the job has ",
+                                                 plan.job().steps(), " steps"));
+}
 
 // A backend and the program that it is run by.
 struct Loaded {
@@ -121,8 +159,8 @@ struct Loaded {
   StepLengths lengths;
 };
 
-absl::StatusOr<Loaded> LoadModel(const Plan& plan, RankId rank,
-                                 Device& device) {
+absl::StatusOr<Loaded> LoadModel(const Plan& plan, RankId rank, Device& device,
+                                 StateSource* restore) {
   Loaded loaded;
   PENSTOCK_ASSIGN_OR_RETURN(RankPlan resolved, ResolveRank(plan, rank));
   PENSTOCK_RETURN_IF_ERROR(device.PrepareThread(plan.job().threads()));
@@ -140,12 +178,13 @@ absl::StatusOr<Loaded> LoadModel(const Plan& plan, RankId rank,
                       : spec.microbatches() * resolved.pieces_per_microbatch);
     }
   }
-  PENSTOCK_ASSIGN_OR_RETURN(loaded.backend,
-                            ModelBackend::Make(std::move(resolved), device));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      loaded.backend, ModelBackend::Make(std::move(resolved), device, restore));
   return loaded;
 }
 
-absl::StatusOr<Loaded> LoadEmulation(const Plan& plan, RankId rank) {
+absl::StatusOr<Loaded> LoadEmulation(const Plan& plan, RankId rank,
+                                     StateSource* restore) {
   Loaded loaded;
   if (plan.job().evaluation().every_steps() > 0) {
     return absl::InvalidArgumentError(
@@ -157,8 +196,8 @@ absl::StatusOr<Loaded> LoadEmulation(const Plan& plan, RankId rank) {
   loaded.program.schedule = resolved.schedule;
   loaded.program.owned_layers.resize(num_ranks);
   loaded.program.loss_places.resize(num_ranks);
-  PENSTOCK_ASSIGN_OR_RETURN(loaded.backend,
-                            EmulatedBackend::Make(std::move(resolved)));
+  PENSTOCK_ASSIGN_OR_RETURN(
+      loaded.backend, EmulatedBackend::Make(std::move(resolved), restore));
   return loaded;
 }
 
@@ -166,18 +205,21 @@ absl::StatusOr<Loaded> LoadEmulation(const Plan& plan, RankId rank) {
 
 absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
                                                      RankId rank,
-                                                     Device& device) {
+                                                     Device& device,
+                                                     StateSource* restore) {
   if (plan.receive_lookahead() < 0 ||
       !(plan.job().step_timeout_seconds() > 0)) {
     return absl::InvalidArgumentError(
         "plan: receive_lookahead must be at least 0, step_timeout_seconds "
         "more than 0");
   }
+  PENSTOCK_ASSIGN_OR_RETURN(const int64_t first_step, FirstStep(plan, restore));
   MemoryGauge gauge;
   const MemoryGauge::Watch watch(gauge);
-  PENSTOCK_ASSIGN_OR_RETURN(Loaded loaded, plan.job().has_emulate()
-                                               ? LoadEmulation(plan, rank)
-                                               : LoadModel(plan, rank, device));
+  PENSTOCK_ASSIGN_OR_RETURN(Loaded loaded,
+                            plan.job().has_emulate()
+                                ? LoadEmulation(plan, rank, restore)
+                                : LoadModel(plan, rank, device, restore));
   loaded.program.rank = rank;
   loaded.program.receive_lookahead = plan.receive_lookahead();
   loaded.program.step_timeout =
@@ -189,7 +231,8 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
       Interpreter::Make(std::move(loaded.program), loaded.backend.get()));
   return std::make_unique<ListEngine>(
       std::move(gauge), std::move(loaded.lengths), std::move(loaded.backend),
-      std::move(interpreter), plan.job().evaluation().every_steps());
+      std::move(interpreter), plan.job().evaluation().every_steps(),
+      first_step);
 }
 
 }  // namespace penstock

@@ -13,6 +13,7 @@
 #include "proto/plan.pb.h"
 #include "proto/stage_service.pb.h"
 #include "stage_server/engine/edge_counters.h"
+#include "stage_server/engine/engine_state.h"
 #include "stage_server/transport/transport.h"
 
 namespace penstock {
@@ -76,12 +77,17 @@ class Engine {
 
   // Sets the executor thread's intra-op threads, builds and initialises the
   // rank's layers, opens its data. `plan.schedule` needs only this rank's
-  // list; the list is checked again (complete, order).
+  // list; the list is checked again (complete, order). `restore`: where the
+  // state comes from; null: initial weights. Steps then count on from its.
   //   INVALID_ARGUMENT  plan and model do not fit; says where.
   //   NOT_FOUND, OUT_OF_RANGE  the data file; says which and why.
-  static absl::StatusOr<std::unique_ptr<Engine>> Load(const Plan& plan,
-                                                      RankId rank,
-                                                      Device& device);
+  //   FAILED_PRECONDITION  data or numerics are not those of `restore`, and the
+  //                        job does not allow that (StartSpec); says what has
+  //                        changed.
+  //   else                 as StateSource::Fill.
+  static absl::StatusOr<std::unique_ptr<Engine>> Load(
+      const Plan& plan, RankId rank, Device& device,
+      StateSource* restore = nullptr);
 
   // Takes the data plane for the epoch. Call once, before the first step.
   virtual void Attach(std::unique_ptr<Transport> transport) = 0;
@@ -97,6 +103,15 @@ class Engine {
   //                        stage and microbatch, or layer.
   virtual absl::StatusOr<StepResult> RunStep() = 0;
 
+  // Asks for the state after step `step`, which the rank has not gone beyond;
+  // in place of one that was asked for before and not taken. Memory for it is
+  // kept until the next.
+  //   OUT_OF_RANGE  the rank, or one of its stages, is past it already.
+  virtual absl::Status PlanSnapshot(int64_t step) = 0;
+  // What was asked for, if its step has ended; else unset.
+  //   RESOURCE_EXHAUSTED  there is no memory for it.
+  virtual absl::StatusOr<std::optional<EngineSnapshot>> TakeSnapshot() = 0;
+
   // What the `RunStep` that failed was at, also when it was cancelled; unset
   // before one has.
   virtual std::optional<MissingAction> Missing() const = 0;
@@ -105,7 +120,7 @@ class Engine {
   // compute action that it is in). Any thread.
   virtual void Cancel(absl::Status why) = 0;
 
-  // Steps finished.
+  // Steps finished, also before the engine was loaded.
   virtual int64_t step() const = 0;
 
   virtual EngineUse Use() const = 0;

@@ -1,10 +1,14 @@
 #ifndef PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_BACKEND_H_
 #define PENSTOCK_STAGE_SERVER_ENGINE_ENGINE_BACKEND_H_
 
+#include <cstdint>
 #include <optional>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "stage_server/engine/engine.h"
+#include "stage_server/engine/engine_state.h"
 #include "stage_server/engine/stage_backend.h"
 
 namespace penstock {
@@ -24,6 +28,11 @@ class EngineBackend : public StageBackend {
   virtual MemoryUse CountedMemory() const = 0;
   // Of the latter, what the weight gradients hold that are put off now.
   virtual int64_t weight_queue_bytes() const = 0;
+
+  // As Engine; `step` is not before the present one.
+  virtual absl::Status PlanSnapshot(int64_t step) = 0;
+  // The planned one, when its step has ended.
+  virtual absl::StatusOr<EngineSnapshot> TakeSnapshot() = 0;
 
   // As Engine::Digests.
   virtual std::vector<LayerDigestResult> Digests() const = 0;

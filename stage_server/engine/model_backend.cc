@@ -64,7 +64,7 @@ bool ByLayer(const T& a, const T& b) {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<ModelBackend>> ModelBackend::Make(
-    RankPlan plan, Device& device) {
+    RankPlan plan, Device& device, StateSource* restore) {
   PENSTOCK_RETURN_IF_ERROR(
       CheckLearningRate(plan.job.learning_rate_schedule()));
   PENSTOCK_ASSIGN_OR_RETURN(Optimizer optimizer,
@@ -81,6 +81,7 @@ absl::StatusOr<std::unique_ptr<ModelBackend>> ModelBackend::Make(
         PENSTOCK_RETURN_IF_ERROR(backend->MakeSites());
         return backend->MakeModules();
       }));
+  if (restore != nullptr) PENSTOCK_RETURN_IF_ERROR(backend->Restore(*restore));
   return backend;
 }
 
@@ -98,12 +99,16 @@ absl::Status ModelBackend::OpenData() {
     if (!stage.loss_position.has_value()) continue;
     has_loss_ = plan_.FirstRankOf(stage.id) == plan_.rank;
   }
+  identity_.numerics_id = NumericsId(plan_.job);
   if (plan_.job.evaluation().every_steps() > 0) {
     PENSTOCK_ASSIGN_OR_RETURN(HeldOut held_out,
                               HeldOut::Open(plan_, weight_type(), reads));
     held_out_.emplace(std::move(held_out));
   }
   if (!reads) return absl::OkStatus();
+  PENSTOCK_ASSIGN_OR_RETURN(
+      identity_.dataset_fingerprint,
+      DatasetFingerprint(plan_.job, plan_.graph.data_kind));
   DataRequest request;
   request.token_path = plan_.job.data().tokens();
   request.batch_size = plan_.job.batch_size();
@@ -266,7 +271,7 @@ absl::Status ModelBackend::EndStep() {
     return absl::InternalError(
         absl::StrCat(store_.num_held(), " tensors were not used"));
   }
-  if (!skipped_) ++num_updates_;
+  ++(skipped_ ? num_skipped_ : num_updates_);
   if (is_scaled()) {
     next_loss_scale_ =
         NextLossScale(plan_.job.loss_scale(), loss_scale_, skipped_);
@@ -645,7 +650,7 @@ absl::Status ModelBackend::Update(StageId stage,
       absl::StrCat("update of stage ", stage.value()), [&]() -> absl::Status {
         UpdateArguments arguments;
         arguments.learning_rate = learning_rate_;
-        arguments.update = num_updates_;
+        arguments.update = num_updates_ + part.earlier_updates;
         arguments.gradient_scale = ClipScale(*norm_, optimizer_.clip_norm()) *
                                    static_cast<float>(1.0 / loss_scale_.scale);
         PENSTOCK_RETURN_IF_ERROR(
@@ -684,7 +689,7 @@ absl::Status ModelBackend::UpdateAlone(StageId stage,
         LearningRate(plan_.job.learning_rate_schedule(),
                      plan_.job.optimizer().learning_rate(),
                      plan_.job.steps() * UpdatesPerStep(stage), update);
-    arguments.update = update;
+    arguments.update = update + part.earlier_updates;
     arguments.gradient_scale = ClipScale(norm.norm, optimizer_.clip_norm());
     PENSTOCK_RETURN_IF_ERROR(WithContext(
         part.weights->Update(optimizer_, arguments, device_), where));
@@ -696,6 +701,7 @@ absl::Status ModelBackend::UpdateAlone(StageId stage,
       CatchTorch(absl::StrCat("update of ", where), update_weights));
   const auto first = (update + 1) * plan_.PiecesPerUpdate(stage);
   part.module->BeginUpdate(1.0f, MicrobatchId(static_cast<int>(first)));
+  CopyIfDue(part);
   return absl::OkStatus();
 }
 

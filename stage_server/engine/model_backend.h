@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -15,10 +16,13 @@
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/engine/engine_backend.h"
+#include "stage_server/engine/engine_state.h"
 #include "stage_server/engine/held_out.h"
+#include "stage_server/engine/host_memory.h"
 #include "stage_server/engine/loss_scale.h"
 #include "stage_server/engine/optimizer.h"
 #include "stage_server/engine/rank_plan.h"
+#include "stage_server/engine/run_identity.h"
 #include "stage_server/engine/stage_module.h"
 #include "stage_server/engine/step_losses.h"
 #include "stage_server/engine/weight_store.h"
@@ -44,12 +48,18 @@ namespace penstock {
 // whether they came over an edge or lie here. A user on the owner's rank reads
 // the owner's memory; elsewhere it has a copy, replaced once a step from the
 // owner's master.
+//
+// A snapshot of a stage is copied when it has made the updates of the step and
+// not begun the next one: of a flush that is between two steps, else each stage
+// has a moment of its own, within an update.
 class ModelBackend : public EngineBackend {
  public:
-  // Draws weights and opens the data if a layer of the rank reads it.
-  //   as DataSource::Open, Layer::Make, Optimizer::Make; RESOURCE_EXHAUSTED.
-  static absl::StatusOr<std::unique_ptr<ModelBackend>> Make(RankPlan plan,
-                                                            Device& device);
+  // Draws weights, or takes the state of `restore` unless that is null, and
+  // opens the data if a layer of the rank reads it.
+  //   as DataSource::Open, Layer::Make, Optimizer::Make; RESOURCE_EXHAUSTED; as
+  //   StateSource::Fill and CheckSameRun.
+  static absl::StatusOr<std::unique_ptr<ModelBackend>> Make(
+      RankPlan plan, Device& device, StateSource* restore = nullptr);
 
   absl::Status BeginStep(int64_t step) override;
   absl::Status Forward(StageId stage, MicrobatchId microbatch,
@@ -78,6 +88,8 @@ class ModelBackend : public EngineBackend {
   void Report(StepResult& result) const override;
   std::optional<double> EvaluationLoss() const override;
   std::vector<LayerDigestResult> Digests() const override;
+  absl::Status PlanSnapshot(int64_t step) override;
+  absl::StatusOr<EngineSnapshot> TakeSnapshot() override;
 
   MemoryUse CountedMemory() const override;
   int64_t weight_queue_bytes() const override;
@@ -95,6 +107,26 @@ class ModelBackend : public EngineBackend {
     // In this step, of a flush.
     bool reduced = false;
     bool updated = false;
+    // Updates that an optimizer has made and versions do not count: of a run
+    // that went on with another policy.
+    int64_t earlier_updates = 0;
+    HostMemory snapshot_memory;
+  };
+  // A tensor of the state, and where it is here.
+  struct BoundTensor {
+    StateTensor tensor;
+    at::Tensor values;
+    bool is_borrowed = false;
+  };
+  // A snapshot that is being taken.
+  struct Taking {
+    int64_t step = 0;
+    // Stages that are still to be copied.
+    std::set<StageId> waiting;
+    absl::Status status;
+    EngineSnapshot snapshot;
+    // Of the snapshot.
+    std::vector<std::shared_ptr<const std::byte>> memory;
   };
   // Where a tied use's gradient is, and its owner's.
   struct SiteTensors {
@@ -136,6 +168,19 @@ class ModelBackend : public EngineBackend {
   absl::Status MakeSites();
   absl::Status MakeModules();
   absl::Status OpenData();
+  // By layer, kind and name.
+  std::vector<BoundTensor> StateOf(const Part& part) const;
+  std::vector<BoundTensor> StateOfLayer(const Part& part, size_t position,
+                                        ShardFile::Kind kind) const;
+  // Copies of other ranks' tied weights, which are loaded like one's own.
+  std::vector<BoundTensor> BorrowedState();
+  void Copy(Part& part);
+  void CopyIfDue(Part& part);
+  absl::Status Restore(StateSource& source);
+  absl::Status FillState(StateSource& source);
+  void BeginAt(const TrainState& state, bool other_shape);
+  StateTensor StateTensorOf(ShardFile::Kind kind, int layer, std::string name,
+                            const at::Tensor& values) const;
   std::optional<std::pair<const Part*, int>> FindOwned(
       const std::string& parameter) const;
   // Microbatches of several steps are in flight at once.
@@ -199,8 +244,12 @@ class ModelBackend : public EngineBackend {
   // Of this step, and of the next one.
   LossScale loss_scale_;
   LossScale next_loss_scale_;
-  // Steps that were not skipped.
+  // Steps that were not skipped, and those that were.
   int64_t num_updates_ = 0;
+  int64_t num_skipped_ = 0;
+
+  RunIdentity identity_;
+  std::optional<Taking> taking_;
 };
 
 }  // namespace penstock

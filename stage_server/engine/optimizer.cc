@@ -59,6 +59,13 @@ absl::StatusOr<Optimizer> Optimizer::Make(const OptimizerSpec& spec) {
   return optimizer;
 }
 
+absl::Span<const absl::string_view> Optimizer::moment_names() const {
+  static constexpr absl::string_view kSgdNames[] = {"momentum"};
+  static constexpr absl::string_view kAdamWNames[] = {"exp_avg", "exp_avg_sq"};
+  if (kind_ == Kind::kSgd) return kSgdNames;
+  return kAdamWNames;
+}
+
 void Optimizer::Update(const UpdateArguments& arguments,
                        const ParameterSpans& spans) const {
   const double rate = arguments.learning_rate;

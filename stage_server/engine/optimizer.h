@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "proto/job.pb.h"
 
@@ -52,6 +53,9 @@ class Optimizer {
 
   // Float32 buffers it keeps per parameter: 1 for SGD, 2 for AdamW.
   int num_moments() const { return kind_ == Kind::kSgd ? 1 : 2; }
+  // What a checkpoint calls them: "momentum", or "exp_avg" and "exp_avg_sq", as
+  // PyTorch does.
+  absl::Span<const absl::string_view> moment_names() const;
   // 0 where gradients are not clipped.
   double clip_norm() const { return clip_norm_; }
 

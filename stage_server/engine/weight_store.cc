@@ -41,8 +41,12 @@ absl::StatusOr<WeightStore> WeightStore::Make(
     PENSTOCK_RETURN_IF_ERROR(InitialValue(spec, seed, drawn));
     store.Master(static_cast<int>(i)).copy_(drawn);
   }
-  if (store.has_masters()) store.weights_[0].copy_(store.master_);
+  store.TakeMasters();
   return store;
+}
+
+void WeightStore::TakeMasters() {
+  if (has_masters()) weights_[newest_slot()].copy_(master_);
 }
 
 at::Tensor WeightStore::View(const at::Tensor& flat, int parameter) const {
@@ -63,10 +67,18 @@ at::Tensor WeightStore::Gradient(int parameter) const {
   return View(gradient_, parameter);
 }
 
+at::Tensor WeightStore::Moment(int parameter, int moment) const {
+  return View(moment == 0 ? first_moment_ : second_moment_, parameter);
+}
+
+at::Tensor WeightStore::Weight(int parameter, int64_t version) const {
+  return View(weights_[SlotOf(version)], parameter);
+}
+
 absl::StatusOr<int> WeightStore::Hold(MicrobatchId microbatch,
                                       std::optional<int32_t> version) {
   const int64_t wanted = version.has_value() ? int64_t{*version} : newest_;
-  const int64_t oldest = std::max<int64_t>(0, newest_ - max_versions() + 1);
+  const int64_t oldest = oldest_version();
   if (wanted < oldest || wanted > newest_) {
     return absl::InternalError(absl::StrCat(
         "it reads weight version ", wanted, ", which is not there; held ",

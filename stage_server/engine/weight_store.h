@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -65,6 +66,11 @@ class WeightStore {
   at::Tensor Master(int parameter) const;
   at::Tensor Gradient(int parameter) const;
 
+  // The optimizer's `moment`-th float32 state of the parameter.
+  at::Tensor Moment(int parameter, int moment) const;
+  // The weight of a version, in the weights' type. Requires: it is held.
+  at::Tensor Weight(int parameter, int64_t version) const;
+
   // All gradients, with the gaps between them.
   const at::Tensor& flat_gradient() const { return gradient_; }
 
@@ -72,6 +78,15 @@ class WeightStore {
   // The updates that the newest version has absorbed.
   int64_t newest_version() const { return newest_; }
   int newest_slot() const { return SlotOf(newest_); }
+  int64_t oldest_version() const {
+    return std::max<int64_t>(0, newest_ - max_versions() + 1);
+  }
+
+  // Makes `newest` the newest version. What it and those before it are, and the
+  // moments, is then to be written through the views above; the masters come
+  // to the newest weights by `TakeMasters`. Requires: no microbatch holds one.
+  void BeginAt(int64_t newest) { newest_ = newest; }
+  void TakeMasters();
 
   // The slot of a version, which stays until the microbatch gives it back. No
   // version: the newest.

@@ -54,6 +54,25 @@ void EpochReports::SetFinished(std::vector<LayerDigest> layers) {
   finished_ = true;
 }
 
+void EpochReports::SetSnapshot(SnapshotReport report) {
+  if (report.step() != snapshot_step_) return;
+  snapshot_ = std::move(report);
+  snapshot_sent_ = false;
+}
+
+void EpochReports::SetShards(ShardReport report) {
+  if (report.checkpoint().step() != snapshot_step_) return;
+  shards_ = std::move(report);
+  shards_sent_ = false;
+}
+
+void EpochReports::WantSnapshot(int64_t step) {
+  if (step == snapshot_step_) return;
+  snapshot_step_ = step;
+  snapshot_.reset();
+  shards_.reset();
+}
+
 void EpochReports::Acknowledge(const Ack& ack) {
   while (!steps_.empty() && steps_.front().report.step() <= ack.step()) {
     num_traced_actions_ -= ActionsOf(steps_.front().trace);
@@ -70,11 +89,15 @@ void EpochReports::StartSession() {
   sent_log_ = 0;
   finished_sent_ = false;
   use_sent_ = false;
+  snapshot_sent_ = false;
+  shards_sent_ = false;
 }
 
 bool EpochReports::has_unsent() const {
   return (!steps_.empty() && steps_.back().report.step() > sent_step_) ||
          (!logs_.empty() && logs_.back().sequence() > sent_log_) ||
+         (snapshot_.has_value() && !snapshot_sent_) ||
+         (shards_.has_value() && !shards_sent_) ||
          (finished_ && !finished_acknowledged_ && !finished_sent_);
 }
 
@@ -108,6 +131,16 @@ std::vector<StageMessage> EpochReports::TakeUnsent(const std::string& job_id) {
     }
     *logs->add_entries() = entry;
     sent_log_ = entry.sequence();
+  }
+  if (snapshot_.has_value() && !snapshot_sent_) {
+    SnapshotReport* const snapshot = messages.emplace_back().mutable_snapshot();
+    *snapshot = *snapshot_;
+    snapshot->set_job_id(job_id);
+    snapshot_sent_ = true;
+  }
+  if (shards_.has_value() && !shards_sent_) {
+    *messages.emplace_back().mutable_shards() = *shards_;
+    shards_sent_ = true;
   }
   if (finished_ && !finished_acknowledged_ && !finished_sent_) {
     Finished* finished = messages.emplace_back().mutable_finished();

@@ -15,7 +15,8 @@ namespace penstock {
 
 // What one epoch has to tell the coordinator, until it is acknowledged: step
 // reports, some with the step's trace, log lines and the end. A new session
-// gets everything again that the last one did not see acknowledged.
+// gets everything again that the last one did not see acknowledged; and what
+// has become of the snapshot that is wanted, as long as it is.
 //
 // Pure value; not thread-safe. Memory: about 100 bytes a step; the traces of at
 // most `kMaxTracedActions` actions (of a single step, if it has more); and at
@@ -39,6 +40,12 @@ class EpochReports {
   void AddLog(absl::Time time, const std::string& level,
               const std::string& text);
   void SetFinished(std::vector<LayerDigest> layers);
+  // Of the step that is wanted; others are dropped.
+  void SetSnapshot(SnapshotReport report);
+  void SetShards(ShardReport report);
+  // The step that a snapshot is wanted of, from now on; 0: none. What is known
+  // of another is forgotten.
+  void WantSnapshot(int64_t step);
 
   // Forgets what is durable.
   void Acknowledge(const Ack& ack);
@@ -48,8 +55,8 @@ class EpochReports {
 
   bool has_unsent() const;
 
-  // The unsent as messages without fence, steps before the end, a step's trace
-  // with its report; counts them as sent.
+  // The unsent as messages without fence, steps before snapshots and these
+  // before the end, a step's trace with its report; counts them as sent.
   std::vector<StageMessage> TakeUnsent(const std::string& job_id);
 
   // Steps finished so far, acknowledged or not.
@@ -70,6 +77,9 @@ class EpochReports {
   int64_t num_traced_actions_ = 0;
   std::deque<LogEntry> logs_;
   std::optional<RankUse> use_;
+  int64_t snapshot_step_ = 0;
+  std::optional<SnapshotReport> snapshot_;
+  std::optional<ShardReport> shards_;
   int64_t last_step_ = 0;
   int64_t last_log_ = 0;
   bool finished_ = false;
@@ -79,6 +89,8 @@ class EpochReports {
   int64_t sent_log_ = 0;
   bool finished_sent_ = false;
   bool use_sent_ = false;
+  bool snapshot_sent_ = false;
+  bool shards_sent_ = false;
 };
 
 }  // namespace penstock

@@ -238,5 +238,60 @@ TEST(EpochReportsTest, ALogLineKeepsItsTimeAndLevel) {
   EXPECT_EQ(entry.text(), "text");
 }
 
+// ---- Snapshots ------------------------------------------------------------
+
+SnapshotReport SnapshotOf(int64_t step) {
+  SnapshotReport report;
+  report.set_step(step);
+  return report;
+}
+
+ShardReport ShardsOf(int64_t step) {
+  ShardReport report;
+  report.mutable_checkpoint()->set_step(step);
+  return report;
+}
+
+TEST(EpochReportsTest, SnapshotAndShardsAreSentOncePerSessionBeforeTheEnd) {
+  EpochReports reports;
+  reports.WantSnapshot(5);
+  reports.SetSnapshot(SnapshotOf(5));
+  reports.SetShards(ShardsOf(5));
+  reports.SetFinished({});
+  for (int session = 0; session < 2; ++session) {
+    EXPECT_TRUE(reports.has_unsent());
+    const std::vector<StageMessage> messages = reports.TakeUnsent("job-1");
+    ASSERT_EQ(messages.size(), 3u);
+    EXPECT_EQ(messages[0].snapshot().step(), 5);
+    EXPECT_EQ(messages[0].snapshot().job_id(), "job-1");
+    EXPECT_EQ(messages[1].shards().checkpoint().step(), 5);
+    EXPECT_TRUE(messages[2].has_finished());
+    EXPECT_FALSE(reports.has_unsent());
+    EXPECT_TRUE(reports.TakeUnsent("job-1").empty());
+    reports.StartSession();
+  }
+}
+
+TEST(EpochReportsTest, WhatIsNoLongerWantedIsForgotten) {
+  EpochReports reports;
+  reports.WantSnapshot(5);
+  reports.SetSnapshot(SnapshotOf(5));
+  reports.SetShards(ShardsOf(5));
+  reports.WantSnapshot(5);
+  EXPECT_TRUE(reports.has_unsent());
+  reports.WantSnapshot(10);
+  EXPECT_FALSE(reports.has_unsent());
+  reports.StartSession();
+  EXPECT_FALSE(reports.has_unsent());
+}
+
+TEST(EpochReportsTest, AReportOfAStepThatIsNotWantedIsDropped) {
+  EpochReports reports;
+  reports.WantSnapshot(10);
+  reports.SetSnapshot(SnapshotOf(5));
+  reports.SetShards(ShardsOf(5));
+  EXPECT_FALSE(reports.has_unsent());
+}
+
 }  // namespace
 }  // namespace penstock

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/status_macros.h"
+#include "stage_server/checkpoint/shard_reader.h"
 #include "stage_server/transport/transport_errors.h"
 
 namespace penstock {
@@ -66,9 +67,9 @@ RankUse ToProto(const EngineUse& use) {
 
 // Steps whose report says what was used: often enough to watch a job, and
 // seldom enough to cost nothing.
-bool TellsUse(int64_t step, int64_t last_step) {
+bool TellsUse(int64_t step, int64_t first_step, int64_t last_step) {
   constexpr int64_t kInterval = 16;
-  return step == 1 || step % kInterval == 0 || step == last_step;
+  return step == first_step || step % kInterval == 0 || step == last_step;
 }
 
 }  // namespace
@@ -86,6 +87,7 @@ Executor::~Executor() {
     const absl::Status why = absl::CancelledError("the stage server stops");
     interrupt_.Update(why);
     if (cancel_target_ != nullptr) cancel_target_->Cancel(why);
+    if (cancel_store_ != nullptr) cancel_store_->Cancel(why);
     wake_.SignalAll();
   }
   thread_.join();
@@ -95,10 +97,19 @@ void Executor::Do(LoadLayers order) { Push(std::move(order)); }
 void Executor::Do(ConnectPeers order) { Push(std::move(order)); }
 void Executor::Do(RunSteps order) { Push(std::move(order)); }
 
+void Executor::Do(SetMarks order) {
+  MutexLock lock(&mutex_);
+  marks_ = order;
+  // For one that waits; one that runs looks at the marks by itself.
+  orders_.push_back(std::move(order));
+  wake_.SignalAll();
+}
+
 void Executor::Do(LeaveEpoch order) {
   MutexLock lock(&mutex_);
   interrupt_.Update(order.why);
   if (cancel_target_ != nullptr) cancel_target_->Cancel(order.why);
+  if (cancel_store_ != nullptr) cancel_store_->Cancel(order.why);
   orders_.push_back(std::move(order));
   wake_.SignalAll();
 }
@@ -153,7 +164,14 @@ absl::Status Executor::Run(const LoadLayers& order) {
   PENSTOCK_RETURN_IF_ERROR(Interrupted());
   rank_ = order.rank;
   plan_ = order.plan;
-  PENSTOCK_ASSIGN_OR_RETURN(engine_, parts_.load_engine(plan_, rank_));
+  snapshot_step_ = 0;
+  stop_step_ = 0;
+  PENSTOCK_RETURN_IF_ERROR(OpenStore(order));
+  std::optional<ShardReader> restore;
+  if (order.restore.has_value()) restore.emplace(*order.restore, *store_);
+  PENSTOCK_ASSIGN_OR_RETURN(
+      engine_, parts_.load_engine(plan_, rank_,
+                                  restore.has_value() ? &*restore : nullptr));
   {
     MutexLock lock(&mutex_);
     cancel_target_ = engine_.get();
@@ -166,6 +184,26 @@ absl::Status Executor::Run(const LoadLayers& order) {
                             endpoint_->Address());
   sink_(Loaded{epoch_, ToProto(address)});
   return absl::OkStatus();
+}
+
+absl::Status Executor::OpenStore(const LoadLayers& order) {
+  if (!order.checkpoints.has_value()) {
+    if (!order.restore.has_value()) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        "the job goes on from a checkpoint, and no store is named");
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(
+      store_, parts_.open_store(*order.checkpoints, order.coordinator_term));
+  {
+    MutexLock lock(&mutex_);
+    cancel_store_ = store_.get();
+  }
+  writer_ = std::make_unique<SnapshotWriter>(
+      *store_, [this, epoch = epoch_](ShardReport report) {
+        sink_(ShardsStored{epoch, std::move(report)});
+      });
+  // A leave that came before the store was there has not reached it.
+  return Interrupted();
 }
 
 absl::Status Executor::Run(const ConnectPeers& order) {
@@ -189,12 +227,16 @@ absl::Status Executor::Run(const ConnectPeers& order) {
 }
 
 absl::Status Executor::Run(const RunSteps& order) {
-  while (engine_->step() < plan_.job().steps()) {
+  const int64_t first_step = engine_->step() + 1;
+  while (true) {
     PENSTOCK_RETURN_IF_ERROR(Interrupted());
+    PENSTOCK_RETURN_IF_ERROR(HeedMarks());
+    const int64_t last_step = stop_step_ > 0 ? stop_step_ : plan_.job().steps();
+    if (engine_->step() >= last_step) break;
     PENSTOCK_ASSIGN_OR_RETURN(StepResult result, engine_->RunStep());
     StepDone done{epoch_, ToProto(result), std::move(result.trace),
                   std::nullopt};
-    if (TellsUse(result.step, plan_.job().steps())) {
+    if (TellsUse(result.step, first_step, last_step)) {
       done.use = ToProto(engine_->Use());
       done.use->set_peak_flops_per_second(peak_speed_);
     }
@@ -213,6 +255,91 @@ absl::Status Executor::Run(const RunSteps& order) {
   return absl::OkStatus();
 }
 
+absl::Status Executor::Run(const SetMarks& order) {
+  return engine_ == nullptr ? absl::OkStatus() : HeedMarks();
+}
+
+absl::Status Executor::HeedMarks() {
+  SetMarks marks;
+  {
+    MutexLock lock(&mutex_);
+    marks = marks_;
+  }
+  if (marks.epoch != epoch_) return absl::OkStatus();
+  if (marks.stop_step != stop_step_) {
+    PENSTOCK_RETURN_IF_ERROR(HeedStop(marks.stop_step));
+  }
+  if (marks.snapshot_step != snapshot_step_) PlanSnapshot(marks.snapshot_step);
+  TakeSnapshot();
+  return absl::OkStatus();
+}
+
+absl::Status Executor::HeedStop(int64_t step) {
+  if (step > 0 && step < engine_->step()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the run was to end after step ", step,
+                     ", and has made step ", engine_->step(), " already"));
+  }
+  stop_step_ = step;
+  return absl::OkStatus();
+}
+
+void Executor::PlanSnapshot(int64_t step) {
+  snapshot_step_ = step;
+  if (writer_ == nullptr) {
+    SnapshotFailed(step, absl::FailedPreconditionError(
+                             "no store for checkpoints was named"));
+    return;
+  }
+  writer_->AbandonOthers(step);
+  if (step == 0) return;
+  const absl::Status status = engine_->PlanSnapshot(step);
+  if (status.ok()) return;
+  if (!absl::IsOutOfRange(status)) {
+    SnapshotFailed(step, status);
+    return;
+  }
+  SnapshotReport report;
+  report.set_step(step);
+  report.set_missed(true);
+  sink_(SnapshotTaken{epoch_, std::move(report)});
+}
+
+void Executor::TakeSnapshot() {
+  if (snapshot_step_ == 0 || snapshot_step_ != engine_->step()) return;
+  absl::StatusOr<std::optional<EngineSnapshot>> snapshot =
+      engine_->TakeSnapshot();
+  if (!snapshot.ok()) {
+    SnapshotFailed(snapshot_step_, snapshot.status());
+    return;
+  }
+  if (!snapshot->has_value() || writer_ == nullptr) return;
+  SnapshotReport report;
+  report.set_step(snapshot_step_);
+  report.set_blocked_nanos((*snapshot)->blocked_nanos);
+  report.set_size_bytes((*snapshot)->size_bytes);
+  sink_(SnapshotTaken{epoch_, std::move(report)});
+  writer_->Write(CheckpointOf(snapshot_step_), plan_.schedule_hash(),
+                 **std::move(snapshot));
+}
+
+void Executor::SnapshotFailed(int64_t step, const absl::Status& why) {
+  if (step == 0) return;
+  ShardReport report;
+  *report.mutable_checkpoint() = CheckpointOf(step);
+  report.set_plan_hash(plan_.schedule_hash());
+  report.set_error(std::string(why.message()));
+  sink_(ShardsStored{epoch_, std::move(report)});
+}
+
+CheckpointId Executor::CheckpointOf(int64_t step) const {
+  CheckpointId checkpoint;
+  checkpoint.set_job_id(epoch_.job_id);
+  checkpoint.set_step(step);
+  checkpoint.set_epoch(epoch_.job_epoch);
+  return checkpoint;
+}
+
 void Executor::Leave(const LeaveEpoch& order) {
   DropEpoch();
   failed_ = true;
@@ -227,7 +354,10 @@ void Executor::DropEpoch() {
   {
     MutexLock lock(&mutex_);
     cancel_target_ = nullptr;
+    cancel_store_ = nullptr;
   }
+  writer_.reset();
+  store_.reset();
   engine_.reset();
   endpoint_.reset();
   plan_.Clear();

@@ -15,8 +15,10 @@
 #include "base/clock.h"
 #include "base/ids.h"
 #include "base/mutex.h"
+#include "checkpoint/shards/shard_store.h"
 #include "proto/plan.pb.h"
 #include "proto/stage_service.pb.h"
+#include "stage_server/checkpoint/snapshot_writer.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/service/session_events.h"
 #include "stage_server/transport/transport.h"
@@ -25,9 +27,14 @@ namespace penstock {
 
 // How the executor gets an epoch's parts; called on its thread.
 struct ExecutorParts {
-  std::function<absl::StatusOr<std::unique_ptr<Engine>>(const Plan& plan,
-                                                        RankId rank)>
+  // `restore` may be null.
+  std::function<absl::StatusOr<std::unique_ptr<Engine>>(
+      const Plan& plan, RankId rank, StateSource* restore)>
       load_engine;
+  // Where checkpoints go to and come from.
+  std::function<absl::StatusOr<std::unique_ptr<ShardStore>>(
+      const CheckpointStoreAddress& address, int64_t coordinator_term)>
+      open_store;
   std::function<absl::StatusOr<std::unique_ptr<TransportEndpoint>>(
       const Plan& plan)>
       make_endpoint;
@@ -39,13 +46,16 @@ struct ExecutorParts {
 
 // The one thread that computes and moves tensors. Carries out the effects
 // `LoadLayers`, `ConnectPeers`, `RunSteps` and `LeaveEpoch` in the order given
-// and tells how each went.
+// and tells how each went; `SetMarks` counts from the next step on. Snapshots
+// are taken between steps and stored by a thread of their own, until the epoch
+// is left; that one fails ends nothing.
 //
 // `Do` may be called from any thread and does not block. `sink` is called on
 // the executor's thread with `Loaded`, `Connected`, `StepDone`, `RunDone`,
-// `Failed` and `Left`; it must not block and must outlive the executor. An
-// error ends the epoch's engine and channels at once; what is still ordered in
-// that epoch is skipped, except for `LeaveEpoch`.
+// `SnapshotTaken`, `Failed` and `Left`, on any with `ShardsStored`; it must not
+// block and must outlive the executor. An error ends the epoch's engine and
+// channels at once; what is still ordered in that epoch is skipped, except for
+// `LeaveEpoch`.
 class Executor {
  public:
   using Sink = std::function<void(Event)>;
@@ -60,11 +70,13 @@ class Executor {
   void Do(LoadLayers order);
   void Do(ConnectPeers order);
   void Do(RunSteps order);
+  void Do(SetMarks order) ABSL_LOCKS_EXCLUDED(mutex_);
   // Also interrupts what the epoch is doing now.
   void Do(LeaveEpoch order) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
-  using Order = std::variant<LoadLayers, ConnectPeers, RunSteps, LeaveEpoch>;
+  using Order =
+      std::variant<LoadLayers, ConnectPeers, RunSteps, SetMarks, LeaveEpoch>;
 
   void Push(Order order) ABSL_LOCKS_EXCLUDED(mutex_);
   void Loop() ABSL_LOCKS_EXCLUDED(mutex_);
@@ -73,6 +85,15 @@ class Executor {
   absl::Status Run(const LoadLayers& order);
   absl::Status Run(const ConnectPeers& order);
   absl::Status Run(const RunSteps& order);
+  absl::Status Run(const SetMarks& order);
+  absl::Status OpenStore(const LoadLayers& order) ABSL_LOCKS_EXCLUDED(mutex_);
+  // What the marks ask for now, between two steps.
+  absl::Status HeedMarks() ABSL_LOCKS_EXCLUDED(mutex_);
+  absl::Status HeedStop(int64_t step);
+  void PlanSnapshot(int64_t step);
+  void TakeSnapshot();
+  void SnapshotFailed(int64_t step, const absl::Status& why);
+  CheckpointId CheckpointOf(int64_t step) const;
   void Leave(const LeaveEpoch& order) ABSL_LOCKS_EXCLUDED(mutex_);
   void DropEpoch() ABSL_LOCKS_EXCLUDED(mutex_);
   // Why the present epoch is to stop; OK while it is not.
@@ -92,6 +113,12 @@ class Executor {
   std::unique_ptr<TransportEndpoint> endpoint_;
   std::unique_ptr<Engine> engine_;
   double peak_speed_ = 0;
+  // Null where the job has no checkpoints.
+  std::unique_ptr<ShardStore> store_;
+  std::unique_ptr<SnapshotWriter> writer_;
+  // Marks that have been heeded.
+  int64_t snapshot_step_ = 0;
+  int64_t stop_step_ = 0;
 
   Mutex mutex_;
   CondVar wake_;
@@ -101,6 +128,9 @@ class Executor {
   // `engine_`, for `Cancel`, which is called with the lock held so that the
   // engine cannot go meanwhile; null while there is none.
   Engine* cancel_target_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  // `store_`, likewise.
+  ShardStore* cancel_store_ ABSL_GUARDED_BY(mutex_) = nullptr;
+  SetMarks marks_ ABSL_GUARDED_BY(mutex_);
 
   std::thread thread_;
 };

@@ -31,6 +31,15 @@ class ExecutorTest : public ::testing::Test {
   void Load(int64_t steps = 3, const EpochKey& epoch = kJob) {
     executor_.Do(LoadLayers{epoch, RankId(1), PlanOf(steps)});
   }
+  // With a store for checkpoints, from a step on.
+  void LoadWithStore(int64_t steps, int64_t from = 0,
+                     const std::string& root = "root") {
+    LoadLayers load = {kJob, RankId(1), PlanOf(steps)};
+    load.plan.set_schedule_hash("hash");
+    load.checkpoints.emplace().set_root(root);
+    if (from > 0) load.restore.emplace().mutable_state()->set_step(from);
+    executor_.Do(std::move(load));
+  }
   void Connect() {
     DataAddress zero, one;
     zero.set_host_identity("a");
@@ -256,6 +265,172 @@ TEST(ExecutorLifetimeTest, DestroyingItInterruptsAStepThatWaits) {
   }
   MutexLock lock(&world.mutex);
   EXPECT_EQ(world.engines_alive, 0);
+}
+
+// ---- Checkpoints ----------------------------------------------------------
+
+TEST_F(ExecutorTest, TakesTheSnapshotThatIsMarkedAndStoresIt) {
+  LoadWithStore(5);
+  Connect();
+  executor_.Do(SetMarks{kJob, /*snapshot_step=*/2});
+  executor_.Do(RunSteps{kJob});
+  const auto taken = events_.Next<SnapshotTaken>();
+  ASSERT_TRUE(taken.has_value());
+  EXPECT_EQ(taken->report.step(), 2);
+  EXPECT_FALSE(taken->report.missed());
+  EXPECT_EQ(taken->report.blocked_nanos(), 5);
+  EXPECT_EQ(taken->report.size_bytes(), 8);
+  const auto stored = events_.Next<ShardsStored>();
+  ASSERT_TRUE(stored.has_value());
+  EXPECT_EQ(stored->epoch, kJob);
+  EXPECT_EQ(stored->report.error(), "");
+  EXPECT_EQ(stored->report.checkpoint().job_id(), "job-1");
+  EXPECT_EQ(stored->report.checkpoint().step(), 2);
+  EXPECT_EQ(stored->report.checkpoint().epoch(), 2);
+  EXPECT_EQ(stored->report.plan_hash(), "hash");
+  ASSERT_EQ(stored->report.files_size(), 1);
+  EXPECT_EQ(stored->report.files(0).name(), "l0003-head.w.safetensors");
+}
+
+TEST_F(ExecutorTest, AMarkThatComesAfterTheLastStepIsHeededThen) {
+  LoadWithStore(2);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  ASSERT_TRUE(events_.Next<RunDone>().has_value());
+  executor_.Do(SetMarks{kJob, /*snapshot_step=*/2});
+  const auto stored = events_.Next<ShardsStored>();
+  ASSERT_TRUE(stored.has_value());
+  EXPECT_EQ(stored->report.checkpoint().step(), 2);
+}
+
+TEST_F(ExecutorTest, AMarkThatComesTooLateIsReportedAsMissed) {
+  LoadWithStore(3);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  ASSERT_TRUE(events_.Next<RunDone>().has_value());
+  executor_.Do(SetMarks{kJob, /*snapshot_step=*/2});
+  const auto taken = events_.Next<SnapshotTaken>();
+  ASSERT_TRUE(taken.has_value());
+  EXPECT_EQ(taken->report.step(), 2);
+  EXPECT_TRUE(taken->report.missed());
+}
+
+TEST_F(ExecutorTest, AMarkThatIsTakenBackIsForgotten) {
+  LoadWithStore(3);
+  Connect();
+  executor_.Do(SetMarks{kJob, /*snapshot_step=*/2});
+  executor_.Do(SetMarks{kJob});
+  executor_.Do(RunSteps{kJob});
+  ASSERT_TRUE(events_.Next<RunDone>().has_value());
+  MutexLock lock(&world_.shards->mutex);
+  EXPECT_TRUE(world_.shards->files.empty());
+}
+
+TEST_F(ExecutorTest, MarksOfAnotherEpochDoNotCount) {
+  LoadWithStore(3);
+  Connect();
+  executor_.Do(SetMarks{{"job-1", 1}, /*snapshot_step=*/2, /*stop_step=*/1});
+  executor_.Do(RunSteps{kJob});
+  for (int64_t step = 1; step <= 3; ++step) {
+    ASSERT_TRUE(events_.Next<StepDone>().has_value());
+  }
+  EXPECT_TRUE(events_.Next<RunDone>().has_value());
+}
+
+TEST_F(ExecutorTest, ASnapshotThatFailsEndsNothing) {
+  world_.Set(&FakeWorld::snapshot_status,
+             absl::ResourceExhaustedError("no memory"));
+  LoadWithStore(3);
+  Connect();
+  executor_.Do(SetMarks{kJob, /*snapshot_step=*/1});
+  executor_.Do(RunSteps{kJob});
+  const auto stored = events_.Next<ShardsStored>();
+  ASSERT_TRUE(stored.has_value());
+  EXPECT_EQ(stored->report.error(), "no memory");
+  EXPECT_EQ(stored->report.checkpoint().step(), 1);
+  EXPECT_TRUE(events_.Next<RunDone>().has_value());
+}
+
+TEST_F(ExecutorTest, WithoutAStoreTheSnapshotIsReportedAsFailed) {
+  Load(3);
+  Connect();
+  executor_.Do(SetMarks{kJob, /*snapshot_step=*/1});
+  executor_.Do(RunSteps{kJob});
+  const auto stored = events_.Next<ShardsStored>();
+  ASSERT_TRUE(stored.has_value());
+  EXPECT_THAT(stored->report.error(), ::testing::HasSubstr("no store"));
+  EXPECT_TRUE(events_.Next<RunDone>().has_value());
+}
+
+TEST_F(ExecutorTest, StepsCountOnFromARestoredOne) {
+  LoadWithStore(5, /*from=*/3);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  for (int64_t step = 4; step <= 5; ++step) {
+    const auto done = events_.Next<StepDone>();
+    ASSERT_TRUE(done.has_value());
+    EXPECT_EQ(done->report.step(), step);
+    // The first one of the epoch and the last.
+    EXPECT_TRUE(done->use.has_value());
+  }
+  EXPECT_TRUE(events_.Next<RunDone>().has_value());
+}
+
+TEST_F(ExecutorTest, AStoreThatIsNotThereFailsTheLoad) {
+  LoadWithStore(5, /*from=*/3, "elsewhere");
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_EQ(failed->why.message(), "no such root");
+}
+
+TEST_F(ExecutorTest, ACheckpointWithoutAStoreFailsTheLoad) {
+  LoadLayers load = {kJob, RankId(1), PlanOf(5)};
+  load.restore.emplace().mutable_state()->set_step(3);
+  executor_.Do(std::move(load));
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_THAT(std::string(failed->why.message()),
+              ::testing::HasSubstr("no store is named"));
+}
+
+TEST_F(ExecutorTest, TheRunEndsAfterTheStepThatIsMarked) {
+  LoadWithStore(5);
+  Connect();
+  executor_.Do(SetMarks{kJob, /*snapshot_step=*/2, /*stop_step=*/2});
+  executor_.Do(RunSteps{kJob});
+  EXPECT_EQ(events_.Next<StepDone>()->report.step(), 1);
+  EXPECT_EQ(events_.Next<StepDone>()->report.step(), 2);
+  EXPECT_EQ(events_.Next<SnapshotTaken>()->report.step(), 2);
+  EXPECT_TRUE(events_.Next<RunDone>().has_value());
+}
+
+TEST_F(ExecutorTest, AnEndThatIsBehindIsAFault) {
+  world_.AllowSteps(3);
+  LoadWithStore(5);
+  Connect();
+  executor_.Do(RunSteps{kJob});
+  for (int step = 1; step <= 3; ++step) {
+    ASSERT_TRUE(events_.Next<StepDone>().has_value());
+  }
+  executor_.Do(SetMarks{kJob, 0, /*stop_step=*/2});
+  world_.AllowSteps(100);
+  const auto failed = events_.Next<Failed>();
+  ASSERT_TRUE(failed.has_value());
+  EXPECT_THAT(std::string(failed->why.message()),
+              ::testing::HasSubstr("was to end after step 2"));
+}
+
+TEST_F(ExecutorTest, LeavingGivesUpWhatIsBeingStored) {
+  world_.shards->Stall(true);
+  LoadWithStore(1);
+  Connect();
+  executor_.Do(SetMarks{kJob, /*snapshot_step=*/1});
+  executor_.Do(RunSteps{kJob});
+  ASSERT_TRUE(events_.Next<RunDone>().has_value());
+  world_.shards->AwaitAppends(1);
+  Leave();
+  EXPECT_TRUE(events_.Next<Left>().has_value());
+  EXPECT_TRUE(events_.empty());
 }
 
 }  // namespace

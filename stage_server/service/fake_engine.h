@@ -1,6 +1,7 @@
 #ifndef PENSTOCK_STAGE_SERVER_SERVICE_FAKE_ENGINE_H_
 #define PENSTOCK_STAGE_SERVER_SERVICE_FAKE_ENGINE_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/clock.h"
 #include "base/mutex.h"
+#include "stage_server/checkpoint/memory_shard_store.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/service/executor.h"
 #include "stage_server/transport/transport.h"
@@ -33,6 +35,9 @@ struct FakeWorld {
   bool connect_hangs ABSL_GUARDED_BY(mutex) = false;
   bool connecting ABSL_GUARDED_BY(mutex) = false;
   absl::Status step_status ABSL_GUARDED_BY(mutex);
+  absl::Status snapshot_status ABSL_GUARDED_BY(mutex);
+  // What the store of the root "root" has.
+  const std::shared_ptr<ShardMemory> shards = std::make_shared<ShardMemory>();
   ConnectRequest connected ABSL_GUARDED_BY(mutex);
   int engines_alive ABSL_GUARDED_BY(mutex) = 0;
   int engines_made ABSL_GUARDED_BY(mutex) = 0;
@@ -50,7 +55,8 @@ struct FakeWorld {
 
 class FakeEngine : public Engine {
  public:
-  explicit FakeEngine(FakeWorld& world) : world_(world) {
+  FakeEngine(FakeWorld& world, StateSource* restore)
+      : world_(world), step_(restore == nullptr ? 0 : restore->state().step()) {
     MutexLock lock(&world_.mutex);
     ++world_.engines_alive;
     ++world_.engines_made;
@@ -72,6 +78,31 @@ class FakeEngine : public Engine {
     result.trace.emplace().set_step(step_);
     result.loss = 1.0 / static_cast<double>(step_);
     return result;
+  }
+  absl::Status PlanSnapshot(int64_t step) override {
+    if (step < step_) return absl::OutOfRangeError("over");
+    snapshot_step_ = step;
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::optional<EngineSnapshot>> TakeSnapshot() override {
+    if (snapshot_step_ != step_) return std::nullopt;
+    snapshot_step_.reset();
+    MutexLock lock(&world_.mutex);
+    if (!world_.snapshot_status.ok()) return world_.snapshot_status;
+    EngineSnapshot snapshot;
+    snapshot.state.set_step(step_);
+    snapshot.blocked_nanos = 5;
+    auto bytes = std::make_shared<std::vector<std::byte>>(8);
+    snapshot.tensors.push_back({{3,
+                                 "head",
+                                 ShardFile::WEIGHTS,
+                                 "head.weight",
+                                 StoredType::kFloat32,
+                                 {2}},
+                                *bytes});
+    snapshot.size_bytes = 8;
+    snapshot.memory = std::move(bytes);
+    return snapshot;
   }
   std::optional<MissingAction> Missing() const override {
     MissingAction missing;
@@ -98,6 +129,7 @@ class FakeEngine : public Engine {
  private:
   FakeWorld& world_;
   int64_t step_ = 0;
+  std::optional<int64_t> snapshot_step_;
   absl::Status cancelled_;
 };
 
@@ -130,15 +162,21 @@ class FakeEndpoint : public TransportEndpoint {
 
 inline ExecutorParts FakeParts(FakeWorld& world) {
   ExecutorParts parts;
-  parts.load_engine =
-      [&world](const Plan&, RankId) -> absl::StatusOr<std::unique_ptr<Engine>> {
+  parts.load_engine = [&world](const Plan&, RankId, StateSource* restore)
+      -> absl::StatusOr<std::unique_ptr<Engine>> {
     absl::Status status;
     {
       MutexLock lock(&world.mutex);
       status = world.load_status;
     }
     if (!status.ok()) return status;
-    return std::make_unique<FakeEngine>(world);
+    return std::make_unique<FakeEngine>(world, restore);
+  };
+  parts.open_store =
+      [&world](const CheckpointStoreAddress& address,
+               int64_t) -> absl::StatusOr<std::unique_ptr<ShardStore>> {
+    if (address.root() != "root") return absl::NotFoundError("no such root");
+    return MakeMemoryShardStore(world.shards);
   };
   parts.make_endpoint =
       [&world](

@@ -260,6 +260,7 @@ void SessionCore::OnSameEpoch(const DesiredState& desired, bool fresh) {
     return;
   }
   epoch_->desired = desired;
+  Mark();
   Advance();
 }
 
@@ -278,7 +279,32 @@ void SessionCore::Enter(const EpochKey& key, const DesiredState& desired) {
     return;
   }
   SendStatus();
-  effects_.push_back(LoadLayers{key, RankId(desired.rank()), desired.plan()});
+  LoadLayers load = {key, RankId(desired.rank()), desired.plan()};
+  if (desired.has_restore()) {
+    load.restore = desired.restore();
+    Log(Level::kInfo,
+        absl::StrCat(ToString(key), ": from the checkpoint of step ",
+                     desired.restore().checkpoint().step(), ", epoch ",
+                     desired.restore().checkpoint().epoch(), ", of job ",
+                     desired.restore().checkpoint().job_id()));
+  }
+  if (desired.has_checkpoints()) load.checkpoints = desired.checkpoints();
+  load.coordinator_term = term_;
+  effects_.push_back(std::move(load));
+  Mark();
+}
+
+void SessionCore::Mark() {
+  const DesiredState& desired = epoch_->desired;
+  if (desired.snapshot_step() == epoch_->snapshot_step &&
+      desired.stop_step() == epoch_->stop_step) {
+    return;
+  }
+  epoch_->snapshot_step = desired.snapshot_step();
+  epoch_->stop_step = desired.stop_step();
+  epoch_->reports.WantSnapshot(epoch_->snapshot_step);
+  effects_.push_back(
+      SetMarks{epoch_->key, epoch_->snapshot_step, epoch_->stop_step});
 }
 
 void SessionCore::Advance() {
@@ -363,6 +389,35 @@ void SessionCore::On(const RunDone& event) {
   Log(Level::kInfo, absl::StrCat(ToString(epoch->key), ": finished step ",
                                  epoch->reports.last_step()));
   epoch->reports.SetFinished(event.layers);
+  Flush();
+}
+
+void SessionCore::On(const SnapshotTaken& event) {
+  Epoch* epoch = Current(event.epoch);
+  if (epoch == nullptr) return;
+  if (event.report.missed()) {
+    Log(Level::kInfo,
+        absl::StrCat(ToString(epoch->key), ": past step ", event.report.step(),
+                     " already, which a snapshot was wanted of"));
+  }
+  epoch->reports.SetSnapshot(event.report);
+  Flush();
+}
+
+void SessionCore::On(const ShardsStored& event) {
+  Epoch* epoch = Current(event.epoch);
+  if (epoch == nullptr) return;
+  const int64_t step = event.report.checkpoint().step();
+  if (event.report.error().empty()) {
+    Log(Level::kInfo,
+        absl::StrCat(ToString(epoch->key), ": stored ",
+                     event.report.files_size(), " files of step ", step));
+  } else {
+    Log(Level::kWarning,
+        absl::StrCat(ToString(epoch->key), ": no checkpoint of step ", step,
+                     ": ", event.report.error()));
+  }
+  epoch->reports.SetShards(event.report);
   Flush();
 }
 

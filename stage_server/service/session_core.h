@@ -93,6 +93,9 @@ class SessionCore {
     std::optional<RankId> suspect;
     std::optional<MissingAction> missing;
     EpochReports reports;
+    // As the executor was told.
+    int64_t snapshot_step = 0;
+    int64_t stop_step = 0;
     bool leaving = false;
   };
   // A desired state whose turn comes when the executor has left.
@@ -114,6 +117,8 @@ class SessionCore {
   void On(const Connected& event);
   void On(const StepDone& event);
   void On(const RunDone& event);
+  void On(const SnapshotTaken& event);
+  void On(const ShardsStored& event);
   void On(const Failed& event);
   void On(const Left& event);
   void On(const LogLine& event);
@@ -125,6 +130,8 @@ class SessionCore {
   void OnAck(const EpochKey& key, const Ack& ack);
 
   void Enter(const EpochKey& key, const DesiredState& desired);
+  // Passes on which steps are marked, where that has changed.
+  void Mark();
   // Takes the next steps towards the goal that are possible now.
   void Advance();
   // Asks the executor to; `Left` ends the epoch for good.

@@ -285,5 +285,98 @@ TEST_F(SessionCoreTest, ARefusalWhileRunningLeavesTheEpochFirst) {
   EXPECT_FALSE(Find<Exit>()->status.ok());
 }
 
+// ---- Checkpoints ----------------------------------------------------------
+
+TEST_F(SessionCoreTest, StoreAndRestorePointGoWithTheLoad) {
+  Open();
+  DesiredState desired = Desired(DesiredState::LOAD, kJob);
+  desired.mutable_checkpoints()->set_root("/shared");
+  desired.mutable_restore()->mutable_state()->set_step(40);
+  Say(desired, kJob.job_epoch);
+  const auto* const load = Find<LoadLayers>();
+  ASSERT_NE(load, nullptr);
+  ASSERT_TRUE(load->checkpoints.has_value() && load->restore.has_value());
+  EXPECT_EQ(load->checkpoints->root(), "/shared");
+  EXPECT_EQ(load->restore->state().step(), 40);
+  EXPECT_EQ(load->coordinator_term, 7);
+}
+
+TEST_F(SessionCoreTest, WithoutCheckpointsTheLoadHasNone) {
+  Open();
+  Say(DesiredState::LOAD);
+  const auto* const load = Find<LoadLayers>();
+  ASSERT_NE(load, nullptr);
+  EXPECT_FALSE(load->checkpoints.has_value() || load->restore.has_value());
+  EXPECT_EQ(Find<SetMarks>(), nullptr);
+}
+
+TEST_F(SessionCoreTest, MarksArePassedOnOnceForEachChange) {
+  Open();
+  DesiredState desired = Desired(DesiredState::RUN, kJob);
+  desired.set_snapshot_step(5);
+  Say(desired, kJob.job_epoch);
+  const auto* marks = Find<SetMarks>();
+  ASSERT_NE(marks, nullptr);
+  EXPECT_EQ(marks->epoch, kJob);
+  EXPECT_EQ(marks->snapshot_step, 5);
+  EXPECT_EQ(marks->stop_step, 0);
+  Say(desired, kJob.job_epoch);
+  EXPECT_EQ(Find<SetMarks>(), nullptr);
+  desired.set_stop_step(9);
+  Say(desired, kJob.job_epoch);
+  marks = Find<SetMarks>();
+  ASSERT_NE(marks, nullptr);
+  EXPECT_EQ(marks->snapshot_step, 5);
+  EXPECT_EQ(marks->stop_step, 9);
+}
+
+TEST_F(SessionCoreTest, WhatBecameOfASnapshotIsToldAgainInANewSession) {
+  Run();
+  DesiredState desired = Desired(DesiredState::RUN, kJob);
+  desired.set_snapshot_step(5);
+  Say(desired, kJob.job_epoch);
+  SnapshotTaken taken{kJob, {}};
+  taken.report.set_step(5);
+  Apply(taken);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].snapshot().step(), 5);
+  EXPECT_EQ(sent_[0].fence().job_epoch(), kJob.job_epoch);
+  ShardsStored stored{kJob, {}};
+  stored.report.mutable_checkpoint()->set_step(5);
+  Apply(stored);
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].shards().checkpoint().step(), 5);
+  Break();
+  Reopen();
+  bool has_snapshot = false, has_shards = false;
+  for (const StageMessage& message : sent_) {
+    has_snapshot = has_snapshot || message.has_snapshot();
+    has_shards = has_shards || message.has_shards();
+  }
+  EXPECT_TRUE(has_snapshot && has_shards);
+}
+
+TEST_F(SessionCoreTest, ASnapshotThatFailedIsLoggedAndReported) {
+  Run();
+  DesiredState desired = Desired(DesiredState::RUN, kJob);
+  desired.set_snapshot_step(5);
+  Say(desired, kJob.job_epoch);
+  ShardsStored stored{kJob, {}};
+  stored.report.mutable_checkpoint()->set_step(5);
+  stored.report.set_error("disk full");
+  Apply(stored);
+  EXPECT_THAT(Logged(), HasSubstr("no checkpoint of step 5: disk full"));
+  ASSERT_EQ(sent_.size(), 1u);
+  EXPECT_EQ(sent_[0].shards().error(), "disk full");
+}
+
+TEST_F(SessionCoreTest, SnapshotsOfAnEpochThatIsLeftAreNotTold) {
+  Run();
+  SayIdle();
+  SnapshotTaken taken{kJob, {}};
+  Apply(taken);
+  EXPECT_THAT(sent_, IsEmpty());
+}
+
 }  // namespace
 }  // namespace penstock

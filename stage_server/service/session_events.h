@@ -52,8 +52,9 @@ struct SessionEnded {
 };
 
 // ---- Events: the executor -------------------------------------------------
-// Each names its epoch; those of an epoch come in the order below, `Failed` at
-// any point and then no other but `Left`.
+// Each names its epoch; those of an epoch come in the order below, but for
+// `SnapshotTaken` and then `ShardsStored`, which come while it has an engine;
+// `Failed` at any point and then no other but `Left`.
 
 struct Loaded {
   EpochKey epoch;
@@ -74,6 +75,16 @@ struct StepDone {
 struct RunDone {
   EpochKey epoch;
   std::vector<LayerDigest> layers;
+};
+// There is a copy of the rank's state after a step, or there will be none.
+struct SnapshotTaken {
+  EpochKey epoch;
+  SnapshotReport report;
+};
+// The copy is in the store, or could not be put there.
+struct ShardsStored {
+  EpochKey epoch;
+  ShardReport report;
 };
 // The epoch's engine and channels are gone already.
 struct Failed {
@@ -107,9 +118,10 @@ struct StopRequested {
 // Time has reached `SessionCore::next_wake`.
 struct Tick {};
 
-using Event = std::variant<Registered, RegisterFailed, MessageReceived,
-                           SessionEnded, Loaded, Connected, StepDone, RunDone,
-                           Failed, Left, LogLine, StopRequested, Tick>;
+using Event =
+    std::variant<Registered, RegisterFailed, MessageReceived, SessionEnded,
+                 Loaded, Connected, StepDone, RunDone, SnapshotTaken,
+                 ShardsStored, Failed, Left, LogLine, StopRequested, Tick>;
 
 // ---- Effects --------------------------------------------------------------
 
@@ -131,6 +143,10 @@ struct LoadLayers {
   EpochKey epoch;
   RankId rank;
   Plan plan;
+  // What its state is loaded from, and where snapshots go to.
+  std::optional<RestorePoint> restore = std::nullopt;
+  std::optional<CheckpointStoreAddress> checkpoints = std::nullopt;
+  int64_t coordinator_term = 0;
 };
 struct ConnectPeers {
   EpochKey epoch;
@@ -140,6 +156,15 @@ struct ConnectPeers {
 };
 struct RunSteps {
   EpochKey epoch;
+};
+// What steps mean besides being run. At once, whatever the epoch is doing; in
+// place of what was said before.
+struct SetMarks {
+  EpochKey epoch;
+  // A snapshot is taken after it; 0: none.
+  int64_t snapshot_step = 0;
+  // The run ends after it; 0: after the job's last.
+  int64_t stop_step = 0;
 };
 // Stop what the epoch is doing, free what it holds, then answer `Left`.
 struct LeaveEpoch {
@@ -161,7 +186,7 @@ struct Exit {
 
 using Effect = std::variant<CallRegister, OpenSession, SendMessage,
                             CloseSession, LoadLayers, ConnectPeers, RunSteps,
-                            LeaveEpoch, WriteLog, Exit>;
+                            SetMarks, LeaveEpoch, WriteLog, Exit>;
 
 }  // namespace penstock
 

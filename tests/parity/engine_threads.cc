@@ -12,6 +12,8 @@
 #include "base/mutex.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
+#include "stage_server/checkpoint/shard_files.h"
+#include "stage_server/checkpoint/shard_reader.h"
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/transport/in_process/in_process_transport.h"
@@ -38,6 +40,26 @@ class Outcome {
     for (const LayerDigestResult& digest : digests) {
       digests_[digest.layer] = digest.sha256;
     }
+  }
+
+  // A rank's part of the checkpoint after a step.
+  void AddFiles(const TrainState& state, const std::vector<ShardFile>& files) {
+    MutexLock lock(&mutex_);
+    RestorePoint& point = checkpoints_[state.step()];
+    point.mutable_checkpoint()->set_step(state.step());
+    for (const ShardFile& file : files) *point.add_files() = file;
+    const auto stages = point.state().stages();
+    const std::string fingerprint = point.state().dataset_fingerprint();
+    *point.mutable_state() = state;
+    point.mutable_state()->mutable_stages()->MergeFrom(stages);
+    if (state.dataset_fingerprint().empty()) {
+      point.mutable_state()->set_dataset_fingerprint(fingerprint);
+    }
+  }
+
+  std::map<int64_t, RestorePoint> checkpoints() {
+    MutexLock lock(&mutex_);
+    return checkpoints_;
   }
 
   // The first failure takes all ranks' engines with it.
@@ -79,27 +101,71 @@ class Outcome {
   std::map<int64_t, double> norms_ ABSL_GUARDED_BY(mutex_);
   std::set<int64_t> skipped_ ABSL_GUARDED_BY(mutex_);
   std::map<int, std::string> digests_ ABSL_GUARDED_BY(mutex_);
+  std::map<int64_t, RestorePoint> checkpoints_ ABSL_GUARDED_BY(mutex_);
   std::vector<Engine*> engines_ ABSL_GUARDED_BY(mutex_);
   absl::Status status_ ABSL_GUARDED_BY(mutex_);
 };
 
+absl::Status Store(const EngineSnapshot& snapshot, ShardStore& store,
+                   Outcome* outcome) {
+  CheckpointId checkpoint;
+  checkpoint.set_step(snapshot.state.step());
+  std::vector<ShardFile> stored;
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<SnapshotFile> files,
+                            FilesOf(snapshot));
+  for (const SnapshotFile& file : files) {
+    PENSTOCK_ASSIGN_OR_RETURN(
+        stored.emplace_back(),
+        WriteFile(file, checkpoint, store, [] { return absl::OkStatus(); }));
+  }
+  outcome->AddFiles(snapshot.state, stored);
+  return absl::OkStatus();
+}
+
+// Up to `last_step`; with a checkpoint after each step, where they are wanted.
+absl::Status RunSteps(Engine& engine, int last_step,
+                      const ThreadOptions& options, Outcome* outcome) {
+  const std::unique_ptr<ShardStore> store =
+      options.checkpoints == nullptr ? nullptr
+                                     : MakeMemoryShardStore(options.shards);
+  while (engine.step() < last_step) {
+    if (store != nullptr) {
+      PENSTOCK_RETURN_IF_ERROR(engine.PlanSnapshot(engine.step() + 1));
+    }
+    PENSTOCK_ASSIGN_OR_RETURN(const StepResult result, engine.RunStep());
+    outcome->AddStep(result);
+    PENSTOCK_ASSIGN_OR_RETURN(const auto snapshot, engine.TakeSnapshot());
+    if (store == nullptr) continue;
+    if (!snapshot.has_value()) {
+      return absl::InternalError("there is no snapshot");
+    }
+    PENSTOCK_RETURN_IF_ERROR(Store(*snapshot, *store, outcome));
+  }
+  return absl::OkStatus();
+}
+
 // The engine is made on its rank's thread and stays in `engine` until all have
 // ended, so that a failing rank can cancel the others.
 absl::Status RunRank(const Plan& plan, RankId rank, int num_steps,
-                     TransportEndpoint& endpoint, ConnectRequest request,
-                     std::unique_ptr<Device>* device,
+                     const ThreadOptions& options, TransportEndpoint& endpoint,
+                     ConnectRequest request, std::unique_ptr<Device>* device,
                      std::unique_ptr<Engine>* engine, Outcome* outcome) {
   PENSTOCK_ASSIGN_OR_RETURN(*device, MakeDevice("cpu"));
-  PENSTOCK_ASSIGN_OR_RETURN(*engine, Engine::Load(plan, rank, **device));
+  std::unique_ptr<ShardStore> store;
+  std::optional<ShardReader> reader;
+  if (options.restore != nullptr) {
+    store = MakeMemoryShardStore(options.shards);
+    reader.emplace(*options.restore, *store);
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(
+      *engine, Engine::Load(plan, rank, **device,
+                            reader.has_value() ? &*reader : nullptr));
   request.rank = rank;
   PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport,
                             endpoint.Connect(request));
   (*engine)->Attach(std::move(transport));
   outcome->AddEngine(engine->get());
-  for (int step = 0; step < num_steps; ++step) {
-    PENSTOCK_ASSIGN_OR_RETURN(const StepResult result, (*engine)->RunStep());
-    outcome->AddStep(result);
-  }
+  PENSTOCK_RETURN_IF_ERROR(RunSteps(**engine, num_steps, options, outcome));
   outcome->AddDigests((*engine)->Digests());
   return absl::OkStatus();
 }
@@ -132,8 +198,8 @@ absl::StatusOr<TrainingRecord> TrainInThreads(const Plan& plan, int num_steps,
   for (int rank = 0; rank < num_ranks; ++rank) {
     threads.emplace_back([&, rank] {
       const absl::Status status =
-          RunRank(plan, RankId(rank), num_steps, *endpoints[rank], request,
-                  &devices[rank], &engines[rank], &outcome);
+          RunRank(plan, RankId(rank), num_steps, options, *endpoints[rank],
+                  request, &devices[rank], &engines[rank], &outcome);
       if (!status.ok()) {
         outcome.Fail(WithContext(status, absl::StrCat("rank ", rank)));
       }
@@ -144,6 +210,9 @@ absl::StatusOr<TrainingRecord> TrainInThreads(const Plan& plan, int num_steps,
     for (const std::unique_ptr<Engine>& engine : engines) {
       options.uses->push_back(engine == nullptr ? EngineUse() : engine->Use());
     }
+  }
+  if (options.checkpoints != nullptr) {
+    *options.checkpoints = outcome.checkpoints();
   }
   return outcome.Finish();
 }

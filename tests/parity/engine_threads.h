@@ -1,11 +1,16 @@
 #ifndef PENSTOCK_TESTS_PARITY_ENGINE_THREADS_H_
 #define PENSTOCK_TESTS_PARITY_ENGINE_THREADS_H_
 
+#include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "proto/plan.pb.h"
+#include "proto/stage_service.pb.h"
+#include "stage_server/checkpoint/memory_shard_store.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/transport/faulty/faulty_transport.h"
 #include "tests/parity/reference_loop.h"
@@ -17,9 +22,14 @@ struct ThreadOptions {
   std::optional<Faults> faults;
   // If not null, gets what each rank used, by rank.
   std::vector<EngineUse>* uses = nullptr;
+  // If not null, gets a checkpoint after each step, its files in `shards`.
+  std::map<int64_t, RestorePoint>* checkpoints = nullptr;
+  std::shared_ptr<ShardMemory> shards;
+  // If not null, training goes on from it, whose files are in `shards`.
+  const RestorePoint* restore = nullptr;
 };
 
-// Runs all ranks of `plan` for `num_steps` steps in this process, one thread
+// Runs all ranks of `plan` up to step `num_steps` in this process, one thread
 // each, joined by the in-process transport. The first error of any rank ends
 // all and is returned, with the rank before it.
 absl::StatusOr<TrainingRecord> TrainInThreads(
