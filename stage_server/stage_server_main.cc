@@ -25,6 +25,9 @@
 #include "base/parent_process.h"
 #include "base/status_macros.h"
 #include "base/version.h"
+#include "checkpoint/files/file_system.h"
+#include "checkpoint/shards/directory_shard_store.h"
+#include "checkpoint/transfer/transfer_shard_store.h"
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/engine/peak_speed.h"
@@ -136,12 +139,27 @@ absl::StatusOr<ServerIdentity> IdentityOf(const ServerOptions& options) {
   return identity;
 }
 
+absl::StatusOr<std::unique_ptr<ShardStore>> OpenStore(
+    const CheckpointStoreAddress& address, int64_t coordinator_term) {
+  static FileSystem* const files = MakePosixFileSystem().release();
+  if (address.address().empty()) {
+    return MakeDirectoryShardStore(*files, address.root());
+  }
+  TransferClientOptions options;
+  options.address = address.address();
+  options.token = address.token();
+  options.coordinator_term = coordinator_term;
+  return MakeTransferShardStore(std::move(options), SystemClock());
+}
+
 ExecutorParts PartsOf(const ServerOptions& options,
                       const ServerIdentity& identity, Device& device) {
   ExecutorParts parts;
-  parts.load_engine = [&device](const Plan& plan, RankId rank) {
-    return Engine::Load(plan, rank, device);
+  parts.load_engine = [&device](const Plan& plan, RankId rank,
+                                StateSource* restore) {
+    return Engine::Load(plan, rank, device, restore);
   };
+  parts.open_store = OpenStore;
   UcxOptions ucx;
   ucx.host_identity = identity.host_identity;
   ucx.interface = options.data_interface;

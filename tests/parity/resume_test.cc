@@ -3,16 +3,15 @@
 
 #include <gtest/gtest.h>
 
-#include <map>
-#include <memory>
 #include <string>
 #include <tuple>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "coordinator/core/plan_builder.h"
-#include "tests/parity/engine_threads.h"
+#include "proto/job.pb.h"
+#include "proto/stage_service.pb.h"
 #include "tests/parity/parity_fixture.h"
+#include "tests/parity/resumed_training.h"
 
 namespace penstock {
 namespace {
@@ -25,58 +24,14 @@ Job Cut(Job job, const std::string& schedule, int stages,
   return job;
 }
 
-// Runs of one training, which may be stopped after any step and go on.
-class Training {
- public:
-  // Up to step `last`, from the checkpoint after step `from`; 0: from the
-  // beginning. The record is of these steps. Makes a checkpoint after each.
-  absl::StatusOr<TrainingRecord> Run(const Job& job, int64_t from,
-                                     int64_t last) {
-    const absl::StatusOr<BuiltPlan> built = BuildPlan(job);
-    if (!built.ok()) return built.status();
-    std::map<int64_t, RestorePoint> checkpoints;
-    ThreadOptions options;
-    options.shards = shards_;
-    options.checkpoints = &checkpoints;
-    if (from > 0) options.restore = &checkpoints_.at(from);
-    auto record = TrainInThreads(built->plan, static_cast<int>(last), options);
-    for (auto& [step, point] : checkpoints) checkpoints_[step] = point;
-    return record;
-  }
-
-  absl::StatusOr<TrainingRecord> Finish(const Job& job, int64_t from) {
-    return Run(job, from, job.steps());
-  }
-
-  RestorePoint& checkpoint(int64_t step) { return checkpoints_.at(step); }
-
- private:
-  const std::shared_ptr<ShardMemory> shards_ = std::make_shared<ShardMemory>();
-  std::map<int64_t, RestorePoint> checkpoints_;
-};
-
-// What an uninterrupted run has from `step` on.
-absl::StatusOr<TrainingRecord> After(absl::StatusOr<TrainingRecord> record,
-                                     int64_t step) {
-  if (!record.ok()) return record;
-  const auto cut = [step](std::vector<double>& values) {
-    values.erase(values.begin(),
-                 values.begin() + std::min<int64_t>(step, static_cast<int64_t>(
-                                                              values.size())));
-  };
-  cut(record->losses);
-  if (record->skipped_steps.empty()) cut(record->gradient_norms);
-  return record;
-}
-
 // Stopped after each step in turn, and gone on with by a job cut otherwise.
 void ExpectSameBitsFromEachStep(const Job& before, const Job& after) {
   const auto whole = ReferenceOfPlan(before);
-  Training training;
+  ResumedTraining training;
   ExpectSameBits(training.Finish(before, 0), whole);
   for (int64_t step = 1; step < before.steps(); ++step) {
     SCOPED_TRACE(absl::StrCat("from step ", step));
-    ExpectSameBits(training.Finish(after, step), After(whole, step));
+    ExpectSameBits(training.Finish(after, step), RestOf(whole, step));
   }
 }
 
@@ -155,13 +110,13 @@ TEST(ResumeOtherwiseTest, TwiceAndOverTheEndOfAnEpochOfTheData) {
   const Job three = Cut(job, "gpipe", 3);
   const Job four = Cut(job, "zb_h1", 4);
   const auto whole = Reference(two);
-  Training training;
+  ResumedTraining training;
   ASSERT_TRUE(training.Run(two, 0, 19).ok());
   ASSERT_TRUE(training.Run(three, 19, 20).ok());
   ASSERT_TRUE(training.Run(four, 20, 22).ok());
-  ExpectSameBits(training.Finish(two, 22), After(whole, 22));
-  ExpectSameBits(training.Finish(three, 20), After(whole, 20));
-  ExpectSameBits(training.Finish(four, 21), After(whole, 21));
+  ExpectSameBits(training.Finish(two, 22), RestOf(whole, 22));
+  ExpectSameBits(training.Finish(three, 20), RestOf(whole, 20));
+  ExpectSameBits(training.Finish(four, 21), RestOf(whole, 21));
 }
 
 TEST(ResumeOtherwiseTest, ALossScaleGoesOnWhereItWas) {
@@ -180,13 +135,13 @@ TEST(ResumeOtherwiseTest, ALossScaleGoesOnWhereItWas) {
   const auto whole = ReferenceOfPlan(before);
   ASSERT_TRUE(whole.ok()) << whole.status();
   ASSERT_FALSE(whole->skipped_steps.empty());
-  Training training;
+  ResumedTraining training;
   ExpectSameBits(training.Finish(before, 0), whole);
   for (int64_t step = 1; step < job.steps(); ++step) {
     SCOPED_TRACE(absl::StrCat("from step ", step));
     const auto rest = training.Finish(after, step);
     ASSERT_TRUE(rest.ok()) << rest.status();
-    EXPECT_EQ(rest->losses, After(whole, step)->losses);
+    EXPECT_EQ(rest->losses, RestOf(whole, step)->losses);
     EXPECT_TRUE(rest->layer_digests == whole->layer_digests);
   }
 }
@@ -194,7 +149,7 @@ TEST(ResumeOtherwiseTest, ALossScaleGoesOnWhereItWas) {
 TEST(ResumeOtherwiseTest, WeightsAloneBeginANewTraining) {
   Job job = Cut(TinyGpt("adamw"), "one_f_one_b", 2);
   job.set_steps(4);
-  Training training;
+  ResumedTraining training;
   const auto first = training.Finish(job, 0);
   ASSERT_TRUE(first.ok()) << first.status();
   // Without a step both have the checkpoint's weights.
@@ -212,7 +167,7 @@ TEST(ResumeOtherwiseTest, WeightsAloneBeginANewTraining) {
 // ---- Refused --------------------------------------------------------------
 
 absl::Status ResumeOf(const Job& before, const Job& after) {
-  Training training;
+  ResumedTraining training;
   const auto first = training.Run(before, 0, 1);
   if (!first.ok()) return absl::InternalError(first.status().ToString());
   return training.Finish(after, 1).status();
@@ -264,7 +219,7 @@ TEST(RefusedResumeTest, OtherDataIsRefusedUnlessAllowed) {
 
 TEST(RefusedResumeTest, AStepBeyondTheJobsIsNone) {
   const Job job = Cut(TinyGpt("sgd"), "gpipe", 2);
-  Training training;
+  ResumedTraining training;
   ASSERT_TRUE(training.Run(job, 0, 3).ok());
   Job shorter = job;
   shorter.set_steps(2);
