@@ -46,7 +46,7 @@ TEST_F(DiffManifestsTest, FormsAreCompared) {
   tensor.set_shape(0, 3);
   tensor.set_shape(1, 4);
   EXPECT_THAT(Differences(), ElementsAre("h0.weight: reshaped"));
-  const TensorDifference& one = DiffManifests(first_, second_)[1];
+  const TensorDifference one = DiffManifests(first_, second_)[1];
   EXPECT_EQ(one.first, "F32 [4, 3]");
   EXPECT_EQ(one.second, "F32 [3, 4]");
 }
