@@ -18,6 +18,8 @@ namespace {
 // Of calls that end without an acknowledgement, for which no connection is to
 // blame.
 constexpr int kMaxTries = 4;
+// One step of acknowledgements.
+constexpr size_t kMaxSpares = 16;
 constexpr absl::Duration kQueryLimit = absl::Seconds(5);
 
 }  // namespace
@@ -200,6 +202,11 @@ absl::Status TransferUpload::Enqueue(bool last) {
   }
   kept_.push_back(std::move(kept));
   call_->WriteNext();
+  if (!spares_.empty()) {
+    filling_ = std::move(spares_.back());
+    filling_.clear();
+    spares_.pop_back();
+  }
   return absl::OkStatus();
 }
 
@@ -347,7 +354,12 @@ void TransferUpload::DropAcknowledged() {
   while (num_dropped < call_->num_done() &&
          kept_[num_dropped].end <= acknowledged_bytes_ &&
          (complete_ || !kept_[num_dropped].message.chunk().last())) {
-    dropped_bytes += kept_[num_dropped++].size_bytes;
+    Chunk& chunk = kept_[num_dropped++];
+    dropped_bytes += chunk.size_bytes;
+    if (spares_.size() < kMaxSpares) {
+      spares_.push_back(
+          std::move(*chunk.message.mutable_chunk()->mutable_data()));
+    }
   }
   if (num_dropped == 0) return;
   kept_.erase(kept_.begin(), kept_.begin() + num_dropped);

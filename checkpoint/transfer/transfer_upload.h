@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
@@ -70,6 +71,9 @@ class TransferUpload : public ShardUpload, private AckRequester {
 
   // Not acknowledged yet, in order. The call refers to the one it writes.
   std::deque<Chunk> kept_ ABSL_GUARDED_BY(client_.mutex());
+  // Buffers of chunks that have been, since fresh memory costs a page fault for
+  // each of its pages.
+  std::vector<std::string> spares_ ABSL_GUARDED_BY(client_.mutex());
   int64_t acknowledged_bytes_ ABSL_GUARDED_BY(client_.mutex()) = 0;
   bool complete_ ABSL_GUARDED_BY(client_.mutex()) = false;
   uint32_t stored_crc32c_ ABSL_GUARDED_BY(client_.mutex()) = 0;
