@@ -62,7 +62,8 @@ class ListEngine : public Engine {
     result.busy_nanos = timing.busy_nanos;
     backend_->Report(result);
     result.trace = std::move(timing.trace);
-    if (evaluate_every_ > 0 && step_ % evaluate_every_ == 0) {
+    if (evaluate_every_ > 0 && step_ % evaluate_every_ == 0 &&
+        interpreter_->list().IsDrainedAfter(step_)) {
       PENSTOCK_RETURN_IF_ERROR(interpreter_->Evaluate(step_));
       result.evaluation_loss = backend_->EvaluationLoss();
     }
@@ -86,6 +87,15 @@ class ListEngine : public Engine {
     PENSTOCK_ASSIGN_OR_RETURN(EngineSnapshot snapshot,
                               backend_->TakeSnapshot());
     return snapshot;
+  }
+
+  absl::Status StopAfter(int64_t step) override {
+    if (step < step_) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("step ", step_, " has been made; it can end there, not ",
+                       "after step ", step));
+    }
+    return interpreter_->StopAfter(step);
   }
 
   std::optional<MissingAction> Missing() const override {

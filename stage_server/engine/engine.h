@@ -103,6 +103,15 @@ class Engine {
   //                        stage and microbatch, or layer.
   virtual absl::StatusOr<StepResult> RunStep() = 0;
 
+  // Makes `step` the last one that `RunStep` runs, as if the job had no more;
+  // what depends on the job's number of steps, like the learning rate, stays as
+  // it was. All ranks have to be told the same step. From the thread of
+  // `RunStep`; before a step that comes later than `step` has been begun.
+  //   FAILED_PRECONDITION  it is too late: of a list that never drains the rank
+  //                        has begun what comes after; says after which step it
+  //                        can end.
+  virtual absl::Status StopAfter(int64_t step) = 0;
+
   // Asks for the state after step `step`, which the rank has not gone beyond;
   // in place of one that was asked for before and not taken. Memory for it is
   // kept until the next.

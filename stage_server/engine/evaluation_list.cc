@@ -48,7 +48,8 @@ absl::StatusOr<std::vector<Action>> EvaluationList(const Schedule& schedule,
   }
   PENSTOCK_ASSIGN_OR_RETURN(const int64_t least, LeastStepsOfRun(schedule));
   PENSTOCK_ASSIGN_OR_RETURN(
-      const RunList run, RunList::Make(schedule, rank, std::max(steps, least)));
+      const RunList run,
+      RunList::Make(schedule, rank, {.num_steps = std::max(steps, least)}));
   for (int64_t position = 0; position < run.size(); ++position) {
     AddForward(run.ActionAt(position), 0, num_microbatches, &list);
   }

@@ -23,8 +23,8 @@ constexpr size_t kWindow = 4;
 // So that every share begins on a cache line of its own.
 constexpr int64_t kShareAlignment = 16;
 
-MessageHeader HeaderOf(int64_t step, int64_t num_elements) {
-  return {step, kWholeStep.value(), DTYPE_FLOAT32, {num_elements}};
+MessageHeader HeaderOf(int64_t number, int64_t num_elements) {
+  return {number, kWholeStep.value(), DTYPE_FLOAT32, {num_elements}};
 }
 
 // Nearly equal shares, empty ones last.
@@ -40,17 +40,17 @@ std::vector<int64_t> SharesOf(int64_t size, int64_t num_holders) {
 }
 
 absl::StatusOr<RequestId> Send(Transport& transport, ChannelId channel,
-                               int64_t step, const at::Tensor& values) {
+                               int64_t number, const at::Tensor& values) {
   return transport.PostSend(
-      channel, HeaderOf(step, values.numel()),
+      channel, HeaderOf(number, values.numel()),
       {static_cast<const std::byte*>(values.const_data_ptr()),
        static_cast<size_t>(values.nbytes())});
 }
 
 absl::StatusOr<RequestId> Receive(Transport& transport, ChannelId channel,
-                                  int64_t step, const at::Tensor& values) {
+                                  int64_t number, const at::Tensor& values) {
   return transport.PostReceive(
-      channel, HeaderOf(step, values.numel()),
+      channel, HeaderOf(number, values.numel()),
       absl::MakeSpan(static_cast<std::byte*>(values.mutable_data_ptr()),
                      static_cast<size_t>(values.nbytes())));
 }
@@ -75,10 +75,10 @@ GradientReduction::GradientReduction(RankId rank,
       bucket_elements_(bucket_bytes / static_cast<int64_t>(sizeof(float))) {}
 
 absl::StatusOr<GradientReduction::Reduction> GradientReduction::Make(
-    int64_t step, StageId stage, const std::vector<at::Tensor>& gradients) {
+    int64_t number, StageId stage, const std::vector<at::Tensor>& gradients) {
   const std::vector<RankId>& holders = holders_[stage.value()];
   Reduction reduction;
-  reduction.step = step;
+  reduction.number = number;
   reduction.stage = stage;
   for (size_t i = 0; i < holders.size(); ++i) {
     if (holders[i] == rank_) {
@@ -127,12 +127,12 @@ absl::Status GradientReduction::PostValues(Reduction& reduction,
       }
       PENSTOCK_ASSIGN_OR_RETURN(
           peer.receiving[slot],
-          Receive(transport, peer.from, reduction.step, received));
+          Receive(transport, peer.from, reduction.number, received));
     }
     const at::Tensor theirs = share(peer.place);
     if (theirs.numel() == 0) continue;
-    PENSTOCK_ASSIGN_OR_RETURN(peer.sending[slot],
-                              Send(transport, peer.to, reduction.step, theirs));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        peer.sending[slot], Send(transport, peer.to, reduction.number, theirs));
   }
   return absl::OkStatus();
 }
@@ -171,14 +171,15 @@ absl::Status GradientReduction::PostSums(Reduction& reduction,
   const at::Tensor own = share(reduction.own_place);
   for (const Peer& peer : reduction.peers) {
     if (own.numel() > 0) {
-      PENSTOCK_ASSIGN_OR_RETURN(reduction.gathering.emplace_back(),
-                                Send(transport, peer.to, reduction.step, own));
+      PENSTOCK_ASSIGN_OR_RETURN(
+          reduction.gathering.emplace_back(),
+          Send(transport, peer.to, reduction.number, own));
     }
     const at::Tensor theirs = share(peer.place);
     if (theirs.numel() == 0) continue;
     PENSTOCK_ASSIGN_OR_RETURN(
         reduction.gathering.emplace_back(),
-        Receive(transport, peer.from, reduction.step, theirs));
+        Receive(transport, peer.from, reduction.number, theirs));
   }
   return absl::OkStatus();
 }
@@ -224,27 +225,76 @@ absl::StatusOr<bool> GradientReduction::Advance(Reduction& reduction,
   return all;
 }
 
-absl::Status GradientReduction::Start(int64_t step, StageId stage,
+absl::Status GradientReduction::PostFirst(Reduction& reduction,
+                                          Transport& transport) {
+  while (reduction.num_posted < std::min(kWindow, reduction.buckets.size())) {
+    PENSTOCK_RETURN_IF_ERROR(PostValues(reduction, transport));
+  }
+  return absl::OkStatus();
+}
+
+GradientReduction::Reduction* GradientReduction::FirstOf(StageId stage) {
+  for (Reduction& reduction : active_) {
+    if (reduction.stage == stage) return &reduction;
+  }
+  return nullptr;
+}
+
+GradientReduction::Reduction* GradientReduction::Find(int64_t number,
+                                                      StageId stage) {
+  for (Reduction& reduction : active_) {
+    if (reduction.stage == stage && reduction.number == number) {
+      return &reduction;
+    }
+  }
+  return nullptr;
+}
+
+absl::Status GradientReduction::Start(int64_t number, StageId stage,
                                       const std::vector<at::Tensor>& gradients,
                                       Transport& transport) {
   return CatchTorch("reducing a gradient", [&]() -> absl::Status {
-    PENSTOCK_ASSIGN_OR_RETURN(Reduction made, Make(step, stage, gradients));
+    PENSTOCK_ASSIGN_OR_RETURN(Reduction made, Make(number, stage, gradients));
+    // Messages of two reductions in one channel would come in an order that
+    // each end has for itself.
+    const bool is_first = FirstOf(stage) == nullptr;
     Reduction& reduction = active_.emplace_back(std::move(made));
-    while (reduction.num_posted < std::min(kWindow, reduction.buckets.size())) {
-      PENSTOCK_RETURN_IF_ERROR(PostValues(reduction, transport));
-    }
-    return absl::OkStatus();
+    return is_first ? PostFirst(reduction, transport) : absl::OkStatus();
   });
 }
 
 absl::Status GradientReduction::Poll(Transport& transport) {
   return CatchTorch("reducing a gradient", [&]() -> absl::Status {
     for (auto it = active_.begin(); it != active_.end();) {
+      if (FirstOf(it->stage) != &*it) {
+        ++it;
+        continue;
+      }
+      PENSTOCK_RETURN_IF_ERROR(PostFirst(*it, transport));
       PENSTOCK_ASSIGN_OR_RETURN(const bool done, Advance(*it, transport));
       it = done ? active_.erase(it) : it + 1;
     }
     return absl::OkStatus();
   });
+}
+
+// The transport says what is missing.
+absl::Status GradientReduction::WaitFor(const Reduction& reduction,
+                                        Transport& transport,
+                                        absl::Time deadline) {
+  for (const Peer& peer : reduction.peers) {
+    for (const std::optional<RequestId>& request : peer.receiving) {
+      if (!request.has_value()) continue;
+      PENSTOCK_RETURN_IF_ERROR(transport.Wait(*request, deadline));
+    }
+  }
+  for (const std::optional<RequestId>& request : reduction.gathering) {
+    if (!request.has_value()) continue;
+    PENSTOCK_RETURN_IF_ERROR(transport.Wait(*request, deadline));
+  }
+  return absl::DeadlineExceededError(
+      absl::StrCat("the gradients of stage ", reduction.stage.value(),
+                   " were not summed at their deadline"));
 }
 
 absl::Status GradientReduction::Finish(Transport& transport,
@@ -255,20 +305,19 @@ absl::Status GradientReduction::Finish(Transport& transport,
     if (SystemClock().Now() >= deadline) break;
     PENSTOCK_RETURN_IF_ERROR(transport.AwaitProgress(deadline));
   }
-  // The transport says what is missing.
-  for (const Peer& peer : active_.front().peers) {
-    for (const std::optional<RequestId>& request : peer.receiving) {
-      if (!request.has_value()) continue;
-      PENSTOCK_RETURN_IF_ERROR(transport.Wait(*request, deadline));
-    }
+  return WaitFor(active_.front(), transport, deadline);
+}
+
+absl::Status GradientReduction::FinishOne(int64_t number, StageId stage,
+                                          Transport& transport,
+                                          absl::Time deadline) {
+  while (true) {
+    PENSTOCK_RETURN_IF_ERROR(Poll(transport));
+    if (Find(number, stage) == nullptr) return absl::OkStatus();
+    if (SystemClock().Now() >= deadline) break;
+    PENSTOCK_RETURN_IF_ERROR(transport.AwaitProgress(deadline));
   }
-  for (const std::optional<RequestId>& request : active_.front().gathering) {
-    if (!request.has_value()) continue;
-    PENSTOCK_RETURN_IF_ERROR(transport.Wait(*request, deadline));
-  }
-  return absl::DeadlineExceededError(
-      absl::StrCat("the gradients of stage ", active_.front().stage.value(),
-                   " were not summed at their deadline"));
+  return WaitFor(*FirstOf(stage), transport, deadline);
 }
 
 }  // namespace penstock

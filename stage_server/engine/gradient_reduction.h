@@ -34,7 +34,8 @@ inline constexpr int64_t kReductionBucketBytes = 4 << 20;
 //
 // What stands between `Start` and `Finish` runs beside it, as far as `Poll` is
 // called in between: the transport is polled. Buckets of one stage go in order,
-// a few at a time; stages do not wait for each other.
+// a few at a time; stages do not wait for each other. A reduction of a stage
+// that has another one under way begins when that is done, on every holder.
 //
 // Used by one thread. After an error the transport may still have requests for
 // its memory, so it must outlive the transport.
@@ -48,9 +49,11 @@ class GradientReduction {
 
   // Posts the first buckets and returns. `gradients` are contiguous float32,
   // the same shapes on all holders; they are overwritten by the sums and are
-  // not to be read or written before `Finish`.
+  // not to be read or written before `Finish`. `number` is the same on all
+  // holders: the step, or of a stage that does not wait for others the version
+  // that its update makes.
   //   as the transport's PostSend and PostReceive.
-  absl::Status Start(int64_t step, StageId stage,
+  absl::Status Start(int64_t number, StageId stage,
                      const std::vector<at::Tensor>& gradients,
                      Transport& transport);
 
@@ -65,6 +68,10 @@ class GradientReduction {
   // the time, so that every rank hears of one that dies, whomever it waits for.
   //   as the transport's Wait.
   absl::Status Finish(Transport& transport, absl::Time deadline);
+
+  // The same for one that was started; the others go on meanwhile.
+  absl::Status FinishOne(int64_t number, StageId stage, Transport& transport,
+                         absl::Time deadline);
 
   // How long it has added since the last call; the rest is waiting.
   int64_t TakeBusyNanos() { return std::exchange(busy_nanos_, 0); }
@@ -88,7 +95,7 @@ class GradientReduction {
     std::vector<std::optional<RequestId>> sending;
   };
   struct Reduction {
-    int64_t step = 0;
+    int64_t number = 0;
     StageId stage;
     int own_place = 0;
     std::vector<Bucket> buckets;
@@ -100,8 +107,14 @@ class GradientReduction {
     std::vector<std::optional<RequestId>> gathering;
   };
 
-  absl::StatusOr<Reduction> Make(int64_t step, StageId stage,
+  absl::StatusOr<Reduction> Make(int64_t number, StageId stage,
                                  const std::vector<at::Tensor>& gradients);
+  absl::Status PostFirst(Reduction& reduction, Transport& transport);
+  // The earliest one of the stage.
+  Reduction* FirstOf(StageId stage);
+  Reduction* Find(int64_t number, StageId stage);
+  absl::Status WaitFor(const Reduction& reduction, Transport& transport,
+                       absl::Time deadline);
   absl::Status PostValues(Reduction& reduction, Transport& transport);
   absl::Status PostSums(Reduction& reduction, Transport& transport);
   void AddValues(Reduction& reduction);

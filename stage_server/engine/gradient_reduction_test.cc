@@ -133,6 +133,72 @@ TEST_F(GradientReductionTest, PollingAloneBringsItToItsEnd) {
   EXPECT_TRUE(at::equal(gradients_[0][0], gradients_[2][0]));
 }
 
+// The second one's gradients are whole before the first is summed, as where an
+// update waits for replicas while the next one's backwards run.
+TEST_F(GradientReductionTest, OfOneStageGoOneAfterTheOther) {
+  Connect({0, 1, 2});
+  std::vector<at::Tensor> sums(2, at::zeros({6 * kBucket}));
+  for (int rank = 0; rank < 3; ++rank) {
+    gradients_.emplace_back();
+    for (at::Tensor& sum : sums) {
+      gradients_[rank].push_back(at::randn({6 * kBucket}));
+      sum = rank == 0 ? gradients_[rank].back()
+                      : sum.add(gradients_[rank].back());
+    }
+  }
+  for (int rank = 0; rank < 3; ++rank) {
+    for (int64_t number = 1; number <= 2; ++number) {
+      ASSERT_TRUE(reductions_[rank]
+                      ->Start(number, StageId(0),
+                              {gradients_[rank][number - 1]},
+                              *transports_[rank])
+                      .ok());
+    }
+  }
+  std::vector<std::thread> threads;
+  std::vector<absl::Status> statuses(3);
+  for (int rank = 0; rank < 3; ++rank) {
+    threads.emplace_back([&, rank] {
+      for (int64_t number = 1; statuses[rank].ok() && number <= 2; ++number) {
+        statuses[rank] = reductions_[rank]->FinishOne(
+            number, StageId(0), *transports_[rank],
+            SystemClock().Now() + absl::Seconds(20));
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (int rank = 0; rank < 3; ++rank) {
+    ASSERT_TRUE(statuses[rank].ok()) << statuses[rank];
+    EXPECT_FALSE(reductions_[rank]->is_active());
+    for (size_t i = 0; i < sums.size(); ++i) {
+      EXPECT_TRUE(at::equal(gradients_[rank][i], sums[i]));
+    }
+  }
+}
+
+TEST_F(GradientReductionTest, OneIsDoneWhileAnotherStageWaits) {
+  Connect({0, 1});
+  gradients_ = {{at::randn({100}), at::randn({100})},
+                {at::randn({100}), at::randn({100})}};
+  const at::Tensor want = gradients_[0][0].add(gradients_[1][0]);
+  // Rank 1 has not come to stage 1 yet.
+  ASSERT_TRUE(Start(0, StageId(1), {gradients_[0][1]}).ok());
+  ASSERT_TRUE(Start(0, StageId(0), {gradients_[0][0]}).ok());
+  ASSERT_TRUE(Start(1, StageId(0), {gradients_[1][0]}).ok());
+  const auto finish = [&](int rank) {
+    return reductions_[rank]->FinishOne(
+        1, StageId(0), *transports_[rank],
+        SystemClock().Now() + absl::Seconds(20));
+  };
+  absl::Status of_other;
+  std::thread other([&] { of_other = finish(1); });
+  EXPECT_TRUE(finish(0).ok());
+  other.join();
+  EXPECT_TRUE(of_other.ok()) << of_other;
+  EXPECT_TRUE(at::equal(gradients_[0][0], want));
+  EXPECT_TRUE(reductions_[0]->is_active());
+}
+
 TEST_F(GradientReductionTest, StagesMayStartInAnyOrderOnEachRank) {
   Connect({0, 1});
   gradients_ = {{at::randn({3 * kBucket}), at::randn({100})},

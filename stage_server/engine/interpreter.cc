@@ -19,7 +19,7 @@ namespace {
 
 // How many of the actions before a failure its message names.
 constexpr int kTold = 3;
-// Of clocks, where a run is not to meet again.
+// Of clocks, where ranks meet only where the run is drained.
 constexpr int kFirstExchanges = 4;
 // Of clocks, where edges choose by them, so that none has drifted far.
 constexpr int64_t kAutoExchangeSteps = 8;
@@ -96,8 +96,9 @@ absl::StatusOr<std::unique_ptr<Interpreter>> Interpreter::Make(
   PENSTOCK_RETURN_IF_ERROR(CheckWire(program));
   PENSTOCK_ASSIGN_OR_RETURN(EdgeWires wires, EdgeWires::Make(program.wire));
   PENSTOCK_ASSIGN_OR_RETURN(
-      RunList list, RunList::Make(program.schedule, rank, program.num_steps,
-                                  program.drain_every));
+      RunList list, RunList::Make(program.schedule, rank,
+                                  {program.num_steps, program.drain_every,
+                                   program.steps_before, program.newest_only}));
   std::unique_ptr<Interpreter> interpreter(
       new Interpreter(std::move(program), backend, channels, std::move(wires),
                       std::move(list)));
@@ -210,9 +211,9 @@ absl::StatusOr<StepTiming> Interpreter::RunStep(
 absl::Status Interpreter::RunActions(int64_t step,
                                      const std::function<void()>& between) {
   PENSTOCK_RETURN_IF_ERROR(backend_->BeginStep(step - 1));
-  if (list_.runs_on() && position_ == 0) {
-    // The only time that all are at the same place.
-    failure_ = {step, 0, /*is_begun=*/false};
+  if (list_.runs_on() && (position_ == 0 || list_.IsDrainedAfter(step - 1))) {
+    // Elsewhere ranks are not at the same place.
+    failure_ = {step, position_, /*is_begun=*/false};
     for (int i = 0; i < kFirstExchanges; ++i) {
       PENSTOCK_RETURN_IF_ERROR(
           clock_offset_.Exchange(step, *transport_, Deadline()));
@@ -380,13 +381,14 @@ std::optional<MissingAction> Interpreter::Missing() const {
   if (!failure_.has_value()) return std::nullopt;
   MissingAction missing;
   missing.set_step(failure_->step);
-  // Places in the schedule's run; of an evaluation, or with drains, there are
-  // none.
-  missing.set_position(
-      evaluating_ || (list_.runs_on() && program_.drain_every > 0)
-          ? -1
-          : static_cast<int>(std::min<int64_t>(
-                failure_->position, std::numeric_limits<int32_t>::max())));
+  // Of an evaluation there is no place in the schedule's list, and that of a
+  // run that begins behind other steps is not its writer's.
+  const int64_t place =
+      failure_->position - list_.LatestDrain(failure_->position);
+  missing.set_position(evaluating_ || program_.steps_before > 0
+                           ? -1
+                           : static_cast<int>(std::min<int64_t>(
+                                 place, std::numeric_limits<int32_t>::max())));
   // Evaluations are not traced.
   if (evaluating_) return missing;
   StepTrace& trace = *missing.mutable_trace();
@@ -403,6 +405,9 @@ absl::Status Interpreter::Run(int64_t step, const Issue& issue) {
   if (issue.action.op == Op::kAgreeNorm) return RunAgreement(step);
   if (issue.action.op == Op::kReduceGradient) {
     return RunReduction(step, issue.action);
+  }
+  if (issue.action.op == Op::kUpdate) {
+    PENSTOCK_RETURN_IF_ERROR(FinishReductionOf(issue.action));
   }
   return RunCompute(issue.action);
 }
@@ -513,8 +518,20 @@ absl::Status Interpreter::PollReductions() {
 absl::Status Interpreter::RunReduction(int64_t step, const Action& action) {
   PENSTOCK_ASSIGN_OR_RETURN(std::vector<at::Tensor> gradients,
                             backend_->Gradients(action.stage));
-  return reduction_.Start(step, action.stage, std::move(gradients),
-                          *transport_);
+  return reduction_.Start(action.version.value_or(step), action.stage,
+                          std::move(gradients), *transport_);
+}
+
+// Of the version that an update makes; N has waited for those of a flush.
+absl::Status Interpreter::FinishReductionOf(const Action& update) {
+  if (!update.version.has_value() || !reduction_.is_active()) {
+    return absl::OkStatus();
+  }
+  const absl::Status status = reduction_.FinishOne(
+      *update.version, update.stage, *transport_, Deadline());
+  busy_nanos_ += reduction_.TakeBusyNanos();
+  cell_start_nanos_ = MonotonicNanos();
+  return status;
 }
 
 absl::Status Interpreter::FinishReductions() {

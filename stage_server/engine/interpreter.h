@@ -53,6 +53,10 @@ struct RankProgram {
   int64_t num_steps = 0;
   // Such schedules are drained after every so many steps; 0: only at the end.
   int64_t drain_every = 0;
+  // Steps that were made before, and whether they left nothing but the newest
+  // weights (RunList::Span).
+  int64_t steps_before = 0;
+  bool newest_only = false;
   // Of an evaluation; 0: there are none.
   int evaluation_microbatches = 0;
   // Index is the rank: losses that it brings to an evaluation's agreement, if
@@ -114,6 +118,13 @@ class Interpreter {
   //                        ran last.
   //   else as `RunStep`.
   absl::Status Evaluate(int64_t step);
+
+  // Makes `step` the last one, as of a job that has so many; between two steps.
+  // The other ranks have to do the same.
+  //   FAILED_PRECONDITION  as RunList::StopAfter.
+  absl::Status StopAfter(int64_t step) {
+    return list_.StopAfter(step, next_to_post_);
+  }
 
   // Any thread. The first one counts.
   void Cancel(absl::Status why) ABSL_LOCKS_EXCLUDED(mutex_);
@@ -188,6 +199,7 @@ class Interpreter {
   absl::StatusOr<bool> ReduceUntilReceived(RequestId request,
                                            absl::Time deadline);
   absl::Status FinishReductions();
+  absl::Status FinishReductionOf(const Action& update);
   absl::Status RunAgreement(int64_t step);
   absl::Status PostReceives(int64_t step, int64_t end);
   absl::Status PollSends();
@@ -205,7 +217,7 @@ class Interpreter {
   GradientReduction reduction_;
   EdgeCounters counters_;
   EdgeWires wires_;
-  const RunList list_;
+  RunList list_;
   // By cell of the list; of communication.
   std::vector<ChannelId> channel_of_cell_;
   std::vector<EvaluationCell> evaluation_;

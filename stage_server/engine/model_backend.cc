@@ -134,7 +134,8 @@ absl::Status ModelBackend::MakeBuffers() {
     PENSTOCK_ASSIGN_OR_RETURN(
         WeightStore weights,
         WeightStore::Make(std::move(owned), plan_.job.seed(), weight_type(),
-                          optimizer_.num_moments(), plan_.MaxVersions(stage.id),
+                          {optimizer_.num_moments(),
+                           plan_.MaxVersions(stage.id), stage.num_gradients},
                           device_));
     part.weights.emplace(std::move(weights));
   }
@@ -159,7 +160,11 @@ absl::Status ModelBackend::MakeSites() {
     SiteTensors& tensors = sites_.emplace_back();
     const auto owner = FindOwned(site.owner_parameter);
     if (owner.has_value()) {
-      tensors.owner_gradient = owner->first->weights->Gradient(owner->second);
+      const WeightStore& weights = *owner->first->weights;
+      for (int slot = 0; slot < weights.num_gradients(); ++slot) {
+        tensors.owner_gradients.push_back(
+            weights.Gradient(owner->second, slot));
+      }
       tensors.owner_master = owner->first->weights->Master(owner->second);
     }
     if (!plan_.Holds(site.user_stage)) continue;
@@ -170,7 +175,10 @@ absl::Status ModelBackend::MakeSites() {
       if (spec.name != site.user_parameter) continue;
       const at::TensorOptions options =
           at::TensorOptions().dtype(at::kFloat).device(device_.torch_device());
-      tensors.gradient = at::zeros(spec.shape, options);
+      const Part& user = parts_.at(site.user_stage);
+      for (int slot = 0; slot < user.weights->num_gradients(); ++slot) {
+        tensors.gradients.push_back(at::zeros(spec.shape, options));
+      }
       if (owner.has_value()) {
         const WeightStore& weights = *owner->first->weights;
         for (int slot = 0; slot < weights.max_versions(); ++slot) {
@@ -199,13 +207,17 @@ absl::Status ModelBackend::MakeModules() {
                                                plan_.job.seed(), device_));
       part.statistics.push_back(one.statistics);
       const int num_slots = part.weights->max_versions();
+      const int num_gradients = part.weights->num_gradients();
       one.weights.resize(num_slots);
+      one.gradients.resize(num_gradients);
       for (const ParameterSpec& parameter : layer.parameters) {
         if (parameter.tied_to.empty()) {
           for (int slot = 0; slot < num_slots; ++slot) {
             one.weights[slot].push_back(part.weights->WeightLeaf(owned, slot));
           }
-          one.gradients.push_back(part.weights->Gradient(owned));
+          for (int slot = 0; slot < num_gradients; ++slot) {
+            one.gradients[slot].push_back(part.weights->Gradient(owned, slot));
+          }
           ++owned;
           continue;
         }
@@ -214,7 +226,9 @@ absl::Status ModelBackend::MakeModules() {
           for (int slot = 0; slot < num_slots; ++slot) {
             one.weights[slot].push_back(sites_[i].weights[slot]);
           }
-          one.gradients.push_back(sites_[i].gradient);
+          for (int slot = 0; slot < num_gradients; ++slot) {
+            one.gradients[slot].push_back(sites_[i].gradients[slot]);
+          }
         }
       }
     }
@@ -448,7 +462,7 @@ absl::StatusOr<at::Tensor> ModelBackend::OutgoingTied(const Action& send) {
   PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(send.edge));
   if (DirectionOf(send.op) == Direction::kBackward) {
     PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(send.stage));
-    return sites_[site].gradient;
+    return sites_[site].gradients[0];
   }
   if (parts_.at(send.stage).updated) return sites_[site].owner_master;
   return absl::InternalError(absl::StrCat(
@@ -478,8 +492,8 @@ absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
         PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(receive.edge));
         // Masters and main gradients alike are float32.
         const at::Tensor& like = DirectionOf(receive.op) == Direction::kForward
-                                     ? sites_[site].gradient
-                                     : sites_[site].owner_gradient;
+                                     ? sites_[site].gradients[0]
+                                     : sites_[site].owner_gradients[0];
         return at::empty(like.sizes(), like.options());
       });
 }
@@ -513,7 +527,7 @@ absl::Status ModelBackend::IncomingTied(const Action& receive,
     return absl::InternalError("it came twice, or too late");
   }
   if (!is_weight) {
-    site.gradient = std::move(tensor);
+    site.gradients.assign(1, std::move(tensor));
     return absl::OkStatus();
   }
   PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(receive.stage));
@@ -527,7 +541,7 @@ absl::Status ModelBackend::AddSites() {
   if (std::exchange(sites_added_, true)) return absl::OkStatus();
   for (size_t i = 0; i < sites_.size(); ++i) {
     const TiedSite& site = plan_.tied_sites[i];
-    if (!sites_[i].owner_gradient.defined()) continue;
+    if (sites_[i].owner_gradients.empty()) continue;
     if (!site.is_local && !sites_[i].gradient_came) {
       return absl::InternalError(absl::StrCat(
           "the gradient of \"", site.user_parameter, "\" has not come"));
@@ -539,34 +553,40 @@ absl::Status ModelBackend::AddSites() {
   return CatchTorch("adding tied gradients", [&] {
     const at::NoGradGuard no_grad;
     for (const SiteTensors& site : sites_) {
-      if (site.owner_gradient.defined()) {
-        site.owner_gradient.add_(site.gradient);
+      if (!site.owner_gradients.empty()) {
+        site.owner_gradients[0].add_(site.gradients[0]);
       }
     }
   });
 }
 
 absl::StatusOr<std::vector<at::Tensor>> ModelBackend::Gradients(StageId stage) {
+  if (runs_on()) return GradientsAlone(stage);
   Part& part = parts_.at(stage);
   if (!part.module->HasWholeGradient() || std::exchange(part.reduced, true)) {
     return absl::InternalError(absl::StrCat(
         "stage ", stage.value(),
         " has not yet the gradient of all its microbatches, or was reduced"));
   }
-  return CatchTorch("gradients to reduce", [&] {
-    const at::NoGradGuard no_grad;
-    part.module->FinishGradients();
-    std::vector<at::Tensor> gradients = {part.weights->flat_gradient()};
-    for (size_t i = 0; i < sites_.size(); ++i) {
-      if (plan_.tied_sites[i].user_stage != stage) continue;
-      gradients.push_back(sites_[i].gradient);
-    }
-    if (at::Tensor statistics = part.module->StatisticsToReduce();
-        statistics.defined()) {
-      gradients.push_back(std::move(statistics));
-    }
-    return gradients;
-  });
+  return CatchTorch("gradients to reduce",
+                    [&] { return FinishedGradients(stage, /*slot=*/0); });
+}
+
+std::vector<at::Tensor> ModelBackend::FinishedGradients(StageId stage,
+                                                        int slot) {
+  const at::NoGradGuard no_grad;
+  Part& part = parts_.at(stage);
+  part.module->FinishGradients();
+  std::vector<at::Tensor> gradients = {part.weights->flat_gradient(slot)};
+  for (size_t i = 0; i < sites_.size(); ++i) {
+    if (plan_.tied_sites[i].user_stage != stage) continue;
+    gradients.push_back(sites_[i].gradients[slot]);
+  }
+  if (at::Tensor statistics = part.module->StatisticsToReduce();
+      statistics.defined()) {
+    gradients.push_back(std::move(statistics));
+  }
+  return gradients;
 }
 
 absl::StatusOr<AgreementParts> ModelBackend::NormParts() {
@@ -592,7 +612,8 @@ absl::StatusOr<AgreementParts> ModelBackend::NormParts() {
   });
 }
 
-std::vector<LayerSquares> ModelBackend::SquaresOf(const Part& part) const {
+std::vector<LayerSquares> ModelBackend::SquaresOf(const Part& part,
+                                                  int slot) const {
   std::vector<LayerSquares> result;
   const std::vector<StageLayer>& layers = part.module->stage().layers;
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -600,7 +621,7 @@ std::vector<LayerSquares> ModelBackend::SquaresOf(const Part& part) const {
     if (count == 0) continue;
     LayerSquares squares = {layers[i].layer, 0};
     for (int j = first; j < first + count; ++j) {
-      squares.squares += device_.SumOfSquares(part.weights->Gradient(j));
+      squares.squares += device_.SumOfSquares(part.weights->Gradient(j, slot));
     }
     result.push_back(squares);
   }
@@ -660,51 +681,6 @@ absl::Status ModelBackend::Update(StageId stage,
       });
 }
 
-absl::Status ModelBackend::UpdateAlone(StageId stage,
-                                       std::optional<int32_t> version) {
-  Part& part = parts_.at(stage);
-  const int64_t update = part.weights->newest_version();
-  const std::string where = absl::StrCat("stage ", stage.value());
-  if (version != update + 1) {
-    return absl::InternalError(
-        absl::StrCat(where, " is to make weight version ", version.value_or(0),
-                     ", its newest is ", update));
-  }
-  PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(stage));
-  PENSTOCK_RETURN_IF_ERROR(part.module->CommitStatistics());
-  const auto update_weights = [&]() -> absl::Status {
-    const at::NoGradGuard no_grad;
-    for (size_t i = 0; i < sites_.size(); ++i) {
-      if (plan_.tied_sites[i].owner_stage != stage) continue;
-      sites_[i].owner_gradient.add_(sites_[i].gradient);
-    }
-    const GlobalNorm norm = CombineSquares(SquaresOf(part));
-    if (norm.broken_layer.has_value()) {
-      return WithContext(
-          BrokenGradient(update / UpdatesPerStep(stage), *norm.broken_layer),
-          where);
-    }
-    UpdateArguments arguments;
-    arguments.learning_rate =
-        LearningRate(plan_.job.learning_rate_schedule(),
-                     plan_.job.optimizer().learning_rate(),
-                     plan_.job.steps() * UpdatesPerStep(stage), update);
-    arguments.update = update + part.earlier_updates;
-    arguments.gradient_scale = ClipScale(norm.norm, optimizer_.clip_norm());
-    PENSTOCK_RETURN_IF_ERROR(WithContext(
-        part.weights->Update(optimizer_, arguments, device_), where));
-    device_.Synchronize();
-    learning_rate_ = arguments.learning_rate;
-    return absl::OkStatus();
-  };
-  PENSTOCK_RETURN_IF_ERROR(
-      CatchTorch(absl::StrCat("update of ", where), update_weights));
-  const auto first = (update + 1) * plan_.PiecesPerUpdate(stage);
-  part.module->BeginUpdate(1.0f, MicrobatchId(static_cast<int>(first)));
-  CopyIfDue(part);
-  return absl::OkStatus();
-}
-
 std::optional<double> ModelBackend::MeanLoss() const {
   if (!has_loss_) return std::nullopt;
   if (agreed_loss_.has_value()) return agreed_loss_;
@@ -760,8 +736,10 @@ MemoryUse ModelBackend::CountedMemory() const {
   }
   for (const SiteTensors& site : sites_) {
     if (site.weights.empty()) continue;
-    use.set_gradient_bytes(use.gradient_bytes() + site.gradient.nbytes());
-    if (site.owner_gradient.defined()) continue;
+    for (const at::Tensor& gradient : site.gradients) {
+      use.set_gradient_bytes(use.gradient_bytes() + gradient.nbytes());
+    }
+    if (!site.owner_gradients.empty()) continue;
     use.set_weight_bytes(use.weight_bytes() + site.weights[0].nbytes());
   }
   use.set_peak_bytes(use.weight_bytes() + use.gradient_bytes() +

@@ -41,7 +41,9 @@ namespace penstock {
 // learning rate and Adam's correction go; a gradient that is not finite fails
 // the job at the update that would take it. Running statistics are not
 // versioned: they move with each update, by its microbatches. Learning rate and
-// loss of a step are its last update's here and its microbatches'.
+// loss of a step are its last update's here and its microbatches'. Of a stage
+// on several ranks G sums the gradients, statistics and losses of an update;
+// until its U has come, those of later ones are kept apart.
 //
 // Tied weights: each site has a main gradient of its own. Before the norm (or
 // the update, without one) the owner's gets the sites added in layer order,
@@ -111,6 +113,10 @@ class ModelBackend : public EngineBackend {
     // that went on with another policy.
     int64_t earlier_updates = 0;
     HostMemory snapshot_memory;
+    // Of a schedule that never drains: updates whose G has run, and by update
+    // the losses that are being summed, by piece.
+    int64_t num_reduced = 0;
+    std::map<int64_t, at::Tensor> losses;
   };
   // A tensor of the state, and where it is here.
   struct BoundTensor {
@@ -130,12 +136,12 @@ class ModelBackend : public EngineBackend {
   };
   // Where a tied use's gradient is, and its owner's.
   struct SiteTensors {
-    // Here: the site's main gradient and by slot the leaves of the weight, of
+    // Here: by slot the site's main gradients, and the leaves of the weight, of
     // which there is one copy where the owner is elsewhere.
-    at::Tensor gradient;
+    std::vector<at::Tensor> gradients;
     std::vector<at::Tensor> weights;
-    // The owner, where it is on this rank.
-    at::Tensor owner_gradient;
+    // The owner, where it is on this rank; by slot.
+    std::vector<at::Tensor> owner_gradients;
     at::Tensor owner_master;
     // Over the edge, in this step.
     bool gradient_came = false;
@@ -197,13 +203,22 @@ class ModelBackend : public EngineBackend {
   std::vector<MicrobatchId> PiecesOf(MicrobatchId microbatch, Half half) const;
   absl::Status CheckGradientIsWhole(StageId stage) const;
   absl::Status AddSites();
+  // What G sums, beside the losses.
+  std::vector<at::Tensor> FinishedGradients(StageId stage, int slot);
+  absl::StatusOr<std::vector<at::Tensor>> GradientsAlone(StageId stage);
+  at::Tensor LossesToReduce(StageId stage, int64_t update);
+  void TakeReducedLosses(StageId stage, int64_t update);
   // Of the layers that the stage owns, in their order.
-  std::vector<LayerSquares> SquaresOf(const Part& part) const;
+  std::vector<LayerSquares> SquaresOf(const Part& part, int slot = 0) const;
   absl::Status CheckVersion(const char* op, StageId stage, MicrobatchId piece,
                             std::optional<int32_t> version) const;
   absl::Status BrokenGradient(int64_t step, int layer) const;
   // Of a stage that does not wait for others.
   absl::Status UpdateAlone(StageId stage, std::optional<int32_t> version);
+  absl::Status UpdateWeights(StageId stage, int64_t update);
+  int64_t FirstPieceOf(StageId stage, int64_t update) const {
+    return update * plan_.PiecesPerUpdate(stage);
+  }
   absl::StatusOr<at::Tensor> OutgoingTied(const Action& send);
   absl::Status IncomingTied(const Action& receive, at::Tensor tensor);
   absl::Status ForwardPiece(StageId stage, MicrobatchId piece,

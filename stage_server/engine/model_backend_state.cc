@@ -248,6 +248,7 @@ void ModelBackend::BeginAt(const TrainState& state, bool other_shape) {
       part.earlier_updates = stage.updates() - version;
     }
     if (!runs_on()) continue;
+    part.num_reduced = version;
     const auto first = version * plan_.PiecesPerUpdate(id);
     part.module->BeginUpdate(1.0f, MicrobatchId(static_cast<int>(first)));
   }

@@ -10,6 +10,7 @@
 #include "base/status_macros.h"
 #include "models/graph/layer_kinds.h"
 #include "models/zoo/zoo.h"
+#include "schedule/ir/gradient_slots.h"
 #include "stage_server/engine/list_check.h"
 
 namespace penstock {
@@ -274,16 +275,24 @@ absl::Status FindRecomputed(RankPlan* plan) {
   return absl::OkStatus();
 }
 
+// Of a schedule that never drains its period has each microbatch of a step
+// once.
 void CountOwnPieces(RankPlan* plan) {
+  const bool runs_on = plan->schedule.is_continuous();
+  const int pieces = plan->pieces_per_microbatch;
   for (RankStage& stage : plan->stages) {
-    if (plan->schedule.is_continuous()) {
-      stage.num_own_pieces = plan->PiecesPerUpdate(stage.id);
-      continue;
-    }
-    for (const Action& action : plan->actions()) {
+    const int per_update = plan->PiecesPerUpdate(stage.id) / pieces;
+    const int m = plan->schedule.num_microbatches;
+    stage.own_pieces.assign(m / per_update, 0);
+    stage.num_gradients = GradientSlots(plan->schedule, plan->rank, stage.id);
+    for (const Action& action : runs_on
+                                    ? plan->schedule.period[plan->rank.value()]
+                                    : plan->actions()) {
       if (action.op != Op::kForward || action.stage != stage.id) continue;
-      stage.num_own_pieces +=
-          action.num_microbatches * plan->pieces_per_microbatch;
+      for (int i = 0; i < action.num_microbatches; ++i) {
+        const int in_step = (action.microbatch.value() + i) % m;
+        stage.own_pieces[in_step / per_update] += pieces;
+      }
     }
   }
 }
@@ -338,11 +347,6 @@ absl::Status CheckContinuous(const RankPlan& plan) {
   if (!schedule.is_continuous()) return absl::OkStatus();
   const std::string where =
       absl::StrCat("plan: schedule ", schedule.name, " never drains: ");
-  for (int stage = 0; stage < schedule.num_stages(); ++stage) {
-    if (!plan.IsShared(StageId(stage))) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(where, "stage ", stage, " is on several ranks, want one"));
-  }
   for (const TiedSite& site : plan.tied_sites) {
     if (site.owner_stage == site.user_stage) continue;
     return absl::InvalidArgumentError(absl::StrCat(
@@ -401,6 +405,7 @@ absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank) {
     resolved.owned_layers[resolved.FirstRankOf(stage_of[i]).value()].push_back(
         static_cast<int>(i));
   }
+  resolved.loss_stage = stage_of.back();
   resolved.loss_places.resize(resolved.schedule.num_ranks());
   if (resolved.IsShared(stage_of.back())) {
     for (const RankId holder :

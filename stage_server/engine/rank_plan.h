@@ -63,13 +63,19 @@ struct RankStage {
   std::optional<int> loss_position;
   // Whether other ranks hold it too.
   bool is_shared = false;
-  // Pieces of an update that this rank runs.
-  int num_own_pieces = 0;
+  // By the number of an update, modulo those of a step: its pieces that this
+  // rank runs.
+  std::vector<int> own_pieces;
+  // Updates whose gradients there are at once (schedule/ir/gradient_slots.h).
+  int num_gradients = 1;
   // Index is the piece: whether the list recomputes it. Empty: none.
   std::vector<bool> recomputed;
   // Of a schedule that never drains, which recomputes all or none.
   bool recomputes_all = false;
 
+  int OwnPieces(int64_t update) const {
+    return own_pieces[static_cast<size_t>(update) % own_pieces.size()];
+  }
   bool IsRecomputed(MicrobatchId piece) const {
     return recomputes_all || (!recomputed.empty() && recomputed[piece.value()]);
   }
@@ -110,6 +116,7 @@ struct RankPlan {
   std::vector<RankStage> stages;
   // Of the whole model, in layer order of the users.
   std::vector<TiedSite> tied_sites;
+  StageId loss_stage;
   // Index is the rank: the layers with parameters that it speaks for,
   // ascending. Of a stage on several ranks that is the first one.
   std::vector<std::vector<int>> owned_layers;
@@ -150,6 +157,19 @@ struct RankPlan {
     return schedule.versions[stage.value()].microbatches_per_update *
            pieces_per_microbatch;
   }
+  // What the stage's gradients are times, to be those of the mean over the
+  // microbatches of its update: the loss counts by those of its own stage's.
+  double GradientShare(StageId stage) const {
+    return static_cast<double>(PiecesPerUpdate(loss_stage)) /
+           PiecesPerUpdate(stage);
+  }
+  // What the stage's learning rate is the job's times: as much more as an
+  // update of it absorbs more microbatches than one of the first stage
+  // (Narayanan et al., PipeDream, 2019, section 4).
+  double RateFactor(StageId stage) const {
+    return static_cast<double>(PiecesPerUpdate(stage)) /
+           PiecesPerUpdate(StageId(0));
+  }
   // Versions of the stage's weights that are kept at most.
   int MaxVersions(StageId stage) const {
     if (!schedule.is_continuous()) return 1;
@@ -160,8 +180,8 @@ struct RankPlan {
 // Pure: no file is read.
 //   INVALID_ARGUMENT  plan, model and rank do not fit together, or the list is
 //                     not sound (list_check.h); says where. Of a schedule that
-//                     never drains also what it cannot have: a stage on several
-//                     ranks, a weight that is tied across stages, float16.
+//                     never drains also what it cannot have: a weight that is
+//                     tied across stages, float16.
 absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank);
 
 }  // namespace penstock

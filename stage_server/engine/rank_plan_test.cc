@@ -82,7 +82,8 @@ TEST(ResolveRankTest, OfAStageOnSeveralRanksTheFirstSpeaks) {
     ASSERT_EQ(resolved->stages.size(), 2u);
     for (const RankStage& stage : resolved->stages) {
       EXPECT_TRUE(stage.is_shared);
-      EXPECT_EQ(stage.num_own_pieces, 1);
+      EXPECT_THAT(stage.own_pieces, ElementsAre(1));
+      EXPECT_EQ(stage.num_gradients, 1);
     }
     EXPECT_TRUE(resolved->tied_sites[0].is_local);
     EXPECT_THAT(resolved->owned_layers,

@@ -29,32 +29,58 @@ namespace penstock {
 // nothing had been drained, so a drain changes no bit; the first of a run read
 // version 0 only because there is none before it.
 //
-// Immutable.
+// A run may begin behind steps that were made before, as after a drain. Where
+// they leave the newest version alone, as after a change of shape, it is k0 of
+// each stage, and every microbatch reads version max(k0, rule), forward and
+// backward alike.
 class RunList {
  public:
+  // Which steps of a job a list is of. Of a schedule that flushes none of it
+  // matters.
+  struct Span {
+    // Up to this step.
+    int64_t num_steps = 0;
+    // Drained after each multiple of so many steps; 0: only at the end.
+    int64_t drain_every = 0;
+    // Those made before; the list's first step is the one after them. A drain
+    // that is too near for a run up to it is left out.
+    int64_t steps_before = 0;
+    // Of the weights that these have made only the newest version is there.
+    bool newest_only = false;
+  };
+
   // Where an action stands in the schedule.
   struct Place {
     // Index in `cells()`.
     size_t cell = 0;
     // Steps by which the action as written is shifted.
     int shift = 0;
-    // Of these, before the latest drain.
+    // Of these, before the latest drain, or made before the list.
     int64_t drained_steps = 0;
   };
 
-  // `drain_every`: steps; 0: only at the end.
   //   INVALID_ARGUMENT  as PeriodsOfRun (schedule/ir/run_length.h); fewer steps
-  //                     between two drains than the shortest run has; updates
-  //                     that do not come as the microbatches do.
-  // Of a schedule that flushes neither number matters. Requires: the rank's
-  // list has been checked (list_check.h).
+  //                     between two drains, or after those before, than the
+  //                     shortest run has; updates that do not come as the
+  //                     microbatches do.
+  // Requires: the rank's list has been checked (list_check.h);
+  // 0 <= steps_before < num_steps.
   static absl::StatusOr<RunList> Make(const Schedule& schedule, RankId rank,
-                                      int64_t num_steps,
-                                      int64_t drain_every = 0);
+                                      const Span& span);
+
+  // The first step after which the run can still be drained, where the actions
+  // before `position` have been begun. Of a flush 0: after any.
+  int64_t EarliestStop(int64_t position) const;
+
+  // Makes `step` the last one, where the actions before `position` have been
+  // begun. A list that has its end there, or before, stays as it is.
+  //   FAILED_PRECONDITION  too late for that, or it is too near the drain
+  //                        before it; says after which step it can be.
+  absl::Status StopAfter(int64_t step, int64_t position);
 
   // Whether microbatches stay in flight from one step to the next.
   bool runs_on() const { return runs_on_; }
-  int64_t num_steps() const { return num_steps_; }
+  int64_t num_steps() const { return span_.num_steps; }
   // Steps that end within the prologue.
   int64_t steps_in_prologue() const {
     return static_cast<int64_t>(prologue_ends_.size());
@@ -67,13 +93,16 @@ class RunList {
   Place PlaceAt(int64_t position) const;
   Action ActionAt(int64_t position) const;
 
-  // One behind the last action of a step, from 1.
+  // One behind the last action of a step of the list, from 1.
   int64_t EndOf(int64_t step) const;
 
   // Whether nothing is in flight after the step, and one behind the last action
   // that stands before the next drain from `position` on.
   bool IsDrainedAfter(int64_t step) const;
   int64_t NextDrain(int64_t position) const;
+  // Where the list begins anew after the latest drain before `position`, or as
+  // a whole.
+  int64_t LatestDrain(int64_t position) const;
 
   // Step, from 1, of a microbatch of the list, and its number in it. `step` is
   // the one that runs, and the answer for a flush.
@@ -97,8 +126,9 @@ class RunList {
   int64_t traced_size() const { return runs_on_ ? period_size_ : size_; }
 
  private:
-  // From one drain to the next.
+  // From one drain to the next; index 0 ends with the first drain.
   struct Stretch {
+    // Steps before it.
     int64_t first_step = 0;
     int64_t num_steps = 0;
     int64_t begin = 0;
@@ -109,7 +139,9 @@ class RunList {
 
   explicit RunList(const Schedule& schedule) : schedule_(schedule) {}
 
-  absl::Status CountPeriods(const Schedule& schedule, int64_t drain_every);
+  absl::Status CountPeriods(const Schedule& schedule);
+  void FindFirstDrain();
+  absl::Status CheckStretches() const;
   int64_t SizeOf(int64_t steps) const {
     return prologue_size_ + (steps - shortest_) * period_size_ + epilogue_size_;
   }
@@ -121,8 +153,8 @@ class RunList {
 
   // Without lists.
   Schedule schedule_;
+  Span span_;
   bool runs_on_ = false;
-  int64_t num_steps_ = 0;
   std::vector<Action> cells_;
   int64_t prologue_size_ = 0;
   int64_t period_size_ = 0;
@@ -130,8 +162,8 @@ class RunList {
   int64_t size_ = 0;
   // Steps of a run without a period.
   int64_t shortest_ = 0;
-  // Steps between drains; the last stretch may have fewer.
-  int64_t stretch_steps_ = 0;
+  // The last step before the first drain, or of all.
+  int64_t first_drain_ = 0;
   // One behind the updates that end steps, in the part itself; that of the
   // period is one.
   std::vector<int64_t> prologue_ends_;

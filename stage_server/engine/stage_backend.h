@@ -61,7 +61,8 @@ class StageBackend {
   virtual absl::Status Incoming(const Action& receive, at::Tensor tensor) = 0;
 
   // What G of the stage sums over the ranks that hold it: contiguous float32,
-  // to be overwritten with the sums before N.
+  // to be overwritten with the sums before N, or where ranks do not agree on a
+  // norm, before the U of the same version.
   virtual absl::StatusOr<std::vector<at::Tensor>> Gradients(StageId stage) = 0;
 
   // This rank's part of what is agreed on; the step's gradients are complete.

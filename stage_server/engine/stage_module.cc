@@ -30,9 +30,18 @@ absl::StatusOr<StageModule> StageModule::Make(
     std::vector<LayerTensors> tensors) {
   StageModule module;
   module.stage_ = stage;
+  size_t num_slots = 1;
+  for (const LayerTensors& layer : tensors) {
+    num_slots = std::max(num_slots, layer.gradients.size());
+  }
+  module.sums_.resize(num_slots);
   for (LayerTensors& layer : tensors) {
+    layer.gradients.resize(num_slots);
+    for (size_t slot = 0; slot < num_slots; ++slot) {
+      module.sums_[slot].emplace_back(layer.gradients[slot].begin(),
+                                      layer.gradients[slot].end());
+    }
     module.weights_.push_back(std::move(layer.weights));
-    module.sums_.emplace_back(layer.gradients.begin(), layer.gradients.end());
     module.running_statistics_.push_back(std::move(layer.statistics));
   }
   for (const StageLayer& layer : stage.layers) {
@@ -56,7 +65,7 @@ void StageModule::BeginUpdate(float loss_scale, MicrobatchId first) {
   loss_scale_ = loss_scale;
   first_ = first;
   added_.clear();
-  for (std::vector<GradientSum>& layer : sums_) {
+  for (std::vector<GradientSum>& layer : SumsOf(first)) {
     for (GradientSum& sum : layer) sum.BeginStep();
   }
 }
@@ -92,6 +101,7 @@ absl::Status StageModule::RunLayers(InFlight& flight, Statistics* statistics,
   if (at::GradMode::is_enabled()) {
     flight.weight_queue = std::make_unique<WeightQueue>();
   }
+  Sums& sums = SumsOf(flight.request.microbatch);
   for (size_t i = 0; i < layers_.size(); ++i) {
     std::vector<at::Tensor> taken;
     for (const InputSource& source : stage_.layers[i].inputs) {
@@ -111,7 +121,7 @@ absl::Status StageModule::RunLayers(InFlight& flight, Statistics* statistics,
         at::Tensor output,
         layers_[i].Forward(
             WeightsOf(i, flight.request.slot), taken, flight.request.context,
-            {flight.weight_queue.get(), absl::MakeSpan(sums_[i]),
+            {flight.weight_queue.get(), absl::MakeSpan(sums[i]),
              statistics == nullptr ? nullptr : &(*statistics)[i]}));
     outputs->push_back(std::move(output));
   }
@@ -222,13 +232,14 @@ absl::StatusOr<std::vector<at::Tensor>> StageModule::RootGradients(
 // Gradients that autograd gave to weights, of operators that do not split:
 // they go where the others are.
 void StageModule::PutOffWeights(InFlight& flight) {
+  Sums& sums = SumsOf(flight.request.microbatch);
   for (size_t i = 0; i < weights_.size(); ++i) {
     const std::vector<at::Tensor>& weights = WeightsOf(i, flight.request.slot);
     for (size_t k = 0; k < weights.size(); ++k) {
       at::Tensor& gradient = weights[k].mutable_grad();
       if (!gradient.defined()) continue;
       flight.weight_queue->Push(
-          [sum = &sums_[i][k], gradient] { sum->Add(gradient); }, {&gradient});
+          [sum = &sums[i][k], gradient] { sum->Add(gradient); }, {&gradient});
       gradient.reset();
     }
   }
@@ -314,7 +325,7 @@ int64_t StageModule::weight_queue_bytes() const {
 }
 
 void StageModule::FinishGradients() {
-  for (std::vector<GradientSum>& layer : sums_) {
+  for (std::vector<GradientSum>& layer : SumsOf(first_)) {
     for (GradientSum& sum : layer) sum.Finish();
   }
 }
@@ -329,44 +340,49 @@ at::Tensor StageModule::StatisticsToReduce() {
     }
   }
   if (width == 0) return {};
-  reduced_statistics_ = at::zeros({num_of_update_, width}, options);
-  for (const auto& [microbatch, statistics] : statistics_) {
+  at::Tensor& reduced = reduced_statistics_[first_];
+  reduced = at::zeros({num_of_update_, width}, options);
+  const auto end =
+      statistics_.lower_bound(MicrobatchId(first_.value() + num_of_update_));
+  for (auto of_one = statistics_.lower_bound(first_); of_one != end; ++of_one) {
     int64_t offset = 0;
-    for (const std::vector<at::Tensor>& layer : statistics) {
+    for (const std::vector<at::Tensor>& layer : of_one->second) {
       for (const at::Tensor& statistic : layer) {
         const int64_t size = statistic.numel();
-        reduced_statistics_.select(0, microbatch.value() - first_.value())
+        reduced.select(0, of_one->first.value() - first_.value())
             .narrow(0, offset, size)
             .copy_(statistic.reshape({size}));
         offset += size;
       }
     }
   }
-  return reduced_statistics_;
+  return reduced;
 }
 
-void StageModule::TakeReducedStatistics() {
+void StageModule::TakeReducedStatistics(MicrobatchId first) {
+  const auto found = reduced_statistics_.find(first);
+  if (found == reduced_statistics_.end()) return;
   for (int i = 0; i < num_of_update_; ++i) {
-    Statistics& of_microbatch = statistics_[MicrobatchId(first_.value() + i)];
+    Statistics& of_microbatch = statistics_[MicrobatchId(first.value() + i)];
     of_microbatch.assign(layers_.size(), {});
     int64_t offset = 0;
     for (size_t layer = 0; layer < layers_.size(); ++layer) {
       for (const at::Tensor& running : running_statistics_[layer]) {
         const int64_t size = running.numel();
-        of_microbatch[layer].push_back(reduced_statistics_.select(0, i)
+        of_microbatch[layer].push_back(found->second.select(0, i)
                                            .narrow(0, offset, size)
                                            .view(running.sizes()));
         offset += size;
       }
     }
   }
-  reduced_statistics_.reset();
+  reduced_statistics_.erase(found);
 }
 
-absl::Status StageModule::CommitStatistics() {
-  if (reduced_statistics_.defined()) TakeReducedStatistics();
+absl::Status StageModule::CommitStatistics(MicrobatchId first) {
+  TakeReducedStatistics(first);
   const auto end =
-      statistics_.lower_bound(MicrobatchId(first_.value() + num_of_update_));
+      statistics_.lower_bound(MicrobatchId(first.value() + num_of_update_));
   for (auto of_one = statistics_.begin(); of_one != end; ++of_one) {
     for (size_t i = 0; i < of_one->second.size(); ++i) {
       if (running_statistics_[i].empty()) continue;
@@ -380,7 +396,7 @@ absl::Status StageModule::CommitStatistics() {
 
 void StageModule::DropStatistics() {
   statistics_.clear();
-  reduced_statistics_.reset();
+  reduced_statistics_.clear();
 }
 
 absl::Status StageModule::Backward(MicrobatchId microbatch,

@@ -26,8 +26,9 @@ namespace penstock {
 struct LayerTensors {
   // By slot (WeightStore): leaves of the weights' type.
   std::vector<std::vector<at::Tensor>> weights;
-  // Float32 main gradients of the same shapes.
-  std::vector<at::Tensor> gradients;
+  // By gradient slot: float32 main gradients of the same
+  // shapes.
+  std::vector<std::vector<at::Tensor>> gradients;
   // Float32 running statistics (StatisticsOf), for the few kinds that keep
   // some.
   std::vector<at::Tensor> statistics;
@@ -59,7 +60,9 @@ struct ForwardRequest {
 // Main gradients are sums over the microbatches of an update, in the order of
 // the W: the first of an update writes, the others add. The loss counts 1/m of
 // each of these m, so the sums are the gradients of the mean. Microbatches of
-// later updates may be in flight meanwhile. Used by one thread.
+// later updates may be in flight meanwhile; where their W come before the
+// update that is next has been made, which a stage on several ranks waits for,
+// there are main gradients for each. Used by one thread.
 //
 // All return INTERNAL when the microbatch is not where the op finds it in a
 // sound list, or W not in the order that the schedule declares: an unsound list
@@ -104,15 +107,15 @@ class StageModule {
   absl::Status Backward(MicrobatchId microbatch, ActivationStore& store);
 
   // Of a stage on several ranks, after all its F: what the layers' statistics
-  // of the step's microbatches are, a row for each microbatch of the step,
-  // zeros for those of other ranks; contiguous float32. The sum over the ranks,
-  // written over it, is what `CommitStatistics` then takes. Undefined where no
-  // layer keeps any.
+  // of the update's microbatches are, a row for each, zeros for those of other
+  // ranks; contiguous float32. The sum over the ranks, written over it, is what
+  // `CommitStatistics` then takes. Undefined where no layer keeps any.
   at::Tensor StatisticsToReduce();
 
-  // Moves the running statistics by those of the update's microbatches, in
-  // their order, whatever that of F was; a recompute adds none. Once an update.
-  absl::Status CommitStatistics();
+  // Moves the running statistics by those of an update's microbatches, which
+  // count from `first`, in their order, whatever that of F was; a recompute
+  // adds none. Once an update.
+  absl::Status CommitStatistics(MicrobatchId first = kFirst);
 
   // Forgets all instead: the step does not count.
   void DropStatistics();
@@ -126,8 +129,10 @@ class StageModule {
   // Whether all microbatches of the update that this rank runs are in the main
   // gradients.
   bool HasWholeGradient() const {
-    return static_cast<int>(added_.size()) == stage_.num_own_pieces;
+    return static_cast<int>(added_.size()) ==
+           stage_.OwnPieces(first_.value() / num_of_update_);
   }
+  MicrobatchId first_of_update() const { return first_; }
 
   // Makes main gradients zero that got nothing, as where this rank runs none of
   // the update's microbatches.
@@ -152,8 +157,15 @@ class StageModule {
 
   // By layer.
   using Statistics = std::vector<std::vector<at::Tensor>>;
+  // By layer and parameter.
+  using Sums = std::vector<std::vector<GradientSum>>;
 
   StageModule() = default;
+
+  // Where the gradients of the microbatch's update are.
+  Sums& SumsOf(MicrobatchId microbatch) {
+    return sums_[(microbatch.value() / num_of_update_) % sums_.size()];
+  }
 
   absl::StatusOr<InFlight*> Find(MicrobatchId microbatch, Phase phase,
                                  const std::string& where);
@@ -170,19 +182,20 @@ class StageModule {
                                                         const InFlight& flight,
                                                         ActivationStore& store);
   void PutOffWeights(InFlight& flight);
-  void TakeReducedStatistics();
+  void TakeReducedStatistics(MicrobatchId first);
 
   RankStage stage_;
   std::vector<Layer> layers_;
   // By layer, slot and parameter; no slots where there are no parameters.
   std::vector<std::vector<std::vector<at::Tensor>>> weights_;
-  // By layer and parameter.
-  std::vector<std::vector<GradientSum>> sums_;
+  // By slot; the number of an update, modulo the slots, has one.
+  std::vector<Sums> sums_;
   Statistics running_statistics_;
   // By microbatch: of those whose update has not come.
   std::map<MicrobatchId, Statistics> statistics_;
-  // Those of all ranks, by microbatch; undefined until asked for.
-  at::Tensor reduced_statistics_;
+  // Those of all ranks, by microbatch, of each update that is being reduced, by
+  // its first one.
+  std::map<MicrobatchId, at::Tensor> reduced_statistics_;
   // Positions of the layers whose outputs leave, ascending.
   std::vector<int> root_positions_;
   std::map<MicrobatchId, InFlight> in_flight_;

@@ -31,7 +31,7 @@ RankPlan ForkPlan() {
 RankStage ForkStage() {
   RankStage stage;
   stage.id = StageId(1);
-  stage.num_own_pieces = 2;
+  stage.own_pieces = {2};
   stage.layers.resize(2);
   stage.layers[0].layer = 0;
   stage.layers[0].inputs = {{InputSource::Kind::kEdge, 0}};
@@ -61,9 +61,9 @@ class StageModuleTest : public ::testing::Test {
                        at::zeros({4}, at::kFloat).requires_grad_()},
                       {at::full({4, 4}, 5.0f, at::kFloat).requires_grad_(),
                        at::zeros({4}, at::kFloat).requires_grad_()}};
-    linear.gradients = {at::full({4, 4}, 99.0f, at::kFloat),
-                        at::full({4}, 99.0f, at::kFloat)};
-    gradients_ = linear.gradients;
+    gradients_ = {at::full({4, 4}, 99.0f, at::kFloat),
+                  at::full({4}, 99.0f, at::kFloat)};
+    linear.gradients = {gradients_};
     linear_ = linear;
     module_ = StageModule::Make(ForkPlan(), ForkStage(), {{}, linear});
   }
@@ -256,6 +256,31 @@ TEST_F(StageModuleTest, GradientsOfALaterUpdateWaitForTheOneBefore) {
                         "microbatches 2 to 3"));
 }
 
+TEST_F(StageModuleTest, UpdatesInARowMayHaveGradientsOfTheirOwn) {
+  LayerTensors linear = linear_;
+  const std::vector<at::Tensor> second = {at::full({4, 4}, 77.0f, at::kFloat),
+                                          at::full({4}, 77.0f, at::kFloat)};
+  linear.gradients.push_back(second);
+  module_ = StageModule::Make(ForkPlan(), ForkStage(), {{}, linear});
+  store_ = ActivationStore(4, 6);
+  for (int microbatch = 0; microbatch < 6; ++microbatch) {
+    ASSERT_TRUE(Forward(microbatch, 1.0f).ok());
+  }
+  for (int update = 0; update < 3; ++update) {
+    module_->BeginUpdate(1.0f, MicrobatchId(2 * update));
+    for (const int piece : {0, 1}) {
+      ASSERT_TRUE(Backward(2 * update + piece, 1.0f + update).ok());
+    }
+    EXPECT_TRUE(module_->HasWholeGradient());
+    // Of the bias: two rows of each of two microbatches. The one before stays.
+    const at::Tensor& now = update % 2 == 0 ? gradients_[1] : second[1];
+    EXPECT_EQ(now[0].item<float>(), 4.0f * (1 + update));
+    if (update == 1) {
+      EXPECT_EQ(gradients_[1][0].item<float>(), 4.0f);
+    }
+  }
+}
+
 TEST_F(StageModuleTest, WhatComesAtTheWrongTimeIsRefused) {
   const auto text = [](const absl::Status& status) {
     return std::string(status.message());
@@ -310,8 +335,8 @@ class StatisticsTest : public ::testing::Test {
     LayerTensors tensors;
     tensors.weights = {{at::full({2}, 2.0f, at::kFloat).requires_grad_(),
                         at::zeros({2}, at::kFloat).requires_grad_()}};
-    tensors.gradients = {at::full({2}, 99.0f, at::kFloat),
-                         at::full({2}, 99.0f, at::kFloat)};
+    tensors.gradients = {
+        {at::full({2}, 99.0f, at::kFloat), at::full({2}, 99.0f, at::kFloat)}};
     tensors.statistics = {at::zeros({2}, at::kFloat),
                           at::full({2}, 1.0f, at::kFloat)};
     tensors_ = tensors;
@@ -366,10 +391,10 @@ TEST_F(StatisticsTest, WeightsOfAKindThatDoesNotSplitWaitForW) {
   ASSERT_TRUE(Forward(1, 8.0f).ok());
   ASSERT_TRUE(PutGradient(1).ok());
   ASSERT_TRUE(module_->BackwardInput(MicrobatchId(1), store_).ok());
-  EXPECT_EQ(tensors_.gradients[1][0].item<float>(), 99.0f);
+  EXPECT_EQ(tensors_.gradients[0][1][0].item<float>(), 99.0f);
   EXPECT_FALSE(tensors_.weights[0][1].grad().defined());
   ASSERT_TRUE(module_->BackwardWeight(MicrobatchId(1)).ok());
-  EXPECT_EQ(tensors_.gradients[1][0].item<float>(), 36.0f);
+  EXPECT_EQ(tensors_.gradients[0][1][0].item<float>(), 36.0f);
 }
 
 }  // namespace

@@ -14,8 +14,7 @@ namespace penstock {
 
 absl::StatusOr<WeightStore> WeightStore::Make(
     std::vector<ParameterSpec> parameters, uint64_t seed,
-    at::ScalarType weight_type, int num_moments, int max_versions,
-    Device& device) {
+    at::ScalarType weight_type, const WeightBuffers& buffers, Device& device) {
   WeightStore store;
   store.parameters_ = std::move(parameters);
   store.layout_ = LayOut(store.parameters_);
@@ -25,10 +24,12 @@ absl::StatusOr<WeightStore> WeightStore::Make(
     return at::zeros({store.layout_.size}, options.dtype(type));
   };
   if (weight_type != at::kFloat) store.master_ = zeros(at::kFloat);
-  store.gradient_ = zeros(at::kFloat);
-  if (num_moments >= 1) store.first_moment_ = zeros(at::kFloat);
-  if (num_moments >= 2) store.second_moment_ = zeros(at::kFloat);
-  for (int slot = 0; slot < max_versions; ++slot) {
+  for (int slot = 0; slot < buffers.gradients; ++slot) {
+    store.gradients_.push_back(zeros(at::kFloat));
+  }
+  if (buffers.moments >= 1) store.first_moment_ = zeros(at::kFloat);
+  if (buffers.moments >= 2) store.second_moment_ = zeros(at::kFloat);
+  for (int slot = 0; slot < buffers.versions; ++slot) {
     store.weights_.push_back(zeros(weight_type));
   }
   for (size_t i = 0; i < store.parameters_.size(); ++i) {
@@ -63,8 +64,8 @@ at::Tensor WeightStore::Master(int parameter) const {
   return View(newest_master(), parameter);
 }
 
-at::Tensor WeightStore::Gradient(int parameter) const {
-  return View(gradient_, parameter);
+at::Tensor WeightStore::Gradient(int parameter, int slot) const {
+  return View(gradients_[slot], parameter);
 }
 
 at::Tensor WeightStore::Moment(int parameter, int moment) const {
@@ -107,7 +108,7 @@ WeightBytes WeightStore::bytes() const {
   const auto size = [](const at::Tensor& flat) {
     return flat.defined() ? static_cast<int64_t>(flat.nbytes()) : 0;
   };
-  WeightBytes bytes = {size(master_), size(gradient_),
+  WeightBytes bytes = {size(master_), num_gradients() * size(gradients_[0]),
                        size(first_moment_) + size(second_moment_)};
   for (const at::Tensor& weights : weights_) bytes.weights += size(weights);
   return bytes;
@@ -123,7 +124,7 @@ void WeightStore::UpdateGroup(const Optimizer& optimizer,
   const bool is_bfloat16 = next.scalar_type() == at::kBFloat16;
   const bool in_place = has_masters() || max_versions() == 1;
   const at::Tensor parts[] = {part(newest_master()),
-                              part(gradient_),
+                              part(gradients_[GradientSlotOf(newest_)]),
                               part(first_moment_),
                               part(second_moment_),
                               part(is_bfloat16 ? next : at::Tensor()),

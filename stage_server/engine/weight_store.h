@@ -27,6 +27,16 @@ struct WeightBytes {
   int64_t moments = 0;
 };
 
+// How many of each kind of buffer a store has.
+struct WeightBuffers {
+  // Of the optimizer: 1 or 2.
+  int moments = 1;
+  // Of the weights; at least 1.
+  int versions = 1;
+  // Of the gradients of different updates; at least 1.
+  int gradients = 1;
+};
+
 // The parameters that one stage owns, each kind of number in one flat buffer:
 // float32 masters, gradients and moments, and the weights that the layers read.
 //
@@ -48,13 +58,14 @@ class WeightStore {
  public:
   // Draws the initial values (models/layers/init.h), which are version 0;
   // moments are zero. Float32 per parameter: 12 bytes for SGD and 16 for AdamW,
-  // with weights of another type 2 more; each version above one adds 4, or 2.
-  // `weight_type` is float32, bfloat16 or float16. Requires: max_versions >= 1.
+  // with weights of another type 2 more; each version above one adds 4, or 2,
+  // and each gradient above one 4. `weight_type` is float32, bfloat16 or
+  // float16.
   //   INVALID_ARGUMENT  a parameter is tied: it is not owned.
   static absl::StatusOr<WeightStore> Make(std::vector<ParameterSpec> parameters,
                                           uint64_t seed,
                                           at::ScalarType weight_type,
-                                          int num_moments, int max_versions,
+                                          const WeightBuffers& buffers,
                                           Device& device);
 
   const std::vector<ParameterSpec>& parameters() const { return parameters_; }
@@ -64,15 +75,22 @@ class WeightStore {
   at::Tensor WeightLeaf(int parameter, int slot) const;
   // Views in the parameter's shape. The master is the newest version's.
   at::Tensor Master(int parameter) const;
-  at::Tensor Gradient(int parameter) const;
+  at::Tensor Gradient(int parameter, int slot = 0) const;
 
   // The optimizer's `moment`-th float32 state of the parameter.
   at::Tensor Moment(int parameter, int moment) const;
   // The weight of a version, in the weights' type. Requires: it is held.
   at::Tensor Weight(int parameter, int64_t version) const;
 
-  // All gradients, with the gaps between them.
-  const at::Tensor& flat_gradient() const { return gradient_; }
+  int num_gradients() const { return static_cast<int>(gradients_.size()); }
+  // Where the gradient of an update is; updates count from 0.
+  int GradientSlotOf(int64_t update) const {
+    return static_cast<int>(update % num_gradients());
+  }
+  // All gradients of an update, with the gaps between them.
+  const at::Tensor& flat_gradient(int slot = 0) const {
+    return gradients_[slot];
+  }
 
   int max_versions() const { return static_cast<int>(weights_.size()); }
   // The updates that the newest version has absorbed.
@@ -102,7 +120,8 @@ class WeightStore {
 
   WeightBytes bytes() const;
 
-  // Makes the next version of all parameters from their gradients, which stay.
+  // Makes the next version of all parameters from their gradients, those in the
+  // slot of the update, which stay.
   // `arguments.decay` is set here.
   //   INTERNAL  the version that has to go is still read.
   absl::Status Update(const Optimizer& optimizer, UpdateArguments arguments,
@@ -131,7 +150,8 @@ class WeightStore {
   int64_t newest_ = 0;
   // Undefined for float32.
   at::Tensor master_;
-  at::Tensor gradient_;
+  // By slot.
+  std::vector<at::Tensor> gradients_;
   // Undefined where the optimizer has fewer.
   at::Tensor first_moment_;
   at::Tensor second_moment_;

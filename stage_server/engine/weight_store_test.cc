@@ -36,8 +36,8 @@ class WeightStoreTest : public ::testing::Test {
  protected:
   WeightStore MakeStore(at::ScalarType type, int num_moments,
                         int max_versions = 1) {
-    auto store = WeightStore::Make(Parameters(), /*seed=*/5, type, num_moments,
-                                   max_versions, *device_);
+    auto store = WeightStore::Make(Parameters(), /*seed=*/5, type,
+                                   {num_moments, max_versions}, *device_);
     EXPECT_TRUE(store.ok()) << store.status();
     return *std::move(store);
   }
@@ -93,7 +93,7 @@ TEST_F(WeightStoreTest, DecayAppliesToItsGroupOnly) {
 TEST_F(WeightStoreTest, TiedParametersAreNotOwned) {
   std::vector<ParameterSpec> parameters = Parameters();
   parameters[2].tied_to = "a.bias";
-  EXPECT_EQ(WeightStore::Make(parameters, 5, at::kFloat, 1, 1, *device_)
+  EXPECT_EQ(WeightStore::Make(parameters, 5, at::kFloat, {}, *device_)
                 .status()
                 .message(),
             "\"b.weight\" is tied to \"a.bias\"");
@@ -102,7 +102,7 @@ TEST_F(WeightStoreTest, TiedParametersAreNotOwned) {
 TEST_F(WeightStoreTest, AStageWithoutParametersUpdatesNothing) {
   const absl::StatusOr<Optimizer> optimizer = Optimizer::Make(Spec("adamw"));
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
-  auto store = WeightStore::Make({}, 5, at::kHalf, 2, 1, *device_);
+  auto store = WeightStore::Make({}, 5, at::kHalf, {.moments = 2}, *device_);
   ASSERT_TRUE(store.ok()) << store.status();
   EXPECT_TRUE(store->Update(*optimizer, {0.5}, *device_).ok());
 }
@@ -142,6 +142,24 @@ TEST_F(WeightStoreTest, EachFurtherVersionCostsItsWeightsAlone) {
     EXPECT_EQ(three.weights, one.weights + 2 * size * elements);
     EXPECT_EQ(three.gradients, one.gradients);
     EXPECT_EQ(three.moments, one.moments);
+  }
+}
+
+TEST_F(WeightStoreTest, AnUpdateTakesTheGradientOfItsOwnSlot) {
+  const absl::StatusOr<Optimizer> optimizer = Optimizer::Make(Spec("sgd"));
+  ASSERT_TRUE(optimizer.ok()) << optimizer.status();
+  auto store = WeightStore::Make(Parameters(), 5, at::kFloat, {.gradients = 2},
+                                 *device_);
+  ASSERT_TRUE(store.ok()) << store.status();
+  EXPECT_EQ(store->bytes().gradients,
+            2 * MakeStore(at::kFloat, 1).bytes().gradients);
+  store->Gradient(1, 0).fill_(1.0f);
+  store->Gradient(1, 1).fill_(10.0f);
+  const float values[] = {0, -1, -11, -12};
+  for (int update = 0; update < 3; ++update) {
+    EXPECT_EQ(store->GradientSlotOf(update), update % 2);
+    ASSERT_TRUE(store->Update(*optimizer, {1.0}, *device_).ok());
+    EXPECT_EQ(store->Master(1)[0].item<float>(), values[update + 1]);
   }
 }
 
@@ -234,8 +252,8 @@ TEST_P(QuadraticTest, FollowsTheUpdateEquation) {
       Optimizer::Make(QuadraticSpec(kind));
   ASSERT_TRUE(optimizer.ok()) << optimizer.status();
   auto store = WeightStore::Make({{"w", {1}, InitKind::kZeros, 0, false, ""}},
-                                 5, at::kFloat, optimizer->num_moments(),
-                                 versions, *device);
+                                 5, at::kFloat,
+                                 {optimizer->num_moments(), versions}, *device);
   ASSERT_TRUE(store.ok()) << store.status();
   std::vector<float> wanted = {0.0f};
   for (int update = 0; update < 12; ++update) {

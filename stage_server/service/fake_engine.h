@@ -104,6 +104,7 @@ class FakeEngine : public Engine {
     snapshot.memory = std::move(bytes);
     return snapshot;
   }
+  absl::Status StopAfter(int64_t) override { return absl::OkStatus(); }
   std::optional<MissingAction> Missing() const override {
     MissingAction missing;
     missing.set_step(step_ + 1);

@@ -66,12 +66,13 @@ StageModule MakeStage(const Size& size, bool recomputes) {
                            : InputSource{InputSource::Kind::kLayer, i - 1}};
     LayerTensors& of_layer = tensors.emplace_back();
     of_layer.weights.resize(1);
+    of_layer.gradients.resize(1);
     const std::vector<ParameterSpec> parameters =
         *ParametersOf(plan.graph.layers.back());
     for (const ParameterSpec& parameter : parameters) {
       of_layer.weights[0].push_back(
           at::randn(parameter.shape).mul_(0.02).requires_grad_());
-      of_layer.gradients.push_back(at::zeros(parameter.shape));
+      of_layer.gradients[0].push_back(at::zeros(parameter.shape));
     }
   }
   stage.in_edges = {{EdgeId(0), 0, StageId(0)}};
