@@ -22,6 +22,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/parent_process.h"
 #include "base/status_macros.h"
 #include "base/version.h"
@@ -32,6 +33,7 @@
 #include "stage_server/engine/engine.h"
 #include "stage_server/engine/peak_speed.h"
 #include "stage_server/service/executor.h"
+#include "stage_server/service/host_memory.h"
 #include "stage_server/service/job_log.h"
 #include "stage_server/service/options.h"
 #include "stage_server/service/server_id.h"
@@ -136,6 +138,11 @@ absl::StatusOr<ServerIdentity> IdentityOf(const ServerOptions& options) {
   PENSTOCK_ASSIGN_OR_RETURN(identity.host_identity,
                             HostIdentity(options.host_id));
   identity.cores = static_cast<int>(std::thread::hardware_concurrency());
+  identity.memory_bytes = options.memory_bytes;
+  if (identity.memory_bytes == 0) {
+    const absl::StatusOr<std::string> meminfo = ReadFile("/proc/meminfo");
+    if (meminfo.ok()) identity.memory_bytes = TotalMemoryBytes(*meminfo);
+  }
   return identity;
 }
 

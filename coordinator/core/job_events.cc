@@ -3,6 +3,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/job_lookup.h"
+#include "coordinator/core/memory_fit.h"
 
 namespace penstock {
 
@@ -20,6 +21,7 @@ absl::StatusOr<std::string> On(const JobSubmitted& event, Turn& turn) {
     return absl::InternalError(
         absl::StrCat("job id ", event.job_id, " was drawn twice"));
   }
+  PENSTOCK_RETURN_IF_ERROR(CheckMemory(state, *event.plan));
   JobRecord& job = state.jobs[event.job_id];
   job.info.set_id(event.job_id);
   *job.info.mutable_job() = event.plan->job();

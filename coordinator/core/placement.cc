@@ -1,9 +1,11 @@
 #include "coordinator/core/placement.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <tuple>
 
 #include "absl/strings/str_cat.h"
+#include "coordinator/core/memory_fit.h"
 
 namespace penstock {
 namespace {
@@ -60,6 +62,18 @@ std::string Shortage(const Census& census, int needed) {
   return reason;
 }
 
+std::string MemoryShortage(const Plan& plan, const Census& census) {
+  int64_t most = 0;
+  for (const MemoryUse& use : plan.predicted_memory()) {
+    most = std::max(most, use.peak_bytes());
+  }
+  return absl::StrCat(
+      "no ", plan.schedule().ranks_size(), " of the ", census.free.size(),
+      " idle stage servers have the memory that its ranks are expected to "
+      "hold, ",
+      MemoryText(most), " at most; start larger ones");
+}
+
 std::string Behind(const JobRecord& job) {
   return absl::StrCat("waits behind ", job.info.job().name(), " (",
                       job.info.id(), "), which was submitted earlier");
@@ -86,24 +100,33 @@ std::vector<PlacementDecision> DecidePlacement(const ClusterState& state) {
     } else if (static_cast<int>(census.free.size()) < needed) {
       decision.reason = Shortage(census, needed);
       waiting = job;
+    } else if (const auto chosen = FitByMemory(*job->plan, census.free);
+               chosen.empty()) {
+      decision.reason = MemoryShortage(*job->plan, census);
+      waiting = job;
     } else {
-      for (int rank = 0; rank < needed; ++rank) {
-        decision.server_ids.push_back(census.free[rank]->info.id());
+      for (const ServerRecord* server : chosen) {
+        decision.server_ids.push_back(server->info.id());
+        census.free.erase(
+            std::find(census.free.begin(), census.free.end(), server));
       }
-      census.free.erase(census.free.begin(), census.free.begin() + needed);
       census.busy += needed;
     }
   }
   return decisions;
 }
 
-std::string WouldWaitFor(const ClusterState& state, int num_ranks) {
+std::string WouldWaitFor(const ClusterState& state, const Plan& plan) {
   for (const JobRecord* job : JobsInOrder(state)) {
     if (job->info.state() == JOB_STATE_QUEUED) return Behind(*job);
   }
   const Census census = TakeCensus(state);
-  if (static_cast<int>(census.free.size()) >= num_ranks) return "";
-  return Shortage(census, num_ranks);
+  const int num_ranks = plan.schedule().ranks_size();
+  if (static_cast<int>(census.free.size()) < num_ranks) {
+    return Shortage(census, num_ranks);
+  }
+  return FitByMemory(plan, census.free).empty() ? MemoryShortage(plan, census)
+                                                : "";
 }
 
 }  // namespace penstock

@@ -21,6 +21,8 @@ struct PlacementDecision {
 // Decides for every queued job, oldest first. A job never overtakes an older
 // one, even where it would fit: a large job is not starved by small ones.
 // Servers with the same host identity fill neighbouring ranks; ties go by id.
+// Where ranks then hold more than their servers have, they go where they fit
+// (memory_fit.h).
 // Pure: equal states give equal decisions.
 std::vector<PlacementDecision> DecidePlacement(const ClusterState& state);
 
@@ -28,9 +30,9 @@ std::vector<PlacementDecision> DecidePlacement(const ClusterState& state);
 // another job.
 bool IsFree(const ServerRecord& server);
 
-// What a job of so many ranks would wait for if it were submitted now; empty
-// if it would start.
-std::string WouldWaitFor(const ClusterState& state, int num_ranks);
+// What a job with this plan would wait for if it were submitted now; empty if
+// it would start.
+std::string WouldWaitFor(const ClusterState& state, const Plan& plan);
 
 }  // namespace penstock
 

@@ -266,14 +266,15 @@ TEST(PlacementTest, ServersOfOneHostAreNeighbours) {
 TEST(PlacementTest, SaysWhatAnotherJobWouldWaitFor) {
   Cluster cluster;
   cluster.Join("s1");
-  EXPECT_EQ(WouldWaitFor(cluster.state, 1), "");
-  EXPECT_EQ(WouldWaitFor(cluster.state, 2),
+  EXPECT_EQ(WouldWaitFor(cluster.state, *PlanOfRanks("next", 1)), "");
+  EXPECT_EQ(WouldWaitFor(cluster.state, *PlanOfRanks("next", 2)),
             "needs 2 stage servers, 1 idle of 1 registered; start 1 more");
   cluster.Break("s1");
-  EXPECT_EQ(WouldWaitFor(cluster.state, 1),
+  EXPECT_EQ(WouldWaitFor(cluster.state, *PlanOfRanks("next", 1)),
             "needs 1 stage server, 0 idle of 1 registered; 1 silent");
   ASSERT_TRUE(cluster.Submit("a", 1).ok());
-  EXPECT_THAT(WouldWaitFor(cluster.state, 1), HasSubstr("waits behind a"));
+  EXPECT_THAT(WouldWaitFor(cluster.state, *PlanOfRanks("next", 1)),
+              HasSubstr("waits behind a"));
 }
 
 }  // namespace

@@ -74,6 +74,7 @@ void FillServer(const ServerRegistered& event, ServerRecord& server) {
   server.info.set_device(request.device());
   server.info.set_build_version(request.build_version());
   server.info.set_incarnation(request.incarnation());
+  server.info.set_memory_bytes(request.memory_bytes());
   server.host_identity = request.host_identity();
   server.cores = request.cores();
 }

@@ -9,6 +9,7 @@
 #include "base/status_macros.h"
 #include "coordinator/core/job_lookup.h"
 #include "coordinator/core/job_machine.h"
+#include "coordinator/core/memory_fit.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/plan_builder.h"
 #include "coordinator/service/grpc_status.h"
@@ -186,9 +187,8 @@ grpc::ServerUnaryReactor* JobServiceAdapter::ValidateJob(
   response->set_grid(std::move(built->grid));
   *response->mutable_plan() = std::move(built->plan);
   loop_.Ask([=](const LoopView& view) {
-    response->set_would_wait_for(
-        WouldWaitFor(view.state, response->plan().schedule().ranks_size()));
-    reactor->Finish(grpc::Status::OK);
+    response->set_would_wait_for(WouldWaitFor(view.state, response->plan()));
+    reactor->Finish(ToGrpcStatus(CheckMemory(view.state, response->plan())));
   });
   return reactor;
 }

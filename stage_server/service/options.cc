@@ -46,6 +46,12 @@ void AddOptions(CLI::App& app, ServerOptions& options) {
                  "servers with the same one share memory (default: this boot "
                  "and network namespace)")
       ->type_name("ID");
+  app.add_option("--memory", options.memory_bytes,
+                 "that the device has for a job, such as 8GiB (default: what "
+                 "the machine has, which servers on one machine share)")
+      ->type_name("BYTES")
+      ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
+      ->check(CLI::PositiveNumber);
   app.add_flag("--insecure", options.insecure,
                "allow a coordinator that is not on this machine, without "
                "encryption");

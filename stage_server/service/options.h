@@ -1,6 +1,7 @@
 #ifndef PENSTOCK_STAGE_SERVER_SERVICE_OPTIONS_H_
 #define PENSTOCK_STAGE_SERVER_SERVICE_OPTIONS_H_
 
+#include <cstdint>
 #include <string>
 #include <variant>
 #include <vector>
@@ -22,6 +23,8 @@ struct ServerOptions {
   std::string data_interface = "lo";
   // Empty: found out.
   std::string host_id;
+  // That the device has for a job; 0: what the machine has.
+  int64_t memory_bytes = 0;
   bool insecure = false;
   // Process id; 0: not watched.
   int exit_with_parent = 0;

@@ -64,6 +64,20 @@ TEST(ParseOptionsTest, AnotherMachineNeedsInsecure) {
   EXPECT_TRUE(Parse({"--coordinator", "head:7070", "--insecure"}).ok());
 }
 
+TEST(ParseOptionsTest, MemoryIsBytesOrASize) {
+  const auto memory = [](const std::string& text) {
+    const auto parsed =
+        Parse({"--coordinator=127.0.0.1:7070", "--memory", text});
+    return parsed.ok() ? std::get<ServerOptions>(*parsed).memory_bytes : -1;
+  };
+  EXPECT_EQ(memory("1000"), 1000);
+  EXPECT_EQ(memory("8GiB"), int64_t{8} << 30);
+  EXPECT_EQ(memory("512 MiB"), int64_t{512} << 20);
+  EXPECT_EQ(memory("much"), -1);
+  EXPECT_EQ(memory("-1"), -1);
+  EXPECT_EQ(memory("0"), -1);
+}
+
 TEST(ParseOptionsTest, AnUnknownOptionIsNamed) {
   EXPECT_THAT(ErrorOf({"--coordinator=127.0.0.1:1", "--bogus"}),
               HasSubstr("--bogus"));

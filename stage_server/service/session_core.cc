@@ -100,6 +100,7 @@ void SessionCore::Register() {
   request.set_device(identity_.device);
   request.set_host_identity(identity_.host_identity);
   request.set_cores(identity_.cores);
+  request.set_memory_bytes(identity_.memory_bytes);
   if (epoch_.has_value()) {
     request.mutable_fence()->set_job_epoch(epoch_->key.job_epoch);
     request.set_job_id(epoch_->key.job_id);

@@ -23,6 +23,8 @@ struct ServerIdentity {
   std::string device;
   std::string host_identity;
   int cores = 0;
+  // That the device has for a job; 0: not known.
+  int64_t memory_bytes = 0;
 };
 
 struct SessionLimits {

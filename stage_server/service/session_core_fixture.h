@@ -19,7 +19,8 @@ inline const EpochKey kJob{"job-1", 3};
 class SessionCoreTest : public ::testing::Test {
  protected:
   SessionCoreTest()
-      : core_(ServerIdentity{"id-1", "one", 0xabc, "0.1.0", "cpu", "host", 2},
+      : core_(ServerIdentity{"id-1", "one", 0xabc, "0.1.0", "cpu", "host", 2,
+                             8192},
               SessionLimits{}) {}
 
   void Apply(const Event& event) { Keep(core_.Apply(event, now_)); }

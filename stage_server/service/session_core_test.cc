@@ -29,6 +29,7 @@ TEST_F(SessionCoreTest, StartsByRegisteringWithWhatItIs) {
   EXPECT_EQ(call->request.device(), "cpu");
   EXPECT_EQ(call->request.host_identity(), "host");
   EXPECT_EQ(call->request.cores(), 2);
+  EXPECT_EQ(call->request.memory_bytes(), 8192);
   EXPECT_EQ(call->request.job_id(), "");
   EXPECT_EQ(call->request.fence().coordinator_term(), 0);
 }
