@@ -286,6 +286,9 @@ ordered_json ServerToJson(const ServerInfo& server) {
           {"state", StateName(server.state())},
           {"reason", server.reason()},
           {"device", server.device()},
+          {"memory", server.memory_bytes() == 0
+                         ? ordered_json(nullptr)
+                         : ordered_json(server.memory_bytes())},
           {"address", server.address()},
           {"build_version", server.build_version()},
           {"job_id", TextOrNull(server.job_id())},
@@ -352,7 +355,9 @@ std::string ServerTable(const std::vector<ServerInfo>& servers, absl::Time now,
                         bool wide) {
   std::vector<std::string> heading = {"ID",  "NAME", "STATE", "DEVICE",
                                       "JOB", "RANK", "HEARD"};
-  if (wide) heading.insert(heading.end(), {"ADDRESS", "VERSION", "REASON"});
+  if (wide) {
+    heading.insert(heading.end(), {"MEMORY", "ADDRESS", "VERSION", "REASON"});
+  }
   std::vector<std::vector<std::string>> rows;
   for (const ServerInfo& server : servers) {
     std::vector<std::string> row = {
@@ -364,8 +369,10 @@ std::string ServerTable(const std::vector<ServerInfo>& servers, absl::Time now,
         server.job_id().empty() ? "" : absl::StrCat(server.rank()),
         AgeText(server.last_heard_unix_nanos(), now)};
     if (wide) {
-      row.insert(row.end(),
-                 {server.address(), server.build_version(), server.reason()});
+      row.insert(
+          row.end(),
+          {server.memory_bytes() == 0 ? "" : BytesText(server.memory_bytes()),
+           server.address(), server.build_version(), server.reason()});
     }
     rows.push_back(std::move(row));
   }
@@ -442,6 +449,7 @@ std::string JobSummary(const JobInfo& info) {
           {"bubble", stepped ? PercentText(BubbleFraction(info)) : ""},
           {"loss scale", LossScaleText(info)},
           {"skipped", SkippedText(info)},
+          {"versions", info.has_plan() ? LatenessText(info.plan()) : ""},
           {"fractions", FractionsText(info.fractions())},
           {"memory", PeakMemoryText(info)},
           {"time", RunTime(info)},

@@ -234,6 +234,18 @@ TEST(JobViewTest, SummaryIsShort) {
             "  weights     sha256 12ab\n");
 }
 
+TEST(JobViewTest, SummaryTellsHowLateGradientsWere) {
+  JobInfo info = Succeeded();
+  Plan& plan = *info.mutable_plan();
+  plan.mutable_job()->mutable_weights()->set_policy("stash");
+  plan.mutable_schedule()->set_policy(wire::WEIGHT_POLICY_STASH);
+  for (const int delay : {1, 0}) {
+    plan.mutable_schedule()->add_versions()->set_delay(delay);
+  }
+  EXPECT_THAT(JobSummary(info),
+              HasSubstr("versions    stash; stages late by 1, 0 updates\n"));
+}
+
 TEST(JobViewTest, SummaryOfAFailureSaysWhy) {
   JobInfo info = Queued();
   info.set_state(JOB_STATE_FAILED);
@@ -272,6 +284,11 @@ TEST(JobViewTest, ServersShowTheirJob) {
             "ID   NAME    STATE    DEVICE  JOB  RANK  HEARD\n"
             "s-1  host-a  RUNNING  cpu     j-1  0     1s\n");
   EXPECT_EQ(ServerToJson(server).at("rank"), 0);
+  EXPECT_TRUE(ServerToJson(server).at("memory").is_null());
+  server.set_memory_bytes(int64_t{8} << 30);
+  EXPECT_EQ(ServerToJson(server).at("memory"), int64_t{8} << 30);
+  EXPECT_THAT(ServerTable({server}, absl::FromUnixSeconds(101), true),
+              HasSubstr("8.00 GiB"));
   server.clear_job_id();
   EXPECT_TRUE(ServerToJson(server).at("rank").is_null());
 }

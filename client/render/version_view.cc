@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/render/quantity.h"
 #include "client/render/table.h"
 
@@ -17,6 +18,8 @@ struct Row {
   int versions = 1;
   // In updates.
   int staleness = 0;
+  // What its learning rate is the job's times.
+  double rate_factor = 1;
   int64_t bytes = 0;
 };
 
@@ -38,6 +41,10 @@ std::vector<Row> Rows(const Plan& plan) {
       if (stage < schedule.versions_size()) {
         row.staleness = schedule.versions(stage).delay();
         row.versions = row.staleness + 1;
+        row.rate_factor =
+            static_cast<double>(
+                schedule.versions(stage).microbatches_per_update()) /
+            schedule.versions(0).microbatches_per_update();
       }
       if (stage < plan.stages_size()) {
         row.bytes =
@@ -60,17 +67,38 @@ std::string WeightPolicyText(const Job& job) {
              : policy;
 }
 
+std::string LatenessText(const Plan& plan) {
+  if (Flushes(plan.schedule())) return "";
+  std::vector<int> delays;
+  for (const wire::VersionRule& rule : plan.schedule().versions()) {
+    delays.push_back(rule.delay());
+  }
+  return absl::StrCat(WeightPolicyText(plan.job()), "; stages late by ",
+                      absl::StrJoin(delays, ", "),
+                      delays == std::vector<int>{1} ? " update" : " updates");
+}
+
 std::string VersionTable(const Plan& plan) {
   if (Flushes(plan.schedule())) return "";
+  const std::vector<Row> all = Rows(plan);
+  const bool rates_differ =
+      std::any_of(all.begin(), all.end(),
+                  [](const Row& row) { return row.rate_factor != 1; });
+  std::vector<std::string> header = {"RANK", "STAGE", "VERSIONS", "LATE BY",
+                                     "BYTES"};
+  if (rates_differ) header.push_back("LEARNING RATE");
   std::vector<std::vector<std::string>> rows;
-  for (const Row& row : Rows(plan)) {
+  for (const Row& row : all) {
     rows.push_back({absl::StrCat(row.rank), absl::StrCat(row.stage),
                     absl::StrCat(row.versions),
                     absl::StrCat(row.staleness,
                                  row.staleness == 1 ? " update" : " updates"),
                     BytesText(row.bytes)});
+    if (rates_differ) {
+      rows.back().push_back(absl::StrCat("times ", row.rate_factor));
+    }
   }
-  return RenderTable({"RANK", "STAGE", "VERSIONS", "LATE BY", "BYTES"}, rows);
+  return RenderTable(header, rows);
 }
 
 nlohmann::ordered_json VersionsToJson(const Plan& plan) {
@@ -80,6 +108,7 @@ nlohmann::ordered_json VersionsToJson(const Plan& plan) {
                     {"stage", row.stage},
                     {"versions", row.versions},
                     {"staleness", row.staleness},
+                    {"learning_rate_factor", row.rate_factor},
                     {"bytes", row.bytes}});
   }
   return rows;

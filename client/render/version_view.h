@@ -17,11 +17,14 @@ namespace penstock {
 // clipped, and "" for a flush.
 std::string WeightPolicyText(const Job& job);
 
-// A table; "" for a flush.
+// "stash, clipped per stage; stages late by 2, 1, 0 updates"; of a flush "".
+std::string LatenessText(const Plan& plan);
+
+// A table, with the stages' learning rates where they differ; "" for a flush.
 std::string VersionTable(const Plan& plan);
 
-// {rank, stage, versions, staleness, bytes} each; of a flush one version, 0
-// late.
+// {rank, stage, versions, staleness, learning_rate_factor, bytes} each; of a
+// flush one version, 0 late.
 nlohmann::ordered_json VersionsToJson(const Plan& plan);
 
 }  // namespace penstock

@@ -34,6 +34,14 @@ TEST(VersionViewTest, ATableShowsEachRanksStages) {
             "1     3      1         0 updates  4.00 KiB\n");
 }
 
+TEST(VersionViewTest, ALineTellsHowLateEachStageIs) {
+  EXPECT_EQ(LatenessText(Grouped()),
+            "grouped; stages late by 1, 1, 0, 0 updates");
+  Plan flush = Grouped();
+  flush.mutable_schedule()->set_policy(wire::WEIGHT_POLICY_FLUSH);
+  EXPECT_EQ(LatenessText(flush), "");
+}
+
 TEST(VersionViewTest, NarrowWeightsTakeHalf) {
   Plan plan = Grouped();
   plan.mutable_job()->set_dtype("bfloat16");
@@ -47,15 +55,24 @@ TEST(VersionViewTest, AFlushHasNoTableAndOneVersion) {
   EXPECT_EQ(VersionTable(plan), "");
   const auto json = VersionsToJson(plan);
   ASSERT_EQ(json.size(), 4u);
-  EXPECT_EQ(json[3].dump(),
-            R"({"rank":1,"stage":3,"versions":1,"staleness":0,"bytes":4096})");
+  EXPECT_EQ(json[3].dump(), R"({"rank":1,"stage":3,"versions":1,"staleness":0,)"
+                            R"("learning_rate_factor":1.0,"bytes":4096})");
 }
 
 TEST(VersionViewTest, JsonHasTheSameRows) {
   const auto json = VersionsToJson(Grouped());
   ASSERT_EQ(json.size(), 4u);
-  EXPECT_EQ(json[0].dump(),
-            R"({"rank":0,"stage":0,"versions":2,"staleness":1,"bytes":8192})");
+  EXPECT_EQ(json[0].dump(), R"({"rank":0,"stage":0,"versions":2,"staleness":1,)"
+                            R"("learning_rate_factor":1.0,"bytes":8192})");
+}
+
+TEST(VersionViewTest, RatesAreShownWhereStagesUpdateAtDifferentIntervals) {
+  Plan plan = Grouped();
+  plan.mutable_schedule()->mutable_versions(0)->set_microbatches_per_update(8);
+  const std::string table = VersionTable(plan);
+  EXPECT_THAT(table, HasSubstr("BYTES     LEARNING RATE\n"));
+  EXPECT_THAT(table, HasSubstr("8.00 KiB  times 1\n"));
+  EXPECT_THAT(table, HasSubstr("4.00 KiB  times 0.5\n"));
 }
 
 TEST(VersionViewTest, ThePolicySaysHowItClips) {

@@ -32,10 +32,11 @@ std::string SilenceOf(const ServerRecord& server, Turn& turn) {
       absl::FormatDuration(absl::Trunc(silent, absl::Milliseconds(100))));
 }
 
-HangReport Explain(const Schedule& schedule, int64_t steps,
+HangReport Explain(const Schedule& schedule, const Job& job,
                    const std::vector<RankEvidence>& ranks, int first) {
   if (!schedule.is_continuous()) return ExplainHang(schedule, ranks, first);
-  const absl::StatusOr<RunWindow> window = WindowOfRun(schedule, steps, ranks);
+  const absl::StatusOr<RunWindow> window =
+      WindowOfRun(schedule, job.steps(), ranks, job.evaluation().every_steps());
   if (!window.ok()) return ExplainHang(schedule, ranks, first);
   return ExplainHang(window->schedule, window->ranks, first, window->begin);
 }
@@ -62,7 +63,7 @@ void Conclude(JobRecord& job, Turn& turn) {
     if (!pending.empty()) evidence.finished_step = pending.rbegin()->first;
   }
   const HangReport report =
-      Explain(*schedule, job.info.job().steps(), ranks, hang.first_rank);
+      Explain(*schedule, job.info.job(), ranks, hang.first_rank);
   turn.Note("JOB_HANG", report.text, &job, nullptr);
   turn.Explain(job, report.text);
   turn.Touch(job);

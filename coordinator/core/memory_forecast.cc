@@ -11,6 +11,7 @@
 #include "coordinator/core/job_check.h"
 #include "coordinator/core/stage_account.h"
 #include "models/graph/layer_kinds.h"
+#include "schedule/ir/gradient_slots.h"
 #include "schedule/ir/unroll.h"
 
 namespace penstock {
@@ -274,8 +275,9 @@ int64_t AlignedElements(const ParameterSpec& parameter) {
 }
 
 // Weights, gradients and optimizer state of the rank's stages. In float32 the
-// newest version is the master. A tied use has a gradient of its own, and a
-// copy of the weight where its owner is elsewhere.
+// newest version is the master. Gradients are as many as there are updates
+// whose sums are under way. A tied use has a gradient of its own, and a copy of
+// the weight where its owner is elsewhere.
 absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
                        const Graph& graph, RankId rank, MemoryUse* use) {
   const Job& job = plan.job();
@@ -292,31 +294,35 @@ absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
   std::vector<ParameterSpec> tied;
   int64_t elements = 0;
   int64_t weight_bytes = 0;
+  int64_t gradient_bytes = 0;
   for (const LayerSpec& layer : graph.layers) {
     const int stage = stage_of.at(layer.name);
     if (!Holds(schedule, stage, rank)) continue;
     const int64_t bytes_each = VersionsOf(schedule, stage) * version_bytes +
                                (has_masters ? kFloatBytes : 0);
+    const int64_t gradient_bytes_each =
+        kFloatBytes * GradientSlots(schedule, rank, StageId(stage));
     PENSTOCK_ASSIGN_OR_RETURN(const std::vector<ParameterSpec> parameters,
                               ParametersOf(layer));
     for (const ParameterSpec& parameter : parameters) {
       if (!parameter.tied_to.empty()) {
         tied.push_back(parameter);
+        gradient_bytes += parameter.num_elements() * gradient_bytes_each;
         continue;
       }
       owned.insert(parameter.name);
       elements += AlignedElements(parameter);
       weight_bytes += AlignedElements(parameter) * bytes_each;
+      gradient_bytes += AlignedElements(parameter) * gradient_bytes_each;
     }
   }
   use->set_weight_bytes(weight_bytes);
-  use->set_gradient_bytes(elements * kFloatBytes);
+  use->set_gradient_bytes(gradient_bytes);
   use->set_optimizer_bytes(elements * kFloatBytes * moments);
   for (const ParameterSpec& parameter : tied) {
-    const int64_t count = parameter.num_elements();
-    use->set_gradient_bytes(use->gradient_bytes() + count * kFloatBytes);
     if (owned.count(parameter.tied_to) > 0) continue;
-    use->set_weight_bytes(use->weight_bytes() + count * version_bytes);
+    use->set_weight_bytes(use->weight_bytes() +
+                          parameter.num_elements() * version_bytes);
   }
   return absl::OkStatus();
 }

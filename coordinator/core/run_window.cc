@@ -1,6 +1,8 @@
 #include "coordinator/core/run_window.h"
 
 #include <algorithm>
+#include <cstddef>
+#include <optional>
 #include <utility>
 
 #include "base/status_macros.h"
@@ -44,16 +46,57 @@ void MoveEvidence(int64_t begin, RankEvidence* evidence) {
   }
 }
 
+// Steps before the drain, or the begin, that the rank's place counts from.
+int64_t StepsBefore(const MissingAction& at, int64_t drain_every) {
+  if (drain_every == 0) return 0;
+  return std::max<int64_t>(0, at.step() - 1) / drain_every * drain_every;
+}
+
+bool HasPlace(const RankEvidence& evidence) {
+  return evidence.at.has_value() && evidence.at->position() >= 0;
+}
+
+// Forgets the places of ranks that are beyond the earliest drain, which is
+// returned as the steps before it; tells which these ranks are.
+int64_t KeepEarliest(int64_t drain_every, std::vector<RankEvidence>* ranks,
+                     std::vector<bool>* is_beyond) {
+  is_beyond->assign(ranks->size(), false);
+  std::optional<int64_t> earliest;
+  for (const RankEvidence& evidence : *ranks) {
+    if (!HasPlace(evidence)) continue;
+    const int64_t before = StepsBefore(*evidence.at, drain_every);
+    earliest = std::min(earliest.value_or(before), before);
+  }
+  for (size_t rank = 0; rank < ranks->size(); ++rank) {
+    RankEvidence& evidence = (*ranks)[rank];
+    if (!HasPlace(evidence) ||
+        StepsBefore(*evidence.at, drain_every) == *earliest) {
+      continue;
+    }
+    evidence.at.reset();
+    (*is_beyond)[rank] = true;
+  }
+  return earliest.value_or(0);
+}
+
 }  // namespace
 
 absl::StatusOr<RunWindow> WindowOfRun(const Schedule& schedule, int64_t steps,
-                                      std::vector<RankEvidence> ranks) {
+                                      std::vector<RankEvidence> ranks,
+                                      int64_t drain_every) {
+  std::vector<bool> is_beyond;
+  const int64_t before = KeepEarliest(drain_every, &ranks, &is_beyond);
+  const int64_t in_stretch =
+      drain_every > 0 ? std::min(drain_every, steps - before) : steps;
   PENSTOCK_ASSIGN_OR_RETURN(const int64_t periods,
-                            PeriodsOfRun(schedule, steps));
+                            PeriodsOfRun(schedule, in_stretch));
+  const auto shifted = [&](const Action& action, int64_t repetition) {
+    return Shift(action, schedule, static_cast<int>(before + repetition));
+  };
   int64_t first = periods;
   int64_t last = 0;
   for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
-    if (!ranks[rank].at.has_value()) continue;
+    if (!HasPlace(ranks[rank])) continue;
     const int64_t repetition =
         RepetitionAt(schedule, rank, ranks[rank].at->position(), periods);
     first = std::min(first, repetition);
@@ -70,14 +113,15 @@ absl::StatusOr<RunWindow> WindowOfRun(const Schedule& schedule, int64_t steps,
   for (int rank = 0; rank < schedule.num_ranks(); ++rank) {
     std::vector<Action>& list = window.schedule.ranks[rank];
     if (first > 0) list.clear();
+    for (Action& action : list) action = shifted(action, 0);
     for (int64_t i = first; i < last; ++i) {
       for (const Action& action : schedule.period[rank]) {
-        list.push_back(Shift(action, schedule, static_cast<int>(i)));
+        list.push_back(shifted(action, i));
       }
     }
     for (const Action& action : schedule.epilogue[rank]) {
       if (last < periods) break;
-      list.push_back(Shift(action, schedule, static_cast<int>(periods)));
+      list.push_back(shifted(action, periods));
     }
     const int64_t begin = first == 0
                               ? 0
@@ -85,6 +129,7 @@ absl::StatusOr<RunWindow> WindowOfRun(const Schedule& schedule, int64_t steps,
                                     first * SizeOf(schedule.period, rank);
     window.begin.push_back(begin);
     MoveEvidence(begin, &ranks[rank]);
+    if (is_beyond[rank]) ranks[rank].finished_step = 1;
   }
   window.ranks = std::move(ranks);
   return window;

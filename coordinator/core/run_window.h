@@ -23,12 +23,15 @@ struct RunWindow {
 };
 
 // `ranks` is what the ranks of a job of so many steps say, whose places count
-// through the run (MissingAction). The stretch also has what is around these
+// through the run, or where it is drained after every so many steps, from the
+// latest drain (MissingAction). Those that are beyond a drain that others have
+// not come to have done all that the window holds. The stretch also has what is around these
 // places, as far as what one rank waits for may stand at another. Pure; as
 // large as some periods, however long the run.
 //   INVALID_ARGUMENT  as PeriodsOfRun.
 absl::StatusOr<RunWindow> WindowOfRun(const Schedule& schedule, int64_t steps,
-                                      std::vector<RankEvidence> ranks);
+                                      std::vector<RankEvidence> ranks,
+                                      int64_t drain_every = 0);
 
 }  // namespace penstock
 

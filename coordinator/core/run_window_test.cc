@@ -83,6 +83,37 @@ TEST(RunWindowTest, HoldsTheRunsActionsAroundEachPlace) {
   }
 }
 
+TEST(RunWindowTest, PlacesCountFromTheLatestDrain) {
+  const Schedule schedule = TwoBufferedRanks();
+  const int64_t drain_every = 10;
+  const Schedule stretch = *Unroll(schedule, *PeriodsOfRun(schedule, 10));
+  for (const int64_t position : {0, 30}) {
+    RankEvidence waits = WaitsAt(position);
+    // The fifth stretch.
+    waits.at->set_step(43);
+    const auto window =
+        WindowOfRun(schedule, kSteps, {waits, RankEvidence()}, drain_every);
+    ASSERT_TRUE(window.ok()) << window.status();
+    const int place = window->ranks[0].at->position();
+    EXPECT_EQ(window->begin[0] + place, position);
+    EXPECT_EQ(window->schedule.ranks[0][place],
+              Shift(stretch.ranks[0][position], schedule, 40));
+  }
+}
+
+TEST(RunWindowTest, ARankBeyondADrainHasDoneWhatIsBeforeIt) {
+  RankEvidence waits = WaitsAt(30);
+  waits.at->set_step(20);
+  RankEvidence beyond = WaitsAt(5);
+  beyond.at->set_step(21);
+  const auto window =
+      WindowOfRun(TwoBufferedRanks(), kSteps, {waits, beyond}, 10);
+  ASSERT_TRUE(window.ok()) << window.status();
+  EXPECT_FALSE(window->ranks[1].at.has_value());
+  EXPECT_EQ(window->ranks[1].finished_step, 1);
+  EXPECT_TRUE(window->ranks[0].at.has_value());
+}
+
 TEST(RunWindowTest, ARankThatIsNotHeardIsFollowedInTheMiddleOfARun) {
   const int64_t waits = PlaceOf("0RB80[x<r1]", 0);
   const int64_t sends = PlaceOf("1SB80[x>r0]", 1);

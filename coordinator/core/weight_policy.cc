@@ -16,6 +16,7 @@ namespace penstock {
 namespace {
 
 constexpr char kFlush[] = "flush";
+constexpr char kVertical[] = "vertical";
 constexpr char kPerStage[] = "per_stage";
 
 absl::StatusOr<std::string> PolicyOfFile(const std::string& text,
@@ -53,24 +54,17 @@ std::string PolicyText(const Job& job) {
 
 absl::Status CheckReplicas(const Job& job) {
   const auto& counts = job.partition().replicas();
-  const auto& parameters = job.schedule().parameters();
-  const auto own = parameters.find("replicas");
-  std::string key;
-  std::string value;
-  if (std::any_of(counts.begin(), counts.end(),
-                  [](int count) { return count > 1; })) {
-    key = "partition.replicas";
-    value = absl::StrJoin(counts, ",");
-  } else if (own != parameters.end() && own->second != "straight") {
-    key = "schedule.parameters.replicas";
-    value = own->second;
-  } else {
+  if (job.weights().policy() != kVertical ||
+      std::all_of(counts.begin(), counts.end(),
+                  [](int count) { return count == 1; })) {
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat(key, " is ", value, ", and with ", PolicyText(job),
-                   " stage servers run each stage on one rank; leave ", key,
-                   " out, or take a schedule that flushes"));
+  return absl::InvalidArgumentError(absl::StrCat(
+      "partition.replicas is ", absl::StrJoin(counts, ","), ", and ",
+      PolicyText(job),
+      " fixes the weights that a microbatch reads as it enters, which replicas "
+      "would have to wait for each other for; leave partition.replicas out, or "
+      "take weights.policy stash or double_buffer"));
 }
 
 absl::Status CheckTied(const Job& job, const std::vector<Edge>& edges) {

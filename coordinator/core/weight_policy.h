@@ -26,8 +26,9 @@ absl::StatusOr<Job> WithWeightPolicy(Job job);
 // does not depend on the lists of its schedule. `edges` are those of the
 // model's cut. Anything goes with a flush, apart from weights.clip.
 //   INVALID_ARGUMENT  weights.clip with a flush, or unknown; with any other
-//                     policy float16, wire.compress auto, replicas, or a
-//                     weight whose owner and user are in different stages.
+//                     policy float16, wire.compress auto, or a weight whose
+//                     owner and user are in different stages; replicas with
+//                     vertical.
 absl::Status CheckWeightPolicy(const Job& job, const std::vector<Edge>& edges);
 
 // Whether the job's steps are a run of its schedule; any number is of a flush.

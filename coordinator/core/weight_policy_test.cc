@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "coordinator/core/job_fixture.h"
 #include "coordinator/core/plan_builder.h"
 #include "gmock/gmock.h"
@@ -218,43 +219,58 @@ TEST(WeightPolicyTest, AWeightThatIsTiedWithinAStageIsFine) {
   EXPECT_TRUE(BuildPlan(job).ok()) << BuildPlan(job).status();
 }
 
-TEST(WeightPolicyTest, ReplicasAreRefusedHoweverTheyAreAskedFor) {
+TEST(WeightPolicyTest, VerticalSyncTakesNoReplicas) {
   Job job = JobWith("pipedream_vertical", "");
   job.mutable_partition()->add_replicas(2);
   EXPECT_THAT(Refusal(job),
-              HasSubstr("partition.replicas is 2, and with weights.policy "
-                        "vertical (schedule pipedream_vertical)"));
-  job = JobWith("pipedream", "");
-  (*job.mutable_schedule()->mutable_parameters())["replicas"] = "2,1";
-  job.mutable_partition()->set_ranks(3);
-  EXPECT_THAT(Refusal(job), HasSubstr("schedule.parameters.replicas is 2,1"));
-  (*job.mutable_schedule()->mutable_parameters())["replicas"] = "straight";
-  job.mutable_partition()->set_ranks(2);
-  EXPECT_TRUE(BuildPlan(job).ok()) << BuildPlan(job).status();
+              AllOf(HasSubstr("partition.replicas is 2, and weights.policy "
+                              "vertical (schedule pipedream_vertical) fixes"),
+                    HasSubstr("take weights.policy stash")));
 }
 
-TEST(WeightPolicyTest, AFileWithAStageOnTwoRanksIsRefusedUnlessItFlushes) {
+TEST(WeightPolicyTest, ReplicasMayBeAskedForInTwoWays) {
+  Job job = JobWith("pipedream", "");
+  (*job.mutable_schedule()->mutable_parameters())["replicas"] = "2,1";
+  job.mutable_partition()->set_ranks(3);
+  const absl::StatusOr<BuiltPlan> by_parameter = BuildPlan(job);
+  ASSERT_TRUE(by_parameter.ok()) << by_parameter.status();
+  job.mutable_schedule()->clear_parameters();
+  job.mutable_partition()->clear_ranks();
+  job.mutable_partition()->mutable_replicas()->Add(2);
+  job.mutable_partition()->mutable_replicas()->Add(1);
+  const absl::StatusOr<BuiltPlan> by_partition = BuildPlan(job);
+  ASSERT_TRUE(by_partition.ok()) << by_partition.status();
+  EXPECT_EQ(by_partition->plan.schedule_hash(),
+            by_parameter->plan.schedule_hash());
+  (*job.mutable_schedule()->mutable_parameters())["replicas"] = "2,1";
+  EXPECT_THAT(Refusal(job), HasSubstr("leave one of the two out"));
+}
+
+TEST(WeightPolicyTest, WholePipelinesMayHaveReplicas) {
+  Job job = JobWith("wpipe", "");
+  job.mutable_partition()->set_ranks(2);
+  job.mutable_partition()->set_stages(4);
+  job.mutable_partition()->add_replicas(2);
+  const absl::StatusOr<BuiltPlan> built = BuildPlan(job);
+  ASSERT_TRUE(built.ok()) << built.status();
+  EXPECT_EQ(built->plan.schedule().ranks_size(), 4);
+  job.mutable_partition()->add_replicas(1);
+  EXPECT_THAT(Refusal(job), HasSubstr("takes whole pipelines only"));
+}
+
+TEST(WeightPolicyTest, AFileMayHaveAStageOnTwoRanksUnlessItSyncsVertically) {
+  const auto file = [](const std::string& policy) {
+    return absl::StrCat(
+        "penstock-schedule 1\nname mine\nmicrobatches 2\npolicy ", policy,
+        "\nplacement r0+r1\nversions 2/0\nprologue\nr0:\nr1:\nperiod\n"
+        "r0: 0F0 0B0\nr1: 0F1 0B1\nepilogue\nr0:\nr1:\n");
+  };
   Job job = JobWith("", "");
   job.mutable_partition()->set_stages(1);
   job.mutable_schedule()->set_microbatches(2);
-  job.mutable_schedule()->set_text(R"(penstock-schedule 1
-name mine
-microbatches 2
-policy stash
-placement r0+r1
-versions 2/0
-prologue
-r0:
-r1:
-period
-r0: 0F0 0B0
-r1: 0F1 0B1
-epilogue
-r0:
-r1:
-)");
+  job.mutable_schedule()->set_text(file("vertical"));
   EXPECT_THAT(Refusal(job), HasSubstr("schedule.file: stage 0 is on 2 ranks; "
-                                      "with policy stash want one"));
+                                      "with policy vertical want one"));
 }
 
 TEST(WeightPolicyTest, ClippingIsPerStageUnlessItFlushes) {
