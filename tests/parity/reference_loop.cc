@@ -102,22 +102,29 @@ class Loop {
   }
 
   absl::Status Replay(int num_steps, const std::vector<VersionedStage>& stages,
-                      TrainingRecord* record) {
+                      int newest_only_after, TrainingRecord* record) {
     const int num_microbatches = job_.schedule().microbatches();
     for (const VersionedStage& stage : stages) KeepVersion(LayersOf(stage));
     int64_t b = 0;
     for (int step = 0; step < num_steps; ++step) {
       double loss_sum = 0;
       for (int microbatch = 0; microbatch < num_microbatches; ++microbatch) {
-        for (const VersionedStage& stage : stages) ReadVersion(stage, b);
+        const int64_t drained =
+            step < newest_only_after ? 0 : newest_only_after * num_microbatches;
+        for (const VersionedStage& stage : stages) {
+          ReadVersion(stage, b, drained / stage.microbatches_per_update);
+        }
         PENSTOCK_ASSIGN_OR_RETURN(const at::Tensor loss,
                                   Forward(step, microbatch));
         loss_sum += loss.item<float>();
-        Backward(loss, stages[0].microbatches_per_update);
+        Backward(loss, stages.back().microbatches_per_update);
         PENSTOCK_RETURN_IF_ERROR(CommitStatistics());
         ++b;
         for (const VersionedStage& stage : stages) {
-          if (b % stage.microbatches_per_update == 0) EndUpdate(stage, b);
+          if (b % stage.microbatches_per_update != 0) continue;
+          EndUpdate(stage, b,
+                    static_cast<double>(stages.back().microbatches_per_update) /
+                        stage.microbatches_per_update);
         }
       }
       record->losses.push_back(loss_sum / num_microbatches);
@@ -237,9 +244,9 @@ class Loop {
     }
   }
 
-  void ReadVersion(const VersionedStage& stage, int64_t b) {
+  void ReadVersion(const VersionedStage& stage, int64_t b, int64_t least) {
     const int64_t version =
-        std::max<int64_t>(0, b / stage.microbatches_per_update - stage.delay);
+        std::max(least, b / stage.microbatches_per_update - stage.delay);
     for (const int layer : LayersOf(stage)) {
       for (Parameter& parameter : parameters_[layer]) {
         parameter.weight =
@@ -248,16 +255,22 @@ class Loop {
     }
   }
 
-  // The stage's update of the microbatches before `b`.
-  void EndUpdate(const VersionedStage& stage, int64_t b) {
+  // The stage's update of the microbatches before `b`, whose gradients are
+  // times `share`.
+  void EndUpdate(const VersionedStage& stage, int64_t b, double share) {
     const std::vector<int> layers = LayersOf(stage);
+    const int64_t per_update = stage.microbatches_per_update;
     const int64_t all = job_.steps() * job_.schedule().microbatches();
-    AddMicrobatches(layers);
+    std::vector<std::vector<int>> copies(stage.replicas);
+    for (int64_t i = 0; i < per_update; ++i) {
+      const int64_t replica = (b - per_update + i) % stage.replicas;
+      copies[replica].push_back(static_cast<int>(i));
+    }
+    AddMicrobatches(layers, copies);
     AddTiedGradients(layers);
     Update(layers,
-           {b / stage.microbatches_per_update - 1,
-            all / stage.microbatches_per_update},
-           GradientNorm(layers));
+           {b / per_update - 1, all / per_update, stage.rate_factor, share},
+           share * GradientNorm(layers));
     KeepVersion(layers);
   }
 
@@ -321,13 +334,16 @@ class Loop {
     return sum;
   }
 
-  void AddMicrobatches(const std::vector<int>& layers) {
+  // `all_copies`: of a stage; else as `order_` has it.
+  void AddMicrobatches(const std::vector<int>& layers,
+                       const std::vector<std::vector<int>>& all_copies = {}) {
     for (const int layer : layers) {
       for (Parameter& parameter : parameters_[layer]) {
         std::vector<int> ascending(parameter.parts.size());
         std::iota(ascending.begin(), ascending.end(), 0);
         std::vector<std::vector<int>> copies = {ascending};
         if (!order_.empty()) copies = order_[layer];
+        if (!all_copies.empty()) copies = all_copies;
         parameter.gradient = SumOf(parameter, copies[0]);
         for (size_t copy = 1; copy < copies.size(); ++copy) {
           parameter.gradient =
@@ -388,6 +404,9 @@ class Loop {
   struct UpdateNumber {
     int64_t number = 0;
     int64_t of = 0;
+    // Of the learning rate, and of the gradients.
+    double rate_factor = 1;
+    double share = 1;
   };
 
   void Update(const std::vector<int>& layers, const UpdateNumber& update,
@@ -395,12 +414,14 @@ class Loop {
     const OptimizerSpec& spec = job_.optimizer();
     const double rate =
         LearningRate(job_.learning_rate_schedule(), spec.learning_rate(),
-                     update.of, update.number);
+                     update.of, update.number) *
+        update.rate_factor;
     const float clip = spec.clip_norm() > 0
                            ? static_cast<float>(std::min(
                                  1.0, spec.clip_norm() / (norm + 1e-6)))
                            : 1.0f;
-    const float scale = clip * static_cast<float>(1 / loss_scale_);
+    const float scale = clip * static_cast<float>(1 / loss_scale_) *
+                        static_cast<float>(update.share);
     for (const int layer : layers) {
       for (Parameter& parameter : parameters_[layer]) {
         if (!parameter.spec.tied_to.empty()) continue;
@@ -482,12 +503,14 @@ absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps,
 }
 
 absl::StatusOr<TrainingRecord> ReplayVersions(
-    const Job& job, int num_steps, const std::vector<VersionedStage>& stages) {
+    const Job& job, int num_steps, const std::vector<VersionedStage>& stages,
+    int newest_only_after) {
   return CatchTorch("version replay", [&]() -> absl::StatusOr<TrainingRecord> {
     at::set_num_threads(job.threads());
     PENSTOCK_ASSIGN_OR_RETURN(Loop loop, Loop::Make(job, {}));
     TrainingRecord record;
-    PENSTOCK_RETURN_IF_ERROR(loop.Replay(num_steps, stages, &record));
+    PENSTOCK_RETURN_IF_ERROR(
+        loop.Replay(num_steps, stages, newest_only_after, &record));
     record.layer_digests = loop.LayerDigests();
     return record;
   });

@@ -63,6 +63,11 @@ struct VersionedStage {
   // ... and microbatch b of the run reads, forward and backward, the weights
   // after max(0, floor(b / microbatches_per_update) - delay) updates.
   int delay = 0;
+  // Microbatch b's gradients are summed with those of the same b modulo so
+  // many, and then these sums.
+  int replicas = 1;
+  // Its learning rate is the job's times this.
+  double rate_factor = 1;
 };
 
 // The same loop over a run whose microbatches read weights some updates old:
@@ -74,16 +79,20 @@ struct VersionedStage {
 // its
 //   own number of them, and counts its updates for the learning rate, of which
 //   it makes steps * microbatches / microbatches_per_update in all;
-// * a microbatch's loss counts 1 / microbatches_per_update, which must be the
-//   same for all stages;
+// * a microbatch's loss counts 1 / microbatches_per_update of the last stage;
+//   another stage's gradients are times its own share, before they are clipped;
 // * a stage clips by the norm of its own gradient; there are no norms to
 // record;
 // * running statistics move microbatch by microbatch, and have no versions.
 //
+// `newest_only_after`: as if that many steps had ended in a drain that left the
+// newest weights alone: microbatches after it read at least the version that
+// their stage had by then. 0: there was none.
 // Requires: every layer in one stage; a tied parameter in that of its owner;
 // not float16.
 absl::StatusOr<TrainingRecord> ReplayVersions(
-    const Job& job, int num_steps, const std::vector<VersionedStage>& stages);
+    const Job& job, int num_steps, const std::vector<VersionedStage>& stages,
+    int newest_only_after = 0);
 
 // The main gradients of the job's first step, by parameter, before clipping.
 absl::StatusOr<std::map<std::string, at::Tensor>> FirstGradients(

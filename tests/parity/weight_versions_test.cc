@@ -1,6 +1,7 @@
 // Every weight policy gives the bits of a plain loop that reads, microbatch by
 // microbatch, the weights that the policy's rule names.
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -15,9 +16,12 @@
 #include "tests/parity/engine_threads.h"
 #include "tests/parity/parity_fixture.h"
 #include "tests/parity/reference_loop.h"
+#include "tests/parity/run_in_parts.h"
 
 namespace penstock {
 namespace {
+
+using ::testing::ContainsRegex;
 
 // Late weights matter by then.
 constexpr int kUpdates = 30;
@@ -37,6 +41,7 @@ struct VersionCase {
   bool tied = false;
   // Of steps; empty: one for all.
   std::vector<int> lengths;
+  int evaluate_every = 0;
 
   int num_stages() const { return ranks * chunks; }
 };
@@ -88,6 +93,12 @@ Job JobOf(const VersionCase& test) {
   }
   job.mutable_partition()->set_ranks(test.ranks);
   job.mutable_partition()->set_stages(test.num_stages());
+  if (test.evaluate_every > 0) {
+    EvaluationSpec& evaluation = *job.mutable_evaluation();
+    evaluation.set_every_steps(test.evaluate_every);
+    evaluation.set_microbatches(4);
+    evaluation.set_tokens(job.data().tokens());
+  }
   return job;
 }
 
@@ -185,6 +196,11 @@ std::vector<VersionCase> OtherCases() {
     test.dtype = "bfloat16";
     cases.push_back(test);
     test = base;
+    test.name = absl::StrCat(policy, "_evaluated");
+    // Of 10 steps, or of 30.
+    test.evaluate_every = policy == "stash" || policy == "vertical" ? 5 : 8;
+    cases.push_back(test);
+    test = base;
     test.name = absl::StrCat(policy, "_tied_within_a_stage");
     test.ranks = 1;
     test.chunks = 1;
@@ -197,6 +213,73 @@ std::vector<VersionCase> OtherCases() {
 INSTANTIATE_TEST_SUITE_P(Other, WeightVersionsTest,
                          ::testing::ValuesIn(OtherCases()),
                          [](const auto& info) { return info.param.name; });
+
+// Drains on request.
+
+class DrainTest : public ::testing::TestWithParam<VersionCase> {
+ protected:
+  void SetUp() override {
+    const absl::StatusOr<BuiltPlan> built = BuildPlan(JobOf(GetParam()));
+    ASSERT_TRUE(built.ok()) << built.status();
+    plan_ = built->plan;
+  }
+
+  absl::StatusOr<TrainingRecord> Replay(int newest_only_after) const {
+    absl::StatusOr<TrainingRecord> record =
+        ReplayVersions(plan_.job(), static_cast<int>(plan_.job().steps()),
+                       RulesOf(GetParam(), plan_), newest_only_after);
+    if (record.ok()) record->losses.clear();
+    return record;
+  }
+
+  Plan plan_;
+};
+
+TEST_P(DrainTest, ChangesNoBitWhereAllVersionsStay) {
+  const int step = static_cast<int>(plan_.job().steps()) / 2;
+  ExpectSameBits(
+      TrainInParts(plan_, {.after_step = step, .told_after_step = 1}),
+      Replay(/*newest_only_after=*/0));
+}
+
+TEST_P(DrainTest, GoesOnFromTheNewestVersionWhereTheOthersAreGone) {
+  const int step = static_cast<int>(plan_.job().steps()) / 2;
+  const auto got = TrainInParts(
+      plan_, {.after_step = step, .told_after_step = 1, .newest_only = true});
+  ExpectSameBits(got, Replay(/*newest_only_after=*/step));
+  ASSERT_TRUE(got.ok());
+  EXPECT_NE(got->layer_digests, Replay(0)->layer_digests);
+}
+
+TEST_P(DrainTest, ThatIsAskedForTooLateSaysWhenItCan) {
+  EXPECT_THAT(
+      std::string(TrainInParts(plan_, {.after_step = 6, .told_after_step = 6})
+                      .status()
+                      .message()),
+      ContainsRegex("cannot be drained after step 6 any more.*it can after "
+                    "step [0-9]+"));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Policies, DrainTest,
+    ::testing::Values(
+        VersionCase{.name = "stash", .policy = "stash", .ranks = 3},
+        VersionCase{.name = "stash_of_three",
+                    .policy = "stash",
+                    .optimizer = "sgd",
+                    .ranks = 3,
+                    .microbatches = 3},
+        VersionCase{.name = "vertical", .policy = "vertical", .ranks = 3},
+        VersionCase{.name = "double_buffer",
+                    .policy = "double_buffer",
+                    .ranks = 3,
+                    .microbatches = 3},
+        VersionCase{.name = "grouped",
+                    .policy = "grouped",
+                    .ranks = 2,
+                    .chunks = 2,
+                    .microbatches = 2}),
+    [](const auto& info) { return info.param.name; });
 
 // The replay itself: without lateness it is the plain loop.
 

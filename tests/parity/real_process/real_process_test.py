@@ -69,17 +69,27 @@ class RealProcessParityTest(unittest.TestCase):
         self.assertEqual(self.through_processes(cut), plain)
 
     def assert_bits_of_the_replayed_rule(self, stages, schedule, optimizer,
-                                         recompute="never"):
-        """Of a job that does not flush, whose weights are in one stage each."""
-        path = self.job_file(stages, schedule, optimizer, recompute)
+                                         recompute="never", replicas="1",
+                                         evaluate_every=0):
+        """Of a job that does not flush, whose weights are in one stage each.
+        Evaluating it changes nothing; what was evaluated last is returned."""
+        path = self.job_file(stages, schedule, optimizer, recompute, replicas)
         with open(path, encoding="utf-8") as f:
-            text = f.read()
+            text = f.read().replace("tied: true", "tied: false")
+        if evaluate_every > 0:
+            tokens = re.search(r"tokens: (.*)", text).group(1)
+            text += (f"evaluation: {{every_steps: {evaluate_every}, "
+                     f"microbatches: 2, tokens: {tokens}}}\n")
         with open(path, "w", encoding="utf-8") as f:
-            f.write(text.replace("tied: true", "tied: false"))
+            f.write(text)
         plain = output_of("train_in_one_loop", path)
         self.assertEqual(len(plain["losses"]), STEPS)
         self.assertEqual(plain["gradient_norms"], [])
-        self.assertEqual(self.through_processes(path), plain)
+        job = self.cluster.submit(path)
+        self.cluster.wait_for_state(job, "SUCCEEDED")
+        self.assertEqual(
+            output_of("training_of_job", self.cluster.address, job), plain)
+        return self.cluster.job(job)
 
     def example(self, name):
         """An example job with fewer steps; its path."""
@@ -165,6 +175,21 @@ class RealProcessParityTest(unittest.TestCase):
 
     def test_two_groups_on_three_servers(self):
         self.assert_bits_of_the_replayed_rule(6, "wpipe", SGD)
+
+    def test_two_servers_share_the_first_stage_of_pipedream(self):
+        self.assert_bits_of_the_replayed_rule(3, "pipedream", ADAMW,
+                                              replicas="[2, 1, 1]")
+
+    def test_two_pipelines_of_two_servers_with_two_versions(self):
+        described = self.assert_bits_of_the_replayed_rule(
+            2, "pipedream_2bw", SGD, replicas="2", evaluate_every=5)
+        self.assertIn(described["best_step"], (5, 10))
+        self.assertGreater(described["best_evaluation_loss"], 1)
+
+    def test_evaluations_drain_two_groups_on_two_servers(self):
+        described = self.assert_bits_of_the_replayed_rule(
+            4, "wpipe", ADAMW, evaluate_every=5)
+        self.assertIn(described["best_step"], (5, 10))
 
 
 if __name__ == "__main__":

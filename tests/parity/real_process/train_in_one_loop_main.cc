@@ -38,9 +38,13 @@ std::vector<VersionedStage> RulesOf(const Plan& plan) {
   for (int stage = 0; stage < plan.stages_size(); ++stage) {
     const auto& layers = plan.stages(stage).layers();
     const wire::VersionRule& rule = plan.schedule().versions(stage);
-    stages.push_back({{layers.begin(), layers.end()},
-                      rule.microbatches_per_update(),
-                      rule.delay()});
+    stages.push_back(
+        {{layers.begin(), layers.end()},
+         rule.microbatches_per_update(),
+         rule.delay(),
+         plan.schedule().placement(stage).ranks_size(),
+         static_cast<double>(rule.microbatches_per_update()) /
+             plan.schedule().versions(0).microbatches_per_update()});
   }
   return stages;
 }
