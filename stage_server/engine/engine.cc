@@ -236,6 +236,11 @@ absl::StatusOr<std::unique_ptr<Engine>> Engine::Load(const Plan& plan,
       absl::Seconds(plan.job().step_timeout_seconds());
   loaded.program.wire = plan.job().wire();
   loaded.program.num_steps = plan.job().steps();
+  if (loaded.program.schedule.is_continuous() &&
+      first_step < plan.job().steps()) {
+    loaded.program.steps_before = first_step;
+    loaded.program.newest_only = first_step > 0 && restore->other_shape();
+  }
   PENSTOCK_ASSIGN_OR_RETURN(
       std::unique_ptr<Interpreter> interpreter,
       Interpreter::Make(std::move(loaded.program), loaded.backend.get()));

@@ -280,6 +280,7 @@ absl::Status Executor::HeedStop(int64_t step) {
         absl::StrCat("the run was to end after step ", step,
                      ", and has made step ", engine_->step(), " already"));
   }
+  if (step > 0) PENSTOCK_RETURN_IF_ERROR(engine_->StopAfter(step));
   stop_step_ = step;
   return absl::OkStatus();
 }
