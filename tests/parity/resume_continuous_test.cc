@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proto/job.pb.h"
 #include "proto/stage_service.pb.h"
 #include "tests/parity/parity_fixture.h"
@@ -25,13 +26,15 @@ struct PolicyCase {
   std::string optimizer = "adamw";
   std::string preset = "gpt-nano";
   std::string dtype = "float32";
+  // Of each rank.
+  std::vector<int> replicas = {1};
 };
 
 std::string NameOf(const PolicyCase& test) {
   return absl::StrCat(test.policy, "_p", test.ranks, "_m", test.microbatches,
                       "_v", test.chunks, "_", test.optimizer, "_",
                       test.preset == "gpt-nano" ? "gpt" : test.preset, "_",
-                      test.dtype);
+                      test.dtype, "_r", absl::StrJoin(test.replicas, "_"));
 }
 
 std::ostream& operator<<(std::ostream& out, const PolicyCase& test) {
@@ -55,6 +58,8 @@ Job JobOf(const PolicyCase& test) {
   }
   job.mutable_partition()->set_ranks(test.ranks);
   job.mutable_partition()->set_stages(test.ranks * test.chunks);
+  job.mutable_partition()->mutable_replicas()->Add(test.replicas.begin(),
+                                                   test.replicas.end());
   return job;
 }
 
@@ -85,6 +90,8 @@ INSTANTIATE_TEST_SUITE_P(
         PolicyCase{.policy = "double_buffer"},
         PolicyCase{.policy = "double_buffer", .ranks = 3, .microbatches = 3},
         PolicyCase{.policy = "double_buffer", .dtype = "bfloat16"},
+        PolicyCase{.policy = "stash", .ranks = 3, .replicas = {2, 1, 1}},
+        PolicyCase{.policy = "double_buffer", .replicas = {2}},
         PolicyCase{.policy = "grouped", .chunks = 2},
         PolicyCase{.policy = "grouped",
                    .ranks = 3,
