@@ -11,6 +11,8 @@ namespace penstock {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
+// Sanitizers end the process that asks for more.
+constexpr int64_t kMostBytes = int64_t{1} << 40;
 
 struct Delete {
   void operator()(std::byte* bytes) const {
@@ -45,7 +47,9 @@ HostMemory::~HostMemory() = default;
 
 absl::StatusOr<std::shared_ptr<std::byte>> HostMemory::Get(int64_t size_bytes) {
   Block block = spare_->Take();
-  if (block.bytes == nullptr || block.size_bytes < size_bytes) {
+  if (size_bytes > kMostBytes) {
+    block.bytes.reset();
+  } else if (block.bytes == nullptr || block.size_bytes < size_bytes) {
     block.bytes.reset(static_cast<std::byte*>(::operator new(
         static_cast<size_t>(size_bytes), kAlignment, std::nothrow)));
     block.size_bytes = size_bytes;
