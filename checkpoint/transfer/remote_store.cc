@@ -91,7 +91,7 @@ class RemoteStore : public CommitStore {
     request.set_token(token_);
     grpc::ClientContext context;
     const auto stream = stub_->Verify(&context, request);
-    VerifyProgress progress;
+    VerifyStoredProgress progress;
     bool goes_on = true;
     while (goes_on && stream->Read(&progress)) {
       goes_on =

@@ -82,12 +82,12 @@ grpc::Status StoreServiceAdapter::Commit(grpc::ServerContext* context,
 
 grpc::Status StoreServiceAdapter::Verify(
     grpc::ServerContext* context, const StoredCheckpointRequest* request,
-    grpc::ServerWriter<VerifyProgress>* writer) {
+    grpc::ServerWriter<VerifyStoredProgress>* writer) {
   const absl::Status owner = CheckOwner(request->token());
   if (!owner.ok()) return ToGrpcStatus(owner);
   return ToGrpcStatus(store_.Verify(
       request->checkpoint(), [&](const CommitStore::Progress& progress) {
-        VerifyProgress message;
+        VerifyStoredProgress message;
         message.set_done_bytes(progress.done_bytes);
         message.set_total_bytes(progress.total_bytes);
         return writer->Write(message);

@@ -35,9 +35,9 @@ class StoreServiceAdapter : public StoreService::Service {
   grpc::Status Commit(grpc::ServerContext* context,
                       const CommitStoredRequest* request,
                       CommitStoredResponse* response) override;
-  grpc::Status Verify(grpc::ServerContext* context,
-                      const StoredCheckpointRequest* request,
-                      grpc::ServerWriter<VerifyProgress>* writer) override;
+  grpc::Status Verify(
+      grpc::ServerContext* context, const StoredCheckpointRequest* request,
+      grpc::ServerWriter<VerifyStoredProgress>* writer) override;
   grpc::Status Delete(grpc::ServerContext* context,
                       const StoredCheckpointRequest* request,
                       DeleteStoredResponse* response) override;
