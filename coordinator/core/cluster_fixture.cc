@@ -1,5 +1,7 @@
 #include "coordinator/core/cluster_fixture.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "base/sha256.h"
 #include "coordinator/core/job_machine.h"
@@ -27,7 +29,7 @@ std::shared_ptr<const Plan> PlanOfRanks(const std::string& name, int ranks) {
 }
 
 Cluster::Cluster() {
-  Apply(CoordinatorStarted{kBuild, "secret"}).IgnoreError();
+  Apply(CoordinatorStarted{kBuild, "secret", std::nullopt}).IgnoreError();
 }
 
 absl::StatusOr<std::string> Cluster::Apply(const ClusterEvent& event) {
@@ -40,7 +42,7 @@ absl::StatusOr<std::string> Cluster::Submit(const std::string& name,
   std::vector<int> layers;
   for (int rank = 0; rank < ranks; ++rank) layers.push_back(rank);
   return Apply(JobSubmitted{Fence(), absl::StrCat("key-", name), name,
-                            PlanOfRanks(name, ranks), layers});
+                            PlanOfRanks(name, ranks), layers, nullptr});
 }
 
 absl::StatusOr<std::string> Cluster::Cancel(const std::string& job) {
@@ -166,7 +168,8 @@ void Cluster::Finish(const std::string& job) {
   }
 }
 
-void Cluster::RestartCoordinator() {
+void Cluster::RestartCoordinator(
+    std::optional<std::vector<FoundCheckpoint>> found) {
   StoredState stored;
   stored.term = state.term;
   stored.cluster_secret = state.cluster_secret;
@@ -185,8 +188,11 @@ void Cluster::RestartCoordinator() {
   for (const auto& [id, server] : state.servers) {
     stored.servers.push_back(RowOf(server));
   }
+  const auto store = state.checkpoint_store;
   state = RestoreState(stored, state.timing);
-  Apply(CoordinatorStarted{kBuild, "another secret"}).IgnoreError();
+  state.checkpoint_store = store;
+  Apply(CoordinatorStarted{kBuild, "another secret", std::move(found)})
+      .IgnoreError();
 }
 
 std::vector<std::string> Cluster::EventKinds() const {

@@ -2,6 +2,7 @@
 #define PENSTOCK_COORDINATOR_CORE_CLUSTER_FIXTURE_H_
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -58,8 +59,10 @@ class Cluster {
   // Brings a running job to SUCCEEDED, its servers back to IDLE.
   void Finish(const std::string& job);
 
-  // What a store would give a new coordinator after the present state.
-  void RestartCoordinator();
+  // What a store would give a new coordinator after the present state, which
+  // finds these checkpoints.
+  void RestartCoordinator(
+      std::optional<std::vector<FoundCheckpoint>> found = std::nullopt);
 
   JobInfo& job(const std::string& id) { return state.jobs.at(id).info; }
   ServerInfo& server(const std::string& id) {

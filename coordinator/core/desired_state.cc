@@ -1,11 +1,67 @@
 #include "coordinator/core/desired_state.h"
 
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "base/sha256.h"
+#include "checkpoint/transfer/token.h"
+#include "coordinator/core/checkpoint_catalog.h"
 #include "coordinator/core/job_machine.h"
 
 namespace penstock {
 namespace {
+
+// The checkpoint's files that a rank needs: those of its stages' layers, and
+// the weights of tied parameters whose owner another stage has.
+std::vector<ShardFile> FilesOf(const JobRecord& job, int rank) {
+  std::set<std::string> layers;
+  std::set<std::string> tied;
+  for (const int stage : StagesOf(job, rank)) {
+    const auto& own = job.plan->stages(stage).layers();
+    layers.insert(own.begin(), own.end());
+    for (const wire::Edge& edge : job.plan->schedule().edges()) {
+      if (edge.to_stage() == stage) tied.insert(edge.tensor());
+    }
+  }
+  std::vector<ShardFile> files;
+  for (const ShardFile& file : job.restore->files()) {
+    const bool is_owned = layers.contains(file.layer_name());
+    const bool is_tied =
+        file.kind() == ShardFile::WEIGHTS &&
+        std::any_of(file.tensors().begin(), file.tensors().end(),
+                    [&tied](const ShardTensor& tensor) {
+                      return tied.contains(tensor.name());
+                    });
+    if (is_owned || is_tied) files.push_back(file);
+  }
+  return files;
+}
+
+void FillCheckpoints(const ClusterState& state, const JobRecord& job, int rank,
+                     DesiredState& desired) {
+  if (!state.checkpoint_store) return;
+  const bool keeps = KeepsCheckpoints(state, job);
+  if (!keeps && !job.info.has_started_from()) return;
+  CheckpointStoreAddress& store = *desired.mutable_checkpoints();
+  store.set_address(state.checkpoint_store->address);
+  store.set_root(state.checkpoint_store->root);
+  store.set_token(MakeTransferToken(state.checkpoint_store->key,
+                                    {job.info.id(), job.info.epoch()}));
+  if (keeps) desired.set_snapshot_step(job.info.checkpoints().next_step());
+  if (job.restore == nullptr) return;
+  RestorePoint& restore = *desired.mutable_restore();
+  *restore.mutable_checkpoint() = job.restore->id();
+  for (ShardFile& file : FilesOf(job, rank)) {
+    *restore.add_files() = std::move(file);
+  }
+  *restore.mutable_state() = job.restore->state();
+  restore.set_weights_only(job.info.started_from().weights_only());
+  restore.set_other_shape(job.restore->plan_hash() !=
+                          job.plan->schedule_hash());
+}
 
 void FillRun(const ClusterState& state, const JobRecord& job, int rank,
              DesiredState& desired) {
@@ -13,6 +69,7 @@ void FillRun(const ClusterState& state, const JobRecord& job, int rank,
   desired.set_rank(rank);
   *desired.mutable_plan() = PlanForRank(*job.plan, rank);
   desired.set_epoch_secret(EpochSecret(state, job));
+  FillCheckpoints(state, job, rank, desired);
   desired.set_reason(absl::StrCat("rank ", rank, " of job ",
                                   job.info.job().name(), " (", job.info.id(),
                                   ")"));

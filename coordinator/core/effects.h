@@ -7,10 +7,12 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "coordinator/core/state.h"
+#include "proto/checkpoint.pb.h"
 #include "proto/event.pb.h"
 
 namespace penstock {
@@ -55,6 +57,31 @@ struct WriteBatch {
   }
 };
 
+// What the checkpoint store is to do; the first three are answered by an event
+// (event.h).
+
+// Becomes CheckpointStored.
+struct CommitCheckpoint {
+  CheckpointManifest manifest;
+};
+// Becomes CheckpointRemoved.
+struct RemoveCheckpoint {
+  CheckpointId id;
+};
+// Becomes ManifestRead of the same job.
+struct ReadManifest {
+  std::string job_id;
+  CheckpointId id;
+};
+// Nothing is written any more by epochs of the job before this one; what they
+// have left unfinished goes.
+struct BeginStoreEpoch {
+  std::string job_id;
+  int64_t epoch = 0;
+};
+using CheckpointWork = std::variant<CommitCheckpoint, RemoveCheckpoint,
+                                    ReadManifest, BeginStoreEpoch>;
+
 // What a turn of events asks of the outside, in order: first `MakeBatch` of it
 // becomes durable, then the rest is done.
 struct Effects {
@@ -67,6 +94,8 @@ struct Effects {
   std::set<std::string> acks;
   // Sessions to end, and how.
   std::map<uint64_t, absl::Status> closed_sessions;
+  // In this order.
+  std::vector<CheckpointWork> checkpoint_work;
   // Another coordinator has taken over: stop serving. Says why.
   std::optional<std::string> step_down;
 };

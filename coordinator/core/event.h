@@ -3,10 +3,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/checkpoint.pb.h"
 #include "proto/coordinator_service.pb.h"
 #include "proto/stage_service.pb.h"
 
@@ -15,11 +19,20 @@ namespace penstock {
 // What can happen to a cluster. Each carries everything that `Step` needs, so
 // that the same events at the same times give the same state again.
 
+// A complete checkpoint that a starting coordinator found in the store.
+struct FoundCheckpoint {
+  CheckpointId id;
+  // Read, and compared with its COMMIT, unless it was known to be complete.
+  std::shared_ptr<const CheckpointManifest> manifest;
+};
+
 // First event of each process, before it serves. `cluster_secret` is taken
 // when the store has none.
 struct CoordinatorStarted {
   std::string build_version;
   std::string cluster_secret;
+  // Of jobs that are known; not set without a checkpoint store.
+  std::optional<std::vector<FoundCheckpoint>> checkpoints;
 };
 
 // Time passed.
@@ -33,6 +46,8 @@ struct JobSubmitted {
   // Made from the job by `BuildPlan`.
   std::shared_ptr<const Plan> plan;
   std::vector<int> parameter_layers;
+  // As `ChooseStart` says and read since; null: initial weights.
+  std::shared_ptr<const CheckpointManifest> restore = nullptr;
 };
 
 struct JobCancelRequested {
@@ -40,6 +55,55 @@ struct JobCancelRequested {
   // Id, unique prefix or name.
   std::string job;
   std::string reason;
+};
+
+struct JobSuspendRequested {
+  Fence fence;
+  // Id, unique prefix or name.
+  std::string job;
+  std::string reason;
+};
+
+struct JobResumeRequested {
+  Fence fence;
+  std::string job;
+  // Of its newest checkpoint, read since; null: what it started from last time.
+  std::shared_ptr<const CheckpointManifest> restore = nullptr;
+};
+
+struct CheckpointPinRequested {
+  Fence fence;
+  // "<job>@<step>" or "<job>".
+  std::string checkpoint;
+  bool pinned = false;
+};
+
+struct CheckpointDeleteRequested {
+  Fence fence;
+  std::string checkpoint;
+  bool force = false;
+};
+
+// What the checkpoint store has done of a turn's `checkpoint_work`
+// (effects.h).
+struct CheckpointStored {
+  CheckpointId id;
+  absl::Status status;
+};
+struct CheckpointRemoved {
+  CheckpointId id;
+  absl::Status status;
+};
+struct ManifestRead {
+  std::string job_id;
+  CheckpointId id;
+  absl::StatusOr<std::shared_ptr<const CheckpointManifest>> manifest;
+};
+
+// Someone who read a checkpoint found it damaged.
+struct CheckpointDamaged {
+  CheckpointId id;
+  std::string why;
 };
 
 struct ServerRegistered {
@@ -71,7 +135,11 @@ struct SessionSpoke {
 
 using ClusterEvent =
     std::variant<CoordinatorStarted, Tick, JobSubmitted, JobCancelRequested,
-                 ServerRegistered, SessionOpened, SessionClosed, SessionSpoke>;
+                 JobSuspendRequested, JobResumeRequested,
+                 CheckpointPinRequested, CheckpointDeleteRequested,
+                 CheckpointStored, CheckpointRemoved, ManifestRead,
+                 CheckpointDamaged, ServerRegistered, SessionOpened,
+                 SessionClosed, SessionSpoke>;
 
 }  // namespace penstock
 

@@ -188,6 +188,36 @@ absl::Status CheckEvaluation(const Job& job) {
             "it out, and held-out data is made up too");
 }
 
+absl::Status CheckCheckpoint(const Job& job) {
+  if (!job.has_checkpoint()) return absl::OkStatus();
+  const CheckpointSpec& spec = job.checkpoint();
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("checkpoint.every_steps", 0, spec.every_steps()));
+  PENSTOCK_RETURN_IF_ERROR(
+      InRange("checkpoint.every_seconds", spec.every_seconds(), 0, HUGE_VAL));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("checkpoint.keep_last", 1, spec.keep_last()));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("checkpoint.keep_every", 0, spec.keep_every()));
+  return AtLeast("checkpoint.keep_best", 0, spec.keep_best());
+}
+
+absl::Status CheckStart(const Job& job) {
+  const StartSpec& start = job.start();
+  const bool resumes = !start.resume().empty() && start.resume() != "never";
+  if (!start.resume().empty()) {
+    PENSTOCK_RETURN_IF_ERROR(
+        OneOf("start.resume", start.resume(), {"never", "auto", "require"}));
+  }
+  if (resumes && !start.from().empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "start.from is ", start.from(), " and start.resume is ", start.resume(),
+        "; a job either begins a new training with the ",
+        "weights of a checkpoint or goes on with one; leave one of them out"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckReplicas(const Job& job) {
   const PartitionSpec& partition = job.partition();
   bool has_some = false;
@@ -240,6 +270,8 @@ absl::Status CheckJob(const Job& job) {
       AtLeast("partition.ranks", 0, job.partition().ranks()));
   PENSTOCK_RETURN_IF_ERROR(CheckReplicas(job));
   PENSTOCK_RETURN_IF_ERROR(CheckEvaluation(job));
+  PENSTOCK_RETURN_IF_ERROR(CheckCheckpoint(job));
+  PENSTOCK_RETURN_IF_ERROR(CheckStart(job));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("threads", 0, job.threads()));
   if (!(job.step_timeout_seconds() > 0) ||
       !std::isfinite(job.step_timeout_seconds())) {

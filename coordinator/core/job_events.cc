@@ -1,11 +1,27 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "coordinator/core/checkpoint_catalog.h"
+#include "coordinator/core/checkpoint_turn.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/job_lookup.h"
+#include "coordinator/core/job_machine.h"
 #include "coordinator/core/memory_fit.h"
 
 namespace penstock {
+namespace {
+
+void SetStart(const JobSubmitted& event, JobRecord& job) {
+  JobStart& start = *job.info.mutable_started_from();
+  *start.mutable_checkpoint() = event.restore->id();
+  start.set_weights_only(!job.info.job().start().from().empty());
+  job.restore = event.restore;
+  if (start.weights_only()) return;
+  // Its next step follows.
+  job.info.mutable_latest()->set_step(event.restore->state().step());
+}
+
+}  // namespace
 
 absl::StatusOr<std::string> On(const JobSubmitted& event, Turn& turn) {
   ClusterState& state = turn.state();
@@ -31,6 +47,8 @@ absl::StatusOr<std::string> On(const JobSubmitted& event, Turn& turn) {
   job.position = ++state.last_position;
   job.plan = event.plan;
   job.parameter_layers = event.parameter_layers;
+  if (KeepsCheckpoints(state, job)) job.info.mutable_checkpoints();
+  if (event.restore != nullptr) SetStart(event, job);
   state.job_of_idempotency_key[event.idempotency_key] = event.job_id;
   turn.effects().batch.plans[event.job_id] = event.plan;
   turn.Note("JOB_SUBMITTED", event.plan->job().name(), &job, nullptr);
@@ -51,6 +69,56 @@ absl::StatusOr<std::string> On(const JobCancelRequested& event, Turn& turn) {
   }
   turn.Fire(job, JobTrigger::kCancel,
             event.reason.empty() ? "cancelled on request" : event.reason);
+  return id;
+}
+
+absl::StatusOr<std::string> On(const JobSuspendRequested& event, Turn& turn) {
+  PENSTOCK_RETURN_IF_ERROR(turn.CheckTerm(event.fence));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string id,
+                            FindJob(turn.state(), event.job));
+  JobRecord& job = turn.state().jobs.at(id);
+  const JobState state = job.info.state();
+  if (state == JOB_STATE_SUSPENDING || state == JOB_STATE_SUSPENDED) return id;
+  if (state == JOB_STATE_RUNNING && !KeepsCheckpoints(turn.state(), job)) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("job ", id, " has no checkpoints (it has no weights, or ",
+                     "no `checkpoint` keys), so nothing of it would be kept; "
+                     "cancel it instead"));
+  }
+  const std::string reason =
+      event.reason.empty() ? "suspended on request" : event.reason;
+  if (!turn.Fire(job, JobTrigger::kSuspend, reason)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "job ", id, " is ", Name(state), "; only a job that waits, loads or ",
+        "runs can be suspended"));
+  }
+  if (job.info.state() == JOB_STATE_SUSPENDING) PlanLastSnapshot(job, turn);
+  return id;
+}
+
+absl::StatusOr<std::string> On(const JobResumeRequested& event, Turn& turn) {
+  PENSTOCK_RETURN_IF_ERROR(turn.CheckTerm(event.fence));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string id,
+                            FindJob(turn.state(), event.job));
+  JobRecord& job = turn.state().jobs.at(id);
+  const JobState state = job.info.state();
+  if (state == JOB_STATE_SUSPENDING || IsTerminal(state)) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "job ", id, " is ", Name(state),
+        state == JOB_STATE_SUSPENDING
+            ? "; ask again when it is SUSPENDED"
+            : "; it goes on as a new job: penstock submit job.yaml "
+              "--resume=require"));
+  }
+  if (state != JOB_STATE_SUSPENDED) return id;
+  if (event.restore != nullptr) {
+    *job.info.mutable_started_from()->mutable_checkpoint() =
+        event.restore->id();
+    job.info.mutable_started_from()->set_weights_only(false);
+    job.restore = event.restore;
+  }
+  turn.Fire(job, JobTrigger::kResume, "");
+  ReadStart(job, turn);
   return id;
 }
 

@@ -5,16 +5,21 @@
 
 namespace penstock {
 
-const std::vector<JobTransition>& JobTransitions() {
+namespace {
+
+// Until it runs.
+std::vector<JobTransition> FirstTransitions() {
   using enum JobTrigger;
   using enum JobEffect;
-  static const auto& table = *new std::vector<JobTransition>{
+  return {
       {JOB_STATE_SUBMITTED, kAccepted, JOB_STATE_QUEUED, {}},
       {JOB_STATE_SUBMITTED, kCancel, JOB_STATE_CANCELLED, {kStampEnd}},
       {JOB_STATE_QUEUED,
        kServersFound,
        JOB_STATE_PLACING,
        {kBeginEpoch, kReserveServers}},
+      {JOB_STATE_QUEUED, kFault, JOB_STATE_FAILED, {kStampEnd}},
+      {JOB_STATE_QUEUED, kSuspend, JOB_STATE_SUSPENDED, {}},
       {JOB_STATE_QUEUED, kCancel, JOB_STATE_CANCELLED, {kStampEnd}},
       {JOB_STATE_PLACING, kAssigned, JOB_STATE_LOADING, {kSendDesired}},
       {JOB_STATE_PLACING, kRestarted, JOB_STATE_QUEUED, {kReleaseServers}},
@@ -26,25 +31,71 @@ const std::vector<JobTransition>& JobTransitions() {
       {JOB_STATE_LOADING,
        kFault,
        JOB_STATE_FAILED,
-       {kStampEnd, kReleaseServers}},
-      {JOB_STATE_LOADING, kCancel, JOB_STATE_CANCELLING, {kReleaseServers}},
-      {JOB_STATE_LOADING, kRestarted, JOB_STATE_QUEUED, {kReleaseServers}},
+       {kStampEnd, kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_LOADING,
+       kStartDamaged,
+       JOB_STATE_QUEUED,
+       {kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_LOADING,
+       kSuspend,
+       JOB_STATE_SUSPENDED,
+       {kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_LOADING,
+       kCancel,
+       JOB_STATE_CANCELLING,
+       {kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_LOADING,
+       kRestarted,
+       JOB_STATE_QUEUED,
+       {kEndCheckpoints, kReleaseServers}},
+  };
+}
+
+// From the first step on.
+std::vector<JobTransition> LaterTransitions() {
+  using enum JobTrigger;
+  using enum JobEffect;
+  return {
       {JOB_STATE_RUNNING, kRankFinished, JOB_STATE_COMPLETING, {}},
+      {JOB_STATE_RUNNING, kSuspend, JOB_STATE_SUSPENDING, {kSendDesired}},
       {JOB_STATE_RUNNING,
        kFault,
        JOB_STATE_FAILED,
-       {kStampEnd, kReleaseServers}},
-      {JOB_STATE_RUNNING, kCancel, JOB_STATE_CANCELLING, {kReleaseServers}},
+       {kStampEnd, kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_RUNNING,
+       kCancel,
+       JOB_STATE_CANCELLING,
+       {kEndCheckpoints, kReleaseServers}},
       {JOB_STATE_RUNNING, kRestarted, JOB_STATE_RUNNING, {}},
+      {JOB_STATE_SUSPENDING,
+       kSuspended,
+       JOB_STATE_SUSPENDED,
+       {kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_SUSPENDING, kNotSuspended, JOB_STATE_RUNNING, {kSendDesired}},
+      {JOB_STATE_SUSPENDING, kRankFinished, JOB_STATE_COMPLETING, {}},
+      {JOB_STATE_SUSPENDING,
+       kFault,
+       JOB_STATE_FAILED,
+       {kStampEnd, kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_SUSPENDING,
+       kCancel,
+       JOB_STATE_CANCELLING,
+       {kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_SUSPENDING, kRestarted, JOB_STATE_SUSPENDING, {}},
+      {JOB_STATE_SUSPENDED, kResume, JOB_STATE_QUEUED, {}},
+      {JOB_STATE_SUSPENDED, kCancel, JOB_STATE_CANCELLED, {kStampEnd}},
       {JOB_STATE_COMPLETING,
        kAllFinished,
        JOB_STATE_SUCCEEDED,
-       {kStampEnd, kDigestWeights, kReleaseServers}},
+       {kStampEnd, kDigestWeights, kEndCheckpoints, kReleaseServers}},
       {JOB_STATE_COMPLETING,
        kFault,
        JOB_STATE_FAILED,
-       {kStampEnd, kReleaseServers}},
-      {JOB_STATE_COMPLETING, kCancel, JOB_STATE_CANCELLING, {kReleaseServers}},
+       {kStampEnd, kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_COMPLETING,
+       kCancel,
+       JOB_STATE_CANCELLING,
+       {kEndCheckpoints, kReleaseServers}},
       {JOB_STATE_COMPLETING, kRestarted, JOB_STATE_COMPLETING, {}},
       {JOB_STATE_CANCELLING, kReleased, JOB_STATE_CANCELLED, {kStampEnd}},
       {JOB_STATE_CANCELLING,
@@ -52,6 +103,17 @@ const std::vector<JobTransition>& JobTransitions() {
        JOB_STATE_CANCELLING,
        {kReleaseServers}},
   };
+}
+
+}  // namespace
+
+const std::vector<JobTransition>& JobTransitions() {
+  static const auto& table = *[] {
+    auto* const rows = new std::vector<JobTransition>(FirstTransitions());
+    const std::vector<JobTransition> later = LaterTransitions();
+    rows->insert(rows->end(), later.begin(), later.end());
+    return rows;
+  }();
   return table;
 }
 
@@ -95,12 +157,43 @@ const ServerTransition* FindTransition(ServerState from,
   return nullptr;
 }
 
+const std::vector<CheckpointTransition>& CheckpointTransitions() {
+  using enum CheckpointTrigger;
+  static const auto& table = *new std::vector<CheckpointTransition>{
+      {CHECKPOINT_STATE_PREPARING, kAllDurable, CHECKPOINT_STATE_SHARDS_DONE},
+      // Found so by a coordinator that had not heard of it.
+      {CHECKPOINT_STATE_PREPARING, kCommitted, CHECKPOINT_STATE_COMMITTED},
+      {CHECKPOINT_STATE_PREPARING, kGivenUp, CHECKPOINT_STATE_ABANDONED},
+      {CHECKPOINT_STATE_SHARDS_DONE, kCommitted, CHECKPOINT_STATE_COMMITTED},
+      {CHECKPOINT_STATE_SHARDS_DONE, kGivenUp, CHECKPOINT_STATE_ABANDONED},
+      // The job ended while COMMIT was being written.
+      {CHECKPOINT_STATE_ABANDONED, kCommitted, CHECKPOINT_STATE_COMMITTED},
+      {CHECKPOINT_STATE_COMMITTED, kDamaged, CHECKPOINT_STATE_CORRUPT},
+      {CHECKPOINT_STATE_COMMITTED, kExpired, CHECKPOINT_STATE_EXPIRING},
+      {CHECKPOINT_STATE_CORRUPT, kExpired, CHECKPOINT_STATE_EXPIRING},
+      {CHECKPOINT_STATE_EXPIRING, kRemoved, CHECKPOINT_STATE_DELETED},
+  };
+  return table;
+}
+
+const CheckpointTransition* FindTransition(CheckpointState from,
+                                           CheckpointTrigger trigger) {
+  for (const CheckpointTransition& row : CheckpointTransitions()) {
+    if (row.from == from && row.trigger == trigger) return &row;
+  }
+  return nullptr;
+}
+
 std::string Name(JobState state) {
   return JobState_Name(state).substr(sizeof("JOB_STATE_") - 1);
 }
 
 std::string Name(ServerState state) {
   return ServerState_Name(state).substr(sizeof("SERVER_STATE_") - 1);
+}
+
+std::string Name(CheckpointState state) {
+  return CheckpointState_Name(state).substr(sizeof("CHECKPOINT_STATE_") - 1);
 }
 
 }  // namespace penstock

@@ -9,9 +9,9 @@
 
 namespace penstock {
 
-// The states that jobs and servers go through, as data. `Step` (step.h) asks
-// these tables and does nothing that they do not say; docs/state_machines.md
-// is printed from them.
+// The states that jobs, servers and checkpoints go through, as data. `Step`
+// (step.h) asks these tables and does nothing that they do not say;
+// docs/state_machines.md is printed from them.
 
 // What can happen to a job.
 enum class JobTrigger {
@@ -24,6 +24,11 @@ enum class JobTrigger {
   kAllFinished,   // the last rank did, and the digests cover the model
   kFault,         // a rank could not go on, or a server was lost
   kCancel,        // someone asked
+  kSuspend,       // someone asked
+  kSuspended,     // what it will go on from is complete
+  kNotSuspended,  // that could not be kept
+  kResume,        // someone asked
+  kStartDamaged,  // what it starts from is, and there is something older
   kReleased,      // none of its servers works for it any more
   kRestarted,     // a coordinator started and found it
 };
@@ -35,6 +40,7 @@ enum class JobEffect {
   kStampStart,
   kStampEnd,
   kDigestWeights,
+  kEndCheckpoints,  // one that is being made is given up; no more uploads
   kSendDesired,     // each of its servers hears what it should be doing
   kReleaseServers,  // each of its servers hears that it should be idle
 };
@@ -82,11 +88,33 @@ struct ServerTransition {
 const std::vector<ServerTransition>& ServerTransitions();
 const ServerTransition* FindTransition(ServerState from, ServerTrigger trigger);
 
+// What can happen to a checkpoint.
+enum class CheckpointTrigger {
+  kAllDurable,  // every rank's files are in the store, and cover the model
+  kCommitted,   // COMMIT is durable
+  kGivenUp,     // it will not become complete
+  kDamaged,     // someone who read it says so
+  kExpired,     // nothing keeps it any more, or someone asked
+  kRemoved,     // its files are gone
+};
+
+struct CheckpointTransition {
+  CheckpointState from;
+  CheckpointTrigger trigger;
+  CheckpointState to;
+};
+
+// As above. Each transition has an entry CHECKPOINT_<STATE> in the event log.
+const std::vector<CheckpointTransition>& CheckpointTransitions();
+const CheckpointTransition* FindTransition(CheckpointState from,
+                                           CheckpointTrigger trigger);
+
 // "RUNNING" for JOB_STATE_RUNNING, and so on.
 std::string Name(JobState state);
 std::string Name(ServerState state);
+std::string Name(CheckpointState state);
 
-// Both tables as the text of docs/state_machines.md.
+// All tables as the text of docs/state_machines.md.
 std::string StateMachinesPage();
 
 }  // namespace penstock

@@ -1,5 +1,6 @@
 #include "coordinator/core/job_machine.h"
 
+#include <algorithm>
 #include <set>
 #include <utility>
 
@@ -15,8 +16,8 @@ constexpr char kPage[] = "docs/state_machines.md";
 // From the first assignment to the last word of a server.
 bool HoldsServers(JobState state) {
   return state == JOB_STATE_PLACING || state == JOB_STATE_LOADING ||
-         state == JOB_STATE_RUNNING || state == JOB_STATE_COMPLETING ||
-         state == JOB_STATE_CANCELLING;
+         state == JOB_STATE_RUNNING || state == JOB_STATE_SUSPENDING ||
+         state == JOB_STATE_COMPLETING || state == JOB_STATE_CANCELLING;
 }
 
 TEST(StateMachinesPageTest, IsWhatTheTablesSay) {
@@ -60,12 +61,40 @@ TEST(JobTransitionsTest, EveryStateThatHoldsServersSurvivesARestart) {
 
 TEST(JobTransitionsTest, EndsLetTheServersGo) {
   for (const JobTransition& row : JobTransitions()) {
-    if (!HoldsServers(row.from) || !IsTerminal(row.to)) continue;
+    if (!HoldsServers(row.from) ||
+        (!IsTerminal(row.to) && row.to != JOB_STATE_SUSPENDED)) {
+      continue;
+    }
     const bool releases =
         std::find(row.effects.begin(), row.effects.end(),
                   JobEffect::kReleaseServers) != row.effects.end();
     EXPECT_TRUE(releases || row.from == JOB_STATE_CANCELLING)
         << Name(row.from) << " > " << Name(row.to);
+  }
+}
+
+TEST(JobTransitionsTest, EndsOfARunEndItsCheckpoints) {
+  for (const JobTransition& row : JobTransitions()) {
+    const bool ran = row.from == JOB_STATE_RUNNING ||
+                     row.from == JOB_STATE_SUSPENDING ||
+                     row.from == JOB_STATE_COMPLETING;
+    if (!ran || HoldsServers(row.to)) continue;
+    EXPECT_EQ(std::count(row.effects.begin(), row.effects.end(),
+                         JobEffect::kEndCheckpoints),
+              1)
+        << Name(row.from) << " > " << Name(row.to);
+  }
+}
+
+TEST(CheckpointTransitionsTest, OnlyACompleteOneExpiresOrIsDamaged) {
+  for (const CheckpointTransition& row : CheckpointTransitions()) {
+    if (row.to == CHECKPOINT_STATE_CORRUPT) {
+      EXPECT_EQ(row.from, CHECKPOINT_STATE_COMMITTED);
+    }
+    if (row.to == CHECKPOINT_STATE_EXPIRING) {
+      EXPECT_TRUE(row.from == CHECKPOINT_STATE_COMMITTED ||
+                  row.from == CHECKPOINT_STATE_CORRUPT);
+    }
   }
 }
 

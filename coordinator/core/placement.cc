@@ -97,6 +97,11 @@ std::vector<PlacementDecision> DecidePlacement(const ClusterState& state) {
     const int needed = job->num_ranks();
     if (waiting != nullptr) {
       decision.reason = Behind(*waiting);
+    } else if (job->info.has_started_from() && job->restore == nullptr) {
+      decision.reason = absl::StrCat(
+          "reads the checkpoint of step ",
+          job->info.started_from().checkpoint().step(), " that it starts from");
+      waiting = job;
     } else if (static_cast<int>(census.free.size()) < needed) {
       decision.reason = Shortage(census, needed);
       waiting = job;

@@ -4,8 +4,11 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "checkpoint/shards/corruption.h"
+#include "coordinator/core/checkpoint_turn.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/hang_inquiry.h"
 #include "coordinator/core/progress.h"
@@ -14,6 +17,12 @@ namespace penstock {
 namespace {
 
 using Phase = StageStatus::Phase;
+
+bool IsRunning(const JobRecord& job) {
+  return job.info.state() == JOB_STATE_RUNNING ||
+         job.info.state() == JOB_STATE_SUSPENDING ||
+         job.info.state() == JOB_STATE_COMPLETING;
+}
 
 int CountAtLeast(const JobRecord& job, Phase phase) {
   return static_cast<int>(
@@ -61,6 +70,12 @@ std::string FaultText(const StageStatus& status, const JobRecord& job,
   return text;
 }
 
+// What the rank was to load is not what was kept.
+bool IsOfDamagedStart(const StageStatus& status, const JobRecord& job) {
+  return job.info.state() == JOB_STATE_LOADING && job.info.has_started_from() &&
+         absl::StrContains(status.error(), kCorruptCheckpoint);
+}
+
 void OnIdle(const StageStatus& status, int64_t epoch, ServerRecord& server,
             Turn& turn) {
   JobRecord* job = turn.JobOf(server);
@@ -103,8 +118,9 @@ void On(const StageStatus& status, int64_t epoch, ServerRecord& server,
   }
   JobRecord& job = *turn.JobOf(server);
   if (status.phase() == StageStatus::FAULTED) {
-    const bool failed = turn.Fire(job, JobTrigger::kFault,
-                                  FaultText(status, job, server, turn));
+    const std::string text = FaultText(status, job, server, turn);
+    if (IsOfDamagedStart(status, job)) return StartFromOlder(job, text, turn);
+    const bool failed = turn.Fire(job, JobTrigger::kFault, text);
     if (failed && status.has_missing()) {
       BeginInquiry(job, server.info.rank(), status.missing(), turn);
     }
@@ -121,10 +137,7 @@ void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
   RankRun* rank = turn.RankOf(server, steps.job_id(), epoch);
   if (rank == nullptr) return;
   JobRecord& job = *turn.JobOf(server);
-  if (job.info.state() != JOB_STATE_RUNNING &&
-      job.info.state() != JOB_STATE_COMPLETING) {
-    return;
-  }
+  if (!IsRunning(job)) return;
   if (steps.has_use()) rank->use = steps.use();
   FinishedSteps finished =
       TakeReports(job, server.info.rank(), steps, turn.now());
@@ -134,6 +147,10 @@ void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
   for (StepRow& row : finished.steps) {
     // The job's row counts them; a step's does not.
     if (row.record().skipped()) turn.Touch(job);
+    if (row.record().has_evaluation_loss() &&
+        row.record().step() == job.info.checkpoints().next_step()) {
+      job.pending.evaluation_loss = row.record().evaluation_loss();
+    }
     turn.effects().batch.steps.push_back({job.info.id(), std::move(row)});
   }
   // Its fractions are part of the job's row.
@@ -144,6 +161,7 @@ void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
   for (const RankRun& rank : job.ranks) {
     turn.effects().acks.insert(rank.server_id);
   }
+  AdvanceCheckpoint(job, turn);
 }
 
 // Also from a server that is leaving: its last words say why.
@@ -177,10 +195,7 @@ void On(const Finished& finished, int64_t epoch, ServerRecord& server,
   RankRun* rank = turn.RankOf(server, finished.job_id(), epoch);
   if (rank == nullptr) return;
   JobRecord& job = *turn.JobOf(server);
-  if (job.info.state() != JOB_STATE_RUNNING &&
-      job.info.state() != JOB_STATE_COMPLETING) {
-    return;
-  }
+  if (!IsRunning(job)) return;
   if (finished.step() != job.info.job().steps()) {
     turn.Fire(job, JobTrigger::kFault,
               absl::StrCat(Whereabouts(job, server), ": finished at step ",
@@ -191,15 +206,7 @@ void On(const Finished& finished, int64_t epoch, ServerRecord& server,
   turn.Touch(job);
   turn.effects().acks.insert(server.info.id());
   turn.Fire(job, JobTrigger::kRankFinished, "");
-  const bool all =
-      std::all_of(job.ranks.begin(), job.ranks.end(),
-                  [](const RankRun& r) { return r.finished.has_value(); });
-  if (!all) return;
-  if (const auto digest = DigestOf(job); !digest.ok()) {
-    turn.Fire(job, JobTrigger::kFault, std::string(digest.status().message()));
-    return;
-  }
-  turn.Fire(job, JobTrigger::kAllFinished, "");
+  CompleteIfDone(job, turn);
 }
 
 ServerRecord* ServerOfSession(uint64_t session, Turn& turn) {
@@ -219,6 +226,10 @@ std::string JobIdOf(const StageMessage& message) {
       return message.logs().job_id();
     case StageMessage::kFinished:
       return message.finished().job_id();
+    case StageMessage::kSnapshot:
+      return message.snapshot().job_id();
+    case StageMessage::kShards:
+      return message.shards().checkpoint().job_id();
     default:
       return "";
   }
@@ -270,6 +281,10 @@ absl::StatusOr<std::string> On(const SessionSpoke& event, Turn& turn) {
   if (message.has_steps()) On(message.steps(), epoch, *server, turn);
   if (message.has_logs()) On(message.logs(), epoch, *server, turn);
   if (message.has_finished()) On(message.finished(), epoch, *server, turn);
+  if (message.has_snapshot()) {
+    OnSnapshot(message.snapshot(), epoch, *server, turn);
+  }
+  if (message.has_shards()) OnShards(message.shards(), epoch, *server, turn);
   return server->info.id();
 }
 

@@ -3,6 +3,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
+#include "coordinator/core/checkpoint_turn.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/hang_inquiry.h"
 
@@ -116,6 +117,7 @@ absl::StatusOr<std::string> On(const CoordinatorStarted& event, Turn& turn) {
       turn.ExplainRunning(state.servers.at(rank.server_id));
     }
   }
+  if (event.checkpoints) CompareCheckpoints(*event.checkpoints, turn);
   return "";
 }
 
@@ -135,6 +137,7 @@ absl::StatusOr<std::string> On(const Tick&, Turn& turn) {
     }
   }
   EndOverdueInquiries(turn);
+  for (auto& [id, job] : turn.state().jobs) PlanLateSnapshot(job, turn);
   return "";
 }
 

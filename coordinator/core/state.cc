@@ -35,6 +35,8 @@ JobRecord RestoreJob(const StoredJob& stored) {
     }
   }
   job.last_log_sequence = stored.last_log_sequence;
+  job.checkpoints.assign(stored.row.checkpoints().begin(),
+                         stored.row.checkpoints().end());
   if (stored.last_step.has_value()) {
     *job.info.mutable_latest() = stored.last_step->record();
     job.totals = stored.last_step->totals();
@@ -91,6 +93,8 @@ JobRow RowOf(const JobRecord& job) {
     RankInfo* info = row.mutable_info()->add_ranks();
     if (rank.use) *info->mutable_use() = *rank.use;
   }
+  row.mutable_checkpoints()->Add(job.checkpoints.begin(),
+                                 job.checkpoints.end());
   return row;
 }
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "proto/checkpoint.pb.h"
 #include "proto/coordinator_service.pb.h"
 #include "proto/coordinator_state.pb.h"
 #include "proto/stage_service.pb.h"
@@ -17,6 +18,9 @@ namespace penstock {
 
 // Everything that the coordinator knows, as plain values. Only `Step` (step.h)
 // changes it, on one thread.
+
+// A report is up to 100 ms old, and a plan takes as long to be heard.
+inline constexpr absl::Duration kFirstSnapshotLead = absl::Milliseconds(300);
 
 // One rank of a job's present epoch.
 struct RankRun {
@@ -48,6 +52,18 @@ struct HangInquiry {
   std::map<int, std::optional<MissingAction>> answers;
 };
 
+// The checkpoint that is being made, as far as its ranks have told. Lost with
+// the coordinator; the ranks tell it again.
+struct PendingCheckpoint {
+  // By rank.
+  std::map<int, SnapshotReport> snapshots;
+  std::map<int, ShardReport> shards;
+  // Of its step, if it was evaluated.
+  std::optional<double> evaluation_loss;
+  // The store is writing COMMIT.
+  bool is_committing = false;
+};
+
 struct JobRecord {
   // Without `ranks` and `plan`; `DescribeJob` fills them in.
   JobInfo info;
@@ -68,6 +84,19 @@ struct JobRecord {
   // Its reason is being found out; people are told that it has failed, but
   // those who follow it do not see its end before this has one.
   std::optional<HangInquiry> hang;
+
+  // By step and epoch: all that exist, and the newest of those that do not.
+  std::vector<CheckpointInfo> checkpoints;
+  // Of step info.checkpoints.next_step.
+  PendingCheckpoint pending;
+  // When the newest snapshot was planned for, or its run began.
+  absl::Time last_snapshot;
+  // A rank may have come so much further than it has reported; grows each time
+  // that a rank was told too late.
+  absl::Duration snapshot_lead = kFirstSnapshotLead;
+  // Of info.started_from; null until it has been read. Not needed once the
+  // ranks have loaded.
+  std::shared_ptr<const CheckpointManifest> restore;
 
   int num_ranks() const { return plan ? plan->schedule().ranks_size() : 0; }
 };
@@ -103,11 +132,21 @@ struct Timing {
   absl::Duration grace = absl::Minutes(30);
 };
 
+// Where checkpoints are kept, and what makes tokens for it
+// (checkpoint/transfer/token.h).
+struct CheckpointStoreSettings {
+  std::string address;
+  std::string root;
+  std::string key;
+};
+
 struct ClusterState {
   int64_t term = 0;
   Timing timing;
   // Random bytes of the store; epochs' secrets are derived from them.
   std::string cluster_secret;
+  // Of this process; without it no job keeps checkpoints.
+  std::optional<CheckpointStoreSettings> checkpoint_store;
   // By id. Ordered, so that everything that follows is.
   std::map<std::string, JobRecord> jobs;
   std::map<std::string, ServerRecord> servers;

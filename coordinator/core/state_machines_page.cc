@@ -27,6 +27,16 @@ std::string Text(JobTrigger trigger) {
       return "fault: a rank's error, or a lost server";
     case JobTrigger::kCancel:
       return "cancel: someone asked";
+    case JobTrigger::kSuspend:
+      return "suspend: someone asked";
+    case JobTrigger::kSuspended:
+      return "suspended: the checkpoint to go on from is complete";
+    case JobTrigger::kNotSuspended:
+      return "not suspended: that checkpoint could not be kept";
+    case JobTrigger::kResume:
+      return "resume: someone asked";
+    case JobTrigger::kStartDamaged:
+      return "start damaged: its checkpoint is, and there is an older one";
     case JobTrigger::kReleased:
       return "released: no server works for it any more";
     case JobTrigger::kRestarted:
@@ -47,6 +57,8 @@ std::string Text(JobEffect effect) {
       return "note the end";
     case JobEffect::kDigestWeights:
       return "make the weights digest";
+    case JobEffect::kEndCheckpoints:
+      return "give up an unfinished checkpoint, refuse more uploads";
     case JobEffect::kSendDesired:
       return "tell servers the next goal";
     case JobEffect::kReleaseServers:
@@ -77,6 +89,24 @@ std::string Text(ServerTrigger trigger) {
   return "";
 }
 
+std::string Text(CheckpointTrigger trigger) {
+  switch (trigger) {
+    case CheckpointTrigger::kAllDurable:
+      return "all durable: every rank's files are, and cover the model";
+    case CheckpointTrigger::kCommitted:
+      return "committed: COMMIT is durable";
+    case CheckpointTrigger::kGivenUp:
+      return "given up: it will not become complete";
+    case CheckpointTrigger::kDamaged:
+      return "damaged: someone who read it says so";
+    case CheckpointTrigger::kExpired:
+      return "expired: nothing keeps it, or someone asked";
+    case CheckpointTrigger::kRemoved:
+      return "removed: its files are gone";
+  }
+  return "";
+}
+
 constexpr char kHead[] = R"(# State machines
 
 Printed from the tables of `coordinator/core/job_machine.cc`;
@@ -103,6 +133,17 @@ shows again when it is heard.
 |---|---|---|---|
 )";
 
+constexpr char kCheckpointsHead[] = R"(
+## Checkpoints
+
+A checkpoint is PREPARING from the first rank's snapshot on; a job has one such
+at most. Every transition is durable, with its entry `CHECKPOINT_<STATE>` in the
+event log.
+
+| from | when | to |
+|---|---|---|
+)";
+
 }  // namespace
 
 std::string StateMachinesPage() {
@@ -121,6 +162,11 @@ std::string StateMachinesPage() {
     absl::StrAppend(&page, "| ", Name(row.from), " | ", Text(row.trigger),
                     " | ", row.to ? Name(*row.to) : "what it was doing", " | ",
                     row.event, " |\n");
+  }
+  page += kCheckpointsHead;
+  for (const CheckpointTransition& row : CheckpointTransitions()) {
+    absl::StrAppend(&page, "| ", Name(row.from), " | ", Text(row.trigger),
+                    " | ", Name(row.to), " |\n");
   }
   return page;
 }

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/core/checkpoint_turn.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/weights_digest.h"
 
@@ -74,10 +75,12 @@ void Turn::Do(JobEffect effect, JobRecord& job, const std::string& reason) {
     case JobEffect::kBeginEpoch:
       job.info.set_epoch(job.info.epoch() + 1);
       job.connecting = false;
-      return;
+      return BeginCheckpoints(job, *this);
     case JobEffect::kReserveServers:
       return ReserveServers(job);
     case JobEffect::kStampStart:
+      // Of a job that was suspended the first one stays.
+      if (job.info.started_unix_nanos() != 0) return;
       job.info.set_started_unix_nanos(absl::ToUnixNanos(now_));
       return;
     case JobEffect::kStampEnd:
@@ -86,6 +89,8 @@ void Turn::Do(JobEffect effect, JobRecord& job, const std::string& reason) {
     case JobEffect::kDigestWeights:
       job.info.set_weights_digest(DigestOf(job).value_or(""));
       return;
+    case JobEffect::kEndCheckpoints:
+      return EndCheckpoints(job, reason, *this);
     case JobEffect::kSendDesired:
       for (const RankRun& rank : job.ranks) {
         effects_.desired.insert(rank.server_id);
@@ -157,6 +162,7 @@ void Turn::Explain(JobRecord& job, const std::string& reason) {
 void Turn::ExplainRunning(const ServerRecord& server) {
   JobRecord* job = JobOf(server);
   if (job == nullptr || (job->info.state() != JOB_STATE_RUNNING &&
+                         job->info.state() != JOB_STATE_SUSPENDING &&
                          job->info.state() != JOB_STATE_COMPLETING)) {
     return;
   }
