@@ -1,23 +1,31 @@
 // penstock-coordinator: owns jobs, plans and epochs of one training cluster.
 
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <filesystem>
 #include <iostream>
+#include <memory>
 #include <random>
 #include <string>
 #include <utility>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
 #include "base/file.h"
 #include "base/mutex.h"
 #include "base/parent_process.h"
+#include "base/sha256.h"
+#include "base/status_macros.h"
 #include "base/version.h"
+#include "coordinator/service/hosted_checkpoints.h"
 #include "coordinator/service/loop.h"
 #include "coordinator/service/server.h"
 #include "coordinator/store/sqlite_store.h"
@@ -47,6 +55,9 @@ store is in use, 1 anything else.)";
 struct Flags {
   std::string listen = "127.0.0.1:7070";
   std::string store;
+  std::string checkpoints;
+  std::string transfer_listen;
+  bool shared_checkpoints = false;
   std::string address_file;
   bool insecure = false;
   // Not watched when 0.
@@ -90,6 +101,19 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "SQLite file that keeps jobs and servers "
                  "[$XDG_STATE_HOME/penstock/coordinator.db]")
       ->type_name("FILE");
+  app.add_option("--checkpoints", flags.checkpoints,
+                 "folder that keeps jobs' checkpoints [`checkpoints` beside "
+                 "--store]")
+      ->type_name("FOLDER");
+  CLI::Option* const listen =
+      app.add_option("--transfer-listen", flags.transfer_listen,
+                     "host:port on which stage servers send and fetch "
+                     "checkpoints [the host of --listen, a free port]")
+          ->type_name("ADDRESS");
+  app.add_flag("--shared-checkpoints", flags.shared_checkpoints,
+               "stage servers see --checkpoints under the same path and use "
+               "it themselves")
+      ->excludes(listen);
   app.add_option("--address-file", flags.address_file,
                  "write the bound address here once serving; removed at exit")
       ->type_name("FILE");
@@ -111,6 +135,34 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.footer(kExamples);
 }
 
+// Where the TransferService listens; empty without one.
+absl::StatusOr<std::string> TransferListen(const Flags& flags) {
+  if (flags.shared_checkpoints) return "";
+  std::string address = flags.transfer_listen;
+  if (address.empty()) {
+    address =
+        absl::StrCat(flags.listen.substr(0, flags.listen.rfind(':')), ":0");
+  }
+  const absl::StatusOr<HostPort> where = ParseHostPort(address);
+  if (!where.ok()) return where.status();
+  if (IsLoopback(where->host) || flags.insecure) return address;
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--transfer-listen ", address, " can be reached by other machines, and ",
+      "there is no TLS; add --insecure if everyone there may have the "
+      "checkpoints"));
+}
+
+// What stage servers dial for it, where it listens on every address.
+std::string AdvertisedHost(const std::string& listen) {
+  const absl::StatusOr<HostPort> where = ParseHostPort(listen);
+  if (!where.ok() || (where->host != "0.0.0.0" && where->host != "::" &&
+                      !where->host.empty())) {
+    return "";
+  }
+  char name[HOST_NAME_MAX + 1] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
+}
+
 absl::Status CheckFlags(const Flags& flags) {
   const absl::StatusOr<HostPort> where = ParseHostPort(flags.listen);
   if (!where.ok()) return where.status();
@@ -119,6 +171,9 @@ absl::Status CheckFlags(const Flags& flags) {
         "--listen ", flags.listen,
         " can be reached by other machines, and "
         "there is no TLS; add --insecure if everyone there may run jobs"));
+  }
+  if (const auto transfer = TransferListen(flags); !transfer.ok()) {
+    return transfer.status();
   }
   const Timing& timing = flags.timing;
   if (timing.heartbeat < timing.suspect_after &&
@@ -162,10 +217,44 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
+absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenCheckpoints(
+    const Flags& flags, const std::string& store,
+    const std::string& cluster_secret) {
+  HostedCheckpointsOptions options;
+  options.root = flags.checkpoints;
+  if (options.root.empty()) {
+    options.root = std::filesystem::path(store).parent_path() / "checkpoints";
+  }
+  // Stage servers that share it may have another working folder.
+  options.root = std::filesystem::absolute(options.root);
+  PENSTOCK_ASSIGN_OR_RETURN(options.listen, TransferListen(flags));
+  // Not the secret itself: a token must not help to guess an epoch's.
+  options.key = Sha256HexOf(absl::StrCat(cluster_secret, "/transfer"));
+  options.advertised_host = AdvertisedHost(options.listen);
+  if (options.listen.empty()) return OpenHostedCheckpoints(options);
+  // A transfer that a crash of this process cut goes on if the port stays.
+  const std::string port_file = store + ".transfer-port";
+  const std::string last = ReadFile(port_file).value_or("");
+  if (flags.transfer_listen.empty() && !last.empty()) {
+    HostedCheckpointsOptions same = options;
+    same.listen =
+        absl::StrCat(same.listen.substr(0, same.listen.rfind(':') + 1),
+                     absl::StripAsciiWhitespace(last));
+    auto port = OpenHostedCheckpoints(same);
+    if (port.ok()) return port;
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<CheckpointPort> port,
+                            OpenHostedCheckpoints(options));
+  const std::string address = port->settings().address;
+  PENSTOCK_RETURN_IF_ERROR(WriteFileAtomically(
+      port_file, address.substr(address.rfind(':') + 1) + "\n"));
+  return port;
+}
+
 // Serves until a signal, or until the loop gives up.
 absl::Status Serve(const Flags& flags, const sigset_t& signals) {
-  absl::StatusOr<std::unique_ptr<StateStore>> store =
-      OpenSqliteStore(flags.store.empty() ? DefaultStore() : flags.store);
+  const std::string path = flags.store.empty() ? DefaultStore() : flags.store;
+  absl::StatusOr<std::unique_ptr<StateStore>> store = OpenSqliteStore(path);
   if (!store.ok()) return store.status();
   Mutex mutex;
   absl::Status gave_up;
@@ -173,6 +262,9 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals) {
   options.timing = flags.timing;
   options.build_version = kBuildVersion;
   options.cluster_secret = RandomHex(64);
+  options.open_checkpoints = [&flags, &path](const std::string& secret) {
+    return OpenCheckpoints(flags, path, secret);
+  };
   options.on_stop = [&mutex, &gave_up](const absl::Status& why) {
     {
       const MutexLock lock(&mutex);

@@ -14,6 +14,7 @@
 #include "coordinator/core/plan_builder.h"
 #include "coordinator/service/grpc_status.h"
 #include "coordinator/service/page_stream.h"
+#include "coordinator/service/start_reader.h"
 
 namespace penstock {
 namespace {
@@ -164,16 +165,29 @@ grpc::ServerUnaryReactor* JobServiceAdapter::SubmitJob(
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
   absl::StatusOr<BuiltPlan> built = BuildPlan(request->job());
   if (!built.ok()) return Refuse(reactor, built.status());
-  loop_.Submit(
-      JobSubmitted{request->fence(), request->idempotency_key(), new_id_(),
-                   std::make_shared<const Plan>(std::move(built->plan)),
-                   std::move(built->parameter_layers)},
-      [=](const absl::StatusOr<std::string>& id, const LoopView& view) {
-        if (id.ok()) {
-          *response->mutable_job() = DescribeJob(
-              view.state, view.state.jobs.at(*id), /*with_plan=*/false);
+  JobSubmitted event{request->fence(),
+                     request->idempotency_key(),
+                     new_id_(),
+                     std::make_shared<const Plan>(std::move(built->plan)),
+                     std::move(built->parameter_layers),
+                     nullptr};
+  ReadStart(
+      loop_, event.idempotency_key, event.plan,
+      [=, this](StartOrStatus start) mutable {
+        if (!start.ok()) {
+          reactor->Finish(ToGrpcStatus(start.status()));
+          return;
         }
-        reactor->Finish(ToGrpcStatus(id.status()));
+        event.restore = *std::move(start);
+        loop_.Submit(
+            std::move(event),
+            [=](const absl::StatusOr<std::string>& id, const LoopView& view) {
+              if (id.ok()) {
+                *response->mutable_job() = DescribeJob(
+                    view.state, view.state.jobs.at(*id), /*with_plan=*/false);
+              }
+              reactor->Finish(ToGrpcStatus(id.status()));
+            });
       });
   return reactor;
 }
@@ -231,6 +245,44 @@ grpc::ServerUnaryReactor* JobServiceAdapter::CancelJob(
         }
         reactor->Finish(ToGrpcStatus(id.status()));
       });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* JobServiceAdapter::SuspendJob(
+    grpc::CallbackServerContext* context, const SuspendJobRequest* request,
+    SuspendJobResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  loop_.Submit(
+      JobSuspendRequested{request->fence(), request->job(), request->reason()},
+      [=](const absl::StatusOr<std::string>& id, const LoopView& view) {
+        if (id.ok()) {
+          *response->mutable_job() = DescribeJob(
+              view.state, view.state.jobs.at(*id), /*with_plan=*/false);
+        }
+        reactor->Finish(ToGrpcStatus(id.status()));
+      });
+  return reactor;
+}
+
+grpc::ServerUnaryReactor* JobServiceAdapter::ResumeJob(
+    grpc::CallbackServerContext* context, const ResumeJobRequest* request,
+    ResumeJobResponse* response) {
+  grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  ReadNewest(loop_, request->job(), [=, this](StartOrStatus newest) {
+    if (!newest.ok()) {
+      reactor->Finish(ToGrpcStatus(newest.status()));
+      return;
+    }
+    loop_.Submit(
+        JobResumeRequested{request->fence(), request->job(), *newest},
+        [=](const absl::StatusOr<std::string>& id, const LoopView& view) {
+          if (id.ok()) {
+            *response->mutable_job() = DescribeJob(
+                view.state, view.state.jobs.at(*id), /*with_plan=*/false);
+          }
+          reactor->Finish(ToGrpcStatus(id.status()));
+        });
+  });
   return reactor;
 }
 

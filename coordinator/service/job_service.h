@@ -36,6 +36,12 @@ class JobServiceAdapter final : public JobService::CallbackService {
   grpc::ServerUnaryReactor* CancelJob(grpc::CallbackServerContext* context,
                                       const CancelJobRequest* request,
                                       CancelJobResponse* response) override;
+  grpc::ServerUnaryReactor* SuspendJob(grpc::CallbackServerContext* context,
+                                       const SuspendJobRequest* request,
+                                       SuspendJobResponse* response) override;
+  grpc::ServerUnaryReactor* ResumeJob(grpc::CallbackServerContext* context,
+                                      const ResumeJobRequest* request,
+                                      ResumeJobResponse* response) override;
   grpc::ServerWriteReactor<Event>* WatchEvents(
       grpc::CallbackServerContext* context,
       const WatchEventsRequest* request) override;
@@ -48,6 +54,25 @@ class JobServiceAdapter final : public JobService::CallbackService {
   grpc::ServerUnaryReactor* GetTimeline(grpc::CallbackServerContext* context,
                                         const GetTimelineRequest* request,
                                         GetTimelineResponse* response) override;
+
+  // checkpoint_calls.cc
+  grpc::ServerUnaryReactor* ListCheckpoints(
+      grpc::CallbackServerContext* context,
+      const ListCheckpointsRequest* request,
+      ListCheckpointsResponse* response) override;
+  grpc::ServerUnaryReactor* GetCheckpoint(
+      grpc::CallbackServerContext* context, const GetCheckpointRequest* request,
+      GetCheckpointResponse* response) override;
+  grpc::ServerWriteReactor<VerifyProgress>* VerifyCheckpoint(
+      grpc::CallbackServerContext* context,
+      const VerifyCheckpointRequest* request) override;
+  grpc::ServerUnaryReactor* PinCheckpoint(
+      grpc::CallbackServerContext* context, const PinCheckpointRequest* request,
+      PinCheckpointResponse* response) override;
+  grpc::ServerUnaryReactor* DeleteCheckpoint(
+      grpc::CallbackServerContext* context,
+      const DeleteCheckpointRequest* request,
+      DeleteCheckpointResponse* response) override;
 
  private:
   Loop& loop_;

@@ -21,6 +21,18 @@ absl::Status Unavailable(const absl::Status& store_status) {
       absl::StrCat("nothing was changed: ", store_status.message()));
 }
 
+// Whether the row says that it is, or was.
+bool IsKnownComplete(const JobRow& row, const CheckpointId& id) {
+  return std::any_of(row.checkpoints().begin(), row.checkpoints().end(),
+                     [&id](const CheckpointInfo& info) {
+                       return info.id().step() == id.step() &&
+                              info.id().epoch() == id.epoch() &&
+                              (info.state() == CHECKPOINT_STATE_COMMITTED ||
+                               info.state() == CHECKPOINT_STATE_EXPIRING ||
+                               info.state() == CHECKPOINT_STATE_CORRUPT);
+                     });
+}
+
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Loop>> Loop::Start(
@@ -38,6 +50,8 @@ Loop::Loop(std::unique_ptr<StateStore> store, Options options)
       start_nanos_(MonotonicNanos()) {}
 
 Loop::~Loop() {
+  // Its threads call `Submit`.
+  checkpoints_.reset();
   {
     const MutexLock lock(&mutex_);
     stopping_ = true;
@@ -50,22 +64,77 @@ absl::Time Loop::Now() const {
   return start_time_ + absl::Nanoseconds(MonotonicNanos() - start_nanos_);
 }
 
+absl::Status Loop::OpenCheckpoints(const std::string& cluster_secret) {
+  if (checkpoints_ != nullptr || !options_.open_checkpoints) {
+    return absl::OkStatus();
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(checkpoints_,
+                            options_.open_checkpoints(cluster_secret));
+  return absl::OkStatus();
+}
+
+ClusterState Loop::StateOf(const StoredState& stored) const {
+  ClusterState state = RestoreState(stored, options_.timing);
+  if (checkpoints_ != nullptr) {
+    state.checkpoint_store = checkpoints_->settings();
+  }
+  return state;
+}
+
+absl::StatusOr<std::vector<FoundCheckpoint>> Loop::FindCheckpoints(
+    const StoredState& stored) {
+  std::vector<FoundCheckpoint> found;
+  for (const StoredJob& job : stored.jobs) {
+    PENSTOCK_ASSIGN_OR_RETURN(const std::vector<CheckpointId> ids,
+                              checkpoints_->List(job.row.info().id()));
+    for (const CheckpointId& id : ids) {
+      if (IsKnownComplete(job.row, id)) {
+        found.push_back({id, nullptr});
+        continue;
+      }
+      auto manifest = checkpoints_->ReadNow(id);
+      if (manifest.ok()) {
+        found.push_back({id, *std::move(manifest)});
+      } else {
+        spdlog::warn("left alone: {}",
+                     std::string(manifest.status().message()));
+      }
+    }
+  }
+  return found;
+}
+
 absl::Status Loop::Recover() {
   PENSTOCK_ASSIGN_OR_RETURN(const StoredState stored, store_->Load());
-  state_ = RestoreState(stored, options_.timing);
+  PENSTOCK_RETURN_IF_ERROR(OpenCheckpoints(stored.cluster_secret.empty()
+                                               ? options_.cluster_secret
+                                               : stored.cluster_secret));
+  state_ = StateOf(stored);
   ClusterState started = state_;
+  CoordinatorStarted event{options_.build_version, options_.cluster_secret,
+                           std::nullopt};
+  if (checkpoints_ != nullptr) {
+    PENSTOCK_ASSIGN_OR_RETURN(event.checkpoints, FindCheckpoints(stored));
+  }
   Effects effects;
-  PENSTOCK_RETURN_IF_ERROR(
-      Step(started,
-           CoordinatorStarted{options_.build_version, options_.cluster_secret},
-           Now(), effects)
-          .status());
+  PENSTOCK_RETURN_IF_ERROR(Step(started, event, Now(), effects).status());
   PENSTOCK_RETURN_IF_ERROR(store_->Write(MakeBatch(started, effects)));
   state_ = std::move(started);
+  HandOver(std::move(effects.checkpoint_work));
   next_tick_ = Now() + options_.timing.heartbeat;
   spdlog::info("term {}: {} jobs, {} stage servers in the store", state_.term,
                state_.jobs.size(), state_.servers.size());
   return absl::OkStatus();
+}
+
+void Loop::HandOver(std::vector<CheckpointWork> work) {
+  if (checkpoints_ == nullptr) return;
+  for (CheckpointWork& one : work) {
+    checkpoints_->Do(std::move(one), [this](ClusterEvent event) {
+      Submit(std::move(event),
+             [](const absl::StatusOr<std::string>&, const LoopView&) {});
+    });
+  }
 }
 
 void Loop::Submit(ClusterEvent event, Reply reply) {
@@ -194,6 +263,7 @@ void Loop::RunTurn(std::vector<Item> items) {
     if (items[i].reply) items[i].reply(answers[i], view);
     if (items[i].read) items[i].read(view);
   }
+  HandOver(std::move(effects.checkpoint_work));
   Speak(effects);
 }
 
@@ -266,7 +336,7 @@ void Loop::OnStoreFailure(const absl::Status& status) {
   }
   // What is durable is what counts; reads are answered from it meanwhile.
   if (const auto stored = store_->Load(); stored.ok()) {
-    state_ = RestoreState(*stored, options_.timing);
+    state_ = StateOf(*stored);
   }
 }
 

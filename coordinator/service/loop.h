@@ -17,6 +17,7 @@
 #include "coordinator/core/event.h"
 #include "coordinator/core/state.h"
 #include "coordinator/core/step.h"
+#include "coordinator/service/checkpoint_port.h"
 #include "coordinator/store/state_store.h"
 
 namespace penstock {
@@ -67,6 +68,11 @@ class Loop {
     std::string build_version;
     // Random; kept if the store has none.
     std::string cluster_secret;
+    // Opens the checkpoint store of a cluster with this secret. Called once,
+    // before anything else happens; without it no job keeps checkpoints.
+    std::function<absl::StatusOr<std::unique_ptr<CheckpointPort>>(
+        const std::string& cluster_secret)>
+        open_checkpoints;
     // The process must stop serving: another coordinator took over, or the
     // store is damaged. Called once at most, on the loop thread.
     std::function<void(const absl::Status&)> on_stop;
@@ -99,6 +105,8 @@ class Loop {
   // shut down. Jobs do not notice: events are refused from here on.
   void EndStreams(const absl::Status& status);
 
+  // Null without a checkpoint store.
+  CheckpointPort* checkpoints() const { return checkpoints_.get(); }
   const Timing& timing() const { return options_.timing; }
   const std::string& build_version() const { return options_.build_version; }
 
@@ -114,6 +122,12 @@ class Loop {
 
   // Loads the state and makes the start of a term durable.
   absl::Status Recover();
+  absl::Status OpenCheckpoints(const std::string& cluster_secret);
+  ClusterState StateOf(const StoredState& stored) const;
+  // Those that the stored jobs do not know as complete are read.
+  absl::StatusOr<std::vector<FoundCheckpoint>> FindCheckpoints(
+      const StoredState& stored);
+  void HandOver(std::vector<CheckpointWork> work);
   void Run();
   std::vector<Item> TakeItems();
   void RunTurn(std::vector<Item> items);
@@ -131,6 +145,8 @@ class Loop {
   const Options options_;
   const absl::Time start_time_;
   const int64_t start_nanos_;
+  // Set before the thread starts.
+  std::unique_ptr<CheckpointPort> checkpoints_;
 
   // Of the loop thread alone.
   ClusterState state_;
