@@ -49,6 +49,9 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddLogs(app, context);
   AddEvents(app, context);
   AddCancel(app, context);
+  AddSuspend(app, context);
+  AddResume(app, context);
+  AddCkpt(app, context);
   AddServers(app, context);
   AddSchedule(app, context);
   AddSimulate(app, context);

@@ -2,6 +2,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
 #include "client/commands/command.h"
 #include "client/commands/run_record.h"
 #include "client/follow/job_follower.h"
@@ -13,6 +14,8 @@ namespace {
 struct SubmitFlags {
   JobFlags job;
   int stages = 0;
+  std::string resume;
+  std::string from;
   bool follow = false;
   bool dry_run = false;
   std::string run_dir;
@@ -67,9 +70,18 @@ ExitCode Follow(CommandContext& context, CoordinatorClient& coordinator,
   return FollowedExitCode(context, followed);
 }
 
+// The job with what --resume and --from say instead of its file.
+absl::StatusOr<Job> JobOf(const SubmitFlags& flags,
+                          const Environment& environment) {
+  PENSTOCK_ASSIGN_OR_RETURN(Job job,
+                            LoadJob(flags.job, flags.stages, environment));
+  if (!flags.resume.empty()) job.mutable_start()->set_resume(flags.resume);
+  if (!flags.from.empty()) job.mutable_start()->set_from(flags.from);
+  return job;
+}
+
 ExitCode Submit(CommandContext& context, const SubmitFlags& flags) {
-  const absl::StatusOr<Job> job =
-      LoadJob(flags.job, flags.stages, context.environment());
+  const absl::StatusOr<Job> job = JobOf(flags, context.environment());
   if (!job.ok()) return context.Fail(job.status());
   // A submission waits for a coordinator that restarts.
   const auto coordinator = context.Connect(
@@ -108,6 +120,7 @@ void AddSubmit(CLI::App& app, CommandContext& context) {
       app, context, "submit", "Send a job to the coordinator",
       {"penstock submit job.yaml --follow",
        "penstock submit job.yaml --set steps=500 --set optimizer.kind=sgd",
+       "penstock submit job.yaml --resume=auto --stages 4",
        "penstock submit job.yaml --dry-run -o yaml"},
       [&context, flags] { return Submit(context, *flags); });
   AddJobFlags(command, flags->job);
@@ -117,6 +130,19 @@ void AddSubmit(CLI::App& app, CommandContext& context) {
   command.add_flag("-f,--follow", flags->follow,
                    "Show progress until the job has ended; exit with its "
                    "outcome. Ctrl-C stops watching, not the job");
+  CLI::Option* const resume =
+      command
+          .add_option("--resume", flags->resume,
+                      "Go on from the newest checkpoint of a job of the same "
+                      "name: never, auto (if there is one) or require")
+          ->check(Quiet(CLI::IsMember({"never", "auto", "require"})))
+          ->type_name("HOW");
+  command
+      .add_option("--from", flags->from,
+                  "Begin a new training with the weights of a checkpoint: "
+                  "<job>@<step>, or <job> for its newest")
+      ->type_name("CHECKPOINT")
+      ->excludes(resume);
   command.add_flag("--dry-run", flags->dry_run,
                    "Show the plan and why it would wait; start nothing");
   command

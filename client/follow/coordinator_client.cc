@@ -157,6 +157,87 @@ absl::StatusOr<JobInfo> CoordinatorClient::CancelJob(
   return std::move(*response.mutable_job());
 }
 
+absl::StatusOr<JobInfo> CoordinatorClient::SuspendJob(
+    const std::string& job, const std::string& reason,
+    const std::string& idempotency_key) {
+  SuspendJobRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  request.set_job(job);
+  request.set_reason(reason);
+  SuspendJobResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->SuspendJob(context, request, &response);
+  }));
+  return std::move(*response.mutable_job());
+}
+
+absl::StatusOr<JobInfo> CoordinatorClient::ResumeJob(
+    const std::string& job, const std::string& idempotency_key) {
+  ResumeJobRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  request.set_job(job);
+  ResumeJobResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->ResumeJob(context, request, &response);
+  }));
+  return std::move(*response.mutable_job());
+}
+
+absl::StatusOr<ListCheckpointsResponse> CoordinatorClient::ListCheckpoints(
+    const std::string& job, bool all) {
+  ListCheckpointsRequest request;
+  request.set_job(job);
+  request.set_all(all);
+  ListCheckpointsResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->ListCheckpoints(context, request, &response);
+  }));
+  return response;
+}
+
+absl::StatusOr<GetCheckpointResponse> CoordinatorClient::GetCheckpoint(
+    const std::string& checkpoint) {
+  GetCheckpointRequest request;
+  request.set_checkpoint(checkpoint);
+  GetCheckpointResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->GetCheckpoint(context, request, &response);
+  }));
+  return response;
+}
+
+absl::StatusOr<CheckpointInfo> CoordinatorClient::PinCheckpoint(
+    const std::string& checkpoint, bool pinned,
+    const std::string& idempotency_key) {
+  PinCheckpointRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  request.set_checkpoint(checkpoint);
+  request.set_pinned(pinned);
+  PinCheckpointResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->PinCheckpoint(context, request, &response);
+  }));
+  return std::move(*response.mutable_info());
+}
+
+absl::StatusOr<CheckpointInfo> CoordinatorClient::DeleteCheckpoint(
+    const std::string& checkpoint, bool force,
+    const std::string& idempotency_key) {
+  DeleteCheckpointRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  request.set_checkpoint(checkpoint);
+  request.set_force(force);
+  DeleteCheckpointResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->DeleteCheckpoint(context, request, &response);
+  }));
+  return std::move(*response.mutable_info());
+}
+
 absl::StatusOr<ListServersResponse> CoordinatorClient::ListServers() {
   ListServersResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {

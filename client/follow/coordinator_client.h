@@ -45,6 +45,22 @@ class CoordinatorClient {
   absl::StatusOr<JobInfo> CancelJob(const std::string& job,
                                     const std::string& reason,
                                     const std::string& idempotency_key);
+  absl::StatusOr<JobInfo> SuspendJob(const std::string& job,
+                                     const std::string& reason,
+                                     const std::string& idempotency_key);
+  absl::StatusOr<JobInfo> ResumeJob(const std::string& job,
+                                    const std::string& idempotency_key);
+  // Of all jobs if `job` is empty.
+  absl::StatusOr<ListCheckpointsResponse> ListCheckpoints(
+      const std::string& job, bool all);
+  absl::StatusOr<GetCheckpointResponse> GetCheckpoint(
+      const std::string& checkpoint);
+  absl::StatusOr<CheckpointInfo> PinCheckpoint(
+      const std::string& checkpoint, bool pinned,
+      const std::string& idempotency_key);
+  absl::StatusOr<CheckpointInfo> DeleteCheckpoint(
+      const std::string& checkpoint, bool force,
+      const std::string& idempotency_key);
   absl::StatusOr<ListServersResponse> ListServers();
   // Without a step the newest that was traced.
   absl::StatusOr<GetTimelineResponse> GetTimeline(const std::string& job,

@@ -236,6 +236,99 @@ grpc::Status FakeCoordinator::GetTimeline(grpc::ServerContext* context,
   return grpc::Status::OK;
 }
 
+grpc::Status FakeCoordinator::SuspendJob(grpc::ServerContext* context,
+                                         const SuspendJobRequest*,
+                                         SuspendJobResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  MutexLock lock(&mutex_);
+  state_ = JOB_STATE_SUSPENDING;
+  *response->mutable_job() = Info();
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::ResumeJob(grpc::ServerContext* context,
+                                        const ResumeJobRequest*,
+                                        ResumeJobResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  MutexLock lock(&mutex_);
+  state_ = JOB_STATE_QUEUED;
+  *response->mutable_job() = Info();
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::ListCheckpoints(
+    grpc::ServerContext* context, const ListCheckpointsRequest*,
+    ListCheckpointsResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  for (const GetCheckpointResponse& one : script_.checkpoints) {
+    *response->add_checkpoints() = one.info();
+  }
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::Find(const std::string& checkpoint,
+                                   GetCheckpointResponse& found) const {
+  for (const GetCheckpointResponse& one : script_.checkpoints) {
+    if (checkpoint != absl::StrCat("j-1@", one.info().id().step())) continue;
+    found = one;
+    return grpc::Status::OK;
+  }
+  return {grpc::StatusCode::NOT_FOUND,
+          absl::StrCat("no checkpoint ", checkpoint)};
+}
+
+grpc::Status FakeCoordinator::GetCheckpoint(grpc::ServerContext* context,
+                                            const GetCheckpointRequest* request,
+                                            GetCheckpointResponse* response) {
+  const grpc::Status gate = Gate(context);
+  return gate.ok() ? Find(request->checkpoint(), *response) : gate;
+}
+
+grpc::Status FakeCoordinator::VerifyCheckpoint(
+    grpc::ServerContext*, const VerifyCheckpointRequest* request,
+    grpc::ServerWriter<VerifyProgress>* writer) {
+  GetCheckpointResponse found;
+  const grpc::Status status = Find(request->checkpoint(), found);
+  if (!status.ok()) return status;
+  VerifyProgress progress;
+  progress.set_total_bytes(found.info().size_bytes());
+  writer->Write(progress);
+  progress.set_done_bytes(found.info().size_bytes());
+  writer->Write(progress);
+  return script_.verdict;
+}
+
+grpc::Status FakeCoordinator::PinCheckpoint(grpc::ServerContext* context,
+                                            const PinCheckpointRequest* request,
+                                            PinCheckpointResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  GetCheckpointResponse found;
+  const grpc::Status status = Find(request->checkpoint(), found);
+  *response->mutable_info() = found.info();
+  response->mutable_info()->set_pinned(request->pinned());
+  return status;
+}
+
+grpc::Status FakeCoordinator::DeleteCheckpoint(
+    grpc::ServerContext* context, const DeleteCheckpointRequest* request,
+    DeleteCheckpointResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  GetCheckpointResponse found;
+  const grpc::Status status = Find(request->checkpoint(), found);
+  if (!status.ok()) return status;
+  if (!request->force() && script_.checkpoints.size() == 1) {
+    return {grpc::StatusCode::FAILED_PRECONDITION,
+            "it is the only one; --force deletes it"};
+  }
+  *response->mutable_info() = found.info();
+  return grpc::Status::OK;
+}
+
 bool FakeCoordinator::WaitForCancel(grpc::ServerContext* context) {
   MutexLock lock(&mutex_);
   while (state_ != JOB_STATE_CANCELLED) {

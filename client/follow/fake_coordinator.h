@@ -34,6 +34,10 @@ class FakeCoordinator final : public JobService::Service,
     int break_after = -1;
     // Every progress stream breaks.
     bool always_break = false;
+    // Of the job, by step.
+    std::vector<GetCheckpointResponse> checkpoints;
+    // How a verification ends.
+    grpc::Status verdict;
     // Stage servers that are registered, all idle.
     int servers = 1;
     // Answer of every unary call that is not OK.
@@ -84,6 +88,27 @@ class FakeCoordinator final : public JobService::Service,
   grpc::Status GetTimeline(grpc::ServerContext*, const GetTimelineRequest*,
                            GetTimelineResponse*) override;
 
+  grpc::Status SuspendJob(grpc::ServerContext*, const SuspendJobRequest*,
+                          SuspendJobResponse*) override;
+  grpc::Status ResumeJob(grpc::ServerContext*, const ResumeJobRequest*,
+                         ResumeJobResponse*) override;
+  grpc::Status ListCheckpoints(grpc::ServerContext*,
+                               const ListCheckpointsRequest*,
+                               ListCheckpointsResponse*) override;
+  grpc::Status GetCheckpoint(grpc::ServerContext*, const GetCheckpointRequest*,
+                             GetCheckpointResponse*) override;
+  grpc::Status VerifyCheckpoint(grpc::ServerContext*,
+                                const VerifyCheckpointRequest*,
+                                grpc::ServerWriter<VerifyProgress>*) override;
+  grpc::Status PinCheckpoint(grpc::ServerContext*, const PinCheckpointRequest*,
+                             PinCheckpointResponse*) override;
+  grpc::Status DeleteCheckpoint(grpc::ServerContext*,
+                                const DeleteCheckpointRequest*,
+                                DeleteCheckpointResponse*) override;
+
+  // NOT_FOUND unless the script has "j-1@<step>".
+  grpc::Status Find(const std::string& checkpoint,
+                    GetCheckpointResponse& found) const;
   grpc::Status Gate(grpc::ServerContext* context);
   JobInfo Info() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // True when the job is cancelled; false when the call or server ends.

@@ -4,6 +4,7 @@
 #include <memory>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "client/follow/follow_stream.h"
@@ -11,6 +12,14 @@
 
 namespace penstock {
 namespace {
+
+// Of a checkpoint's way, how it ended.
+bool IsOfInterest(const Event& event) {
+  return !absl::StartsWith(event.kind(), "CHECKPOINT_") ||
+         event.kind() == "CHECKPOINT_COMMITTED" ||
+         event.kind() == "CHECKPOINT_ABANDONED" ||
+         event.kind() == "CHECKPOINT_CORRUPT";
+}
 
 // Shows the job's events until `stop`; errors are the progress stream's to
 // tell.
@@ -26,7 +35,7 @@ void FollowEvents(CoordinatorClient& coordinator, const std::string& job,
       },
       [&](const Event& event) {
         request.set_after_sequence(event.sequence());
-        view.ShowNote(EventNote(event));
+        if (IsOfInterest(event)) view.ShowNote(EventNote(event));
       },
       {.grace = grace}, stop)
       .IgnoreError();

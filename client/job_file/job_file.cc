@@ -461,6 +461,14 @@ void FillEmulatedBatch(Assembler& assembler) {
   if (!assembler.WasGiven("batch_size")) {
     job.set_batch_size(job.schedule().microbatches());
   }
+  // State that nobody has trained, and that may be of any size.
+  const std::vector<JobKey>& keys = JobKeys();
+  const bool asks_for_checkpoints =
+      std::any_of(keys.begin(), keys.end(), [&](const JobKey& key) {
+        return absl::StartsWith(key.path, "checkpoint.") &&
+               assembler.WasGiven(key.path);
+      });
+  if (!asks_for_checkpoints) job.clear_checkpoint();
 }
 
 void CheckBatch(Assembler& assembler) {

@@ -53,6 +53,8 @@ ordered_json LayersToJson(const PartitionSpec& partition) {
 
 ordered_json ValueToJson(const JobKey& key, const Job& job) {
   const std::vector<std::string> names = absl::StrSplit(key.field, '.');
+  // Emulated jobs have none unless they ask for it.
+  if (names.front() == "checkpoint" && !job.has_checkpoint()) return nullptr;
   const Message* message = &job;
   for (size_t i = 0; i + 1 < names.size(); ++i) {
     message = &message->GetReflection()->GetMessage(
@@ -84,6 +86,7 @@ ordered_json ValueToJson(const JobKey& key, const Job& job) {
 }
 
 bool IsNothing(const ordered_json& value) {
+  if (value.is_null()) return true;
   if (value.is_string()) return value.get<std::string>().empty();
   return value.is_structured() && value.empty();
 }

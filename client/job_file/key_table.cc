@@ -430,6 +430,91 @@ void AddWireKeys(std::vector<JobKey>& keys) {
                          "gradient of each edge."});
 }
 
+void AddCheckpointKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "checkpoint.every_steps",
+                  .type = KeyType::kInteger,
+                  .default_value = "500",
+                  .unit = "steps",
+                  .minimum = 0,
+                  .below = 1e15,
+                  .example = "100",
+                  .doc = "A checkpoint is made at the multiples of so many "
+                         "steps. Where the store is too slow for that, some "
+                         "are passed over, and `penstock describe` says how "
+                         "many. 0: not by steps. The last step always has "
+                         "one. With `emulate` there are checkpoints only if "
+                         "one of these keys is given."});
+  keys.push_back({.path = "checkpoint.every_seconds",
+                  .type = KeyType::kNumber,
+                  .default_value = "300",
+                  .unit = "seconds",
+                  .minimum = 0,
+                  .below = 1e9,
+                  .example = "60",
+                  .doc = "A checkpoint is also made so long after the one "
+                         "before. 0: not by time."});
+  keys.push_back({.path = "checkpoint.keep_last",
+                  .type = KeyType::kInteger,
+                  .default_value = "2",
+                  .unit = "checkpoints",
+                  .minimum = 1,
+                  .below = 1 << 20,
+                  .example = "5",
+                  .doc = "The newest so many stay. A checkpoint stays if any "
+                         "of the `keep` keys, or a pin (`penstock ckpt pin`), "
+                         "says so."});
+  keys.push_back({.path = "checkpoint.keep_every",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .unit = "steps",
+                  .minimum = 0,
+                  .below = 1e15,
+                  .example = "10000",
+                  .doc = "Those of multiples of so many steps stay. 0: none "
+                         "for that."});
+  keys.push_back({.path = "checkpoint.keep_best",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .unit = "checkpoints",
+                  .minimum = 0,
+                  .below = 1 << 20,
+                  .example = "1",
+                  .doc = "The so many with the least loss on held-out data "
+                         "(`evaluation.every_steps`) stay."});
+}
+
+void AddStartKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "start.resume",
+                  .default_value = "never",
+                  .choices = {"never", "auto", "require"},
+                  .example = "auto",
+                  .doc = "`auto`: go on from the newest checkpoint of the "
+                         "newest job of the same name that has one, at any "
+                         "number of stages. `require`: and refuse the job if "
+                         "there is none. `never`: begin with initial "
+                         "weights."});
+  keys.push_back({.path = "start.from",
+                  .default_value = "",
+                  .default_words = "initial weights",
+                  .example = "gpt-nano@500",
+                  .doc = "Begin a new training, at step 0 and with an empty "
+                         "optimizer, with the weights of a checkpoint: "
+                         "`<job>@<step>`, or `<job>` for its newest."});
+  keys.push_back({.path = "start.allow_other_data",
+                  .default_value = "false",
+                  .choices = {"false", "true"},
+                  .example = "true",
+                  .doc = "Go on although the data is not what the checkpoint "
+                         "was trained on."});
+  keys.push_back({.path = "start.allow_other_numerics",
+                  .default_value = "false",
+                  .choices = {"false", "true"},
+                  .example = "true",
+                  .doc = "Go on although results may have other bits than "
+                         "where the checkpoint was made: another libtorch, "
+                         "CPU or number of `threads`."});
+}
+
 std::vector<JobKey> MakeJobKeys() {
   std::vector<JobKey> keys;
   AddModelKeys(keys);
@@ -442,6 +527,8 @@ std::vector<JobKey> MakeJobKeys() {
   AddWeightsKeys(keys);
   AddPartitionKeys(keys);
   AddWireKeys(keys);
+  AddCheckpointKeys(keys);
+  AddStartKeys(keys);
   for (JobKey& key : keys) {
     if (key.field.empty()) key.field = key.path;
   }

@@ -14,6 +14,7 @@
 #include "absl/strings/str_replace.h"
 #include "absl/strings/strip.h"
 #include "client/job_file/job_json.h"
+#include "client/render/checkpoint_view.h"
 #include "client/render/fractions_view.h"
 #include "client/render/quantity.h"
 #include "client/render/table.h"
@@ -250,6 +251,8 @@ ordered_json JobInfoToJson(const JobInfo& info) {
       {"fractions", info.has_fractions() ? FractionsToJson(info.fractions())
                                          : ordered_json(nullptr)},
       {"weights_digest", TextOrNull(info.weights_digest())},
+      {"started_from", StartToJson(info)},
+      {"checkpoints", CheckpointProgressToJson(info)},
       {"epoch", info.epoch()},
       {"submitted", TextOrNull(StableTimeText(info.submitted_unix_nanos()))},
       {"started", TextOrNull(StableTimeText(info.started_unix_nanos()))},
@@ -409,6 +412,8 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
                                     StagesText(job.partition()))},
           {"versions", WeightPolicyText(job)},
           {"unsplit kinds", UnsplitKinds(job)},
+          {"starts from", StartText(info)},
+          {"checkpoints", CheckpointProgressText(info)},
           {"epoch", absl::StrCat(info.epoch())},
           {"submitted", TimeText(info.submitted_unix_nanos(), zone)},
           {"started", TimeText(info.started_unix_nanos(), zone)},

@@ -1,0 +1,194 @@
+// `penstock ckpt`, `suspend`, `resume`, and what `submit` starts from.
+
+#include <filesystem>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "client/cli.h"
+#include "client/follow/fake_coordinator.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
+
+namespace penstock {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+// One layer of one tensor, with this checksum.
+GetCheckpointResponse CheckpointOfStep(int64_t step, uint32_t crc32c = 7) {
+  GetCheckpointResponse answer;
+  CheckpointInfo& info = *answer.mutable_info();
+  info.mutable_id()->set_job_id("j-1");
+  info.mutable_id()->set_step(step);
+  info.mutable_id()->set_epoch(1);
+  info.set_state(CHECKPOINT_STATE_COMMITTED);
+  info.set_job_name("gpt");
+  info.set_size_bytes(2048);
+  info.set_schedule("gpipe");
+  info.set_stages(2);
+  info.set_ranks(2);
+  CheckpointManifest& manifest = *answer.mutable_manifest();
+  *manifest.mutable_id() = info.id();
+  ShardFile& file = *manifest.add_files();
+  file.set_name("l0000-embed.w.safetensors");
+  file.set_layer_name("embed");
+  file.set_kind(ShardFile::WEIGHTS);
+  ShardTensor& tensor = *file.add_tensors();
+  tensor.set_name("embed.token.weight");
+  tensor.set_type("F32");
+  tensor.add_shape(512);
+  tensor.set_crc32c(crc32c);
+  return answer;
+}
+
+class CkptCliTest : public ::testing::Test {
+ protected:
+  CkptCliTest() {
+    folder_ = (std::filesystem::path(::testing::TempDir()) /
+               ::testing::UnitTest::GetInstance()->current_test_info()->name())
+                  .lexically_normal();
+    std::filesystem::remove_all(folder_);
+    EXPECT_TRUE(MakeFolder(folder_).ok());
+    Write("text.bin", std::string(4000, '\0'));
+    Write("job.yaml",
+          "model: {preset: gpt-nano}\ndata: {tokens: text.bin}\n"
+          "steps: 3\npartition: {stages: 2}\n");
+  }
+
+  std::string Path(const std::string& name) const {
+    return absl::StrCat(folder_, "/", name);
+  }
+
+  void Write(const std::string& name, const std::string& content) {
+    ASSERT_TRUE(WriteFileAtomically(Path(name), content).ok());
+  }
+
+  int Run(const FakeCoordinator& coordinator,
+          std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--coordinator", coordinator.address()});
+    out_.str("");
+    err_.str("");
+    environment_.out = &out_;
+    environment_.err = &err_;
+    environment_.working_folder = folder_;
+    environment_.clock = &SystemClock();
+    environment_.interrupt = &interrupt_;
+    environment_.new_key = [] { return "key"; };
+    return static_cast<int>(RunCli(arguments, environment_));
+  }
+  nlohmann::json Json() const { return nlohmann::json::parse(out_.str()); }
+
+  std::string folder_;
+  Environment environment_;
+  Interrupt interrupt_;
+  std::ostringstream out_;
+  std::ostringstream err_;
+};
+
+TEST_F(CkptCliTest, ListShowsNameStateAndSize) {
+  FakeCoordinator coordinator({.checkpoints = {CheckpointOfStep(5)}});
+  ASSERT_EQ(Run(coordinator, {"ckpt", "list"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("j-1@5"), HasSubstr("COMMITTED"),
+                                HasSubstr("2.00 KiB")));
+  ASSERT_EQ(Run(coordinator, {"ckpt", "list", "gpt", "-o", "wide"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("gpipe, 2 stages on 2 ranks"));
+  ASSERT_EQ(Run(coordinator, {"ckpt", "list", "-o", "json"}), 0);
+  EXPECT_EQ(Json()[0]["step"], 5);
+  EXPECT_EQ(Json()[0]["pinned"], false);
+}
+
+TEST_F(CkptCliTest, DescribeShowsTheFiles) {
+  FakeCoordinator coordinator({.checkpoints = {CheckpointOfStep(5)}});
+  ASSERT_EQ(Run(coordinator, {"ckpt", "describe", "j-1@5"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("l0000-embed.w.safetensors"));
+  ASSERT_EQ(Run(coordinator, {"ckpt", "describe", "j-1@5", "-o", "json"}), 0);
+  EXPECT_EQ(Json()["manifest"]["files"][0]["tensors"][0]["name"],
+            "embed.token.weight");
+}
+
+TEST_F(CkptCliTest, AStepThatIsNotThereIsThree) {
+  FakeCoordinator coordinator({.checkpoints = {CheckpointOfStep(5)}});
+  for (const char* command : {"describe", "verify", "pin", "unpin", "rm"}) {
+    EXPECT_EQ(Run(coordinator, {"ckpt", command, "j-1@6"}), 3) << command;
+    EXPECT_THAT(err_.str(), HasSubstr("j-1@6"));
+  }
+}
+
+TEST_F(CkptCliTest, VerifySaysSoundOrFails) {
+  FakeCoordinator sound({.checkpoints = {CheckpointOfStep(5)}});
+  ASSERT_EQ(Run(sound, {"ckpt", "verify", "j-1@5"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("j-1@5: sound, 2.00 KiB"));
+  FakeCoordinator damaged(
+      {.checkpoints = {CheckpointOfStep(5)},
+       .verdict = {grpc::StatusCode::DATA_LOSS, "embed.token.weight: crc32c"}});
+  EXPECT_EQ(Run(damaged, {"ckpt", "verify", "j-1@5"}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("embed.token.weight: crc32c"));
+  EXPECT_THAT(out_.str(), Not(HasSubstr("sound")));
+}
+
+TEST_F(CkptCliTest, PinAndUnpinSayWhatItIsNow) {
+  FakeCoordinator coordinator({.checkpoints = {CheckpointOfStep(5)}});
+  ASSERT_EQ(Run(coordinator, {"ckpt", "pin", "j-1@5"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("j-1@5: pinned"));
+  ASSERT_EQ(Run(coordinator, {"ckpt", "unpin", "j-1@5", "-o", "json"}), 0);
+  EXPECT_EQ(Json()["pinned"], false);
+}
+
+TEST_F(CkptCliTest, RemovalOfTheOnlyOneNeedsForce) {
+  FakeCoordinator coordinator({.checkpoints = {CheckpointOfStep(5)}});
+  EXPECT_EQ(Run(coordinator, {"ckpt", "rm", "j-1@5"}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("--force"));
+  EXPECT_EQ(Run(coordinator, {"ckpt", "rm", "j-1@5", "--force"}), 0);
+}
+
+TEST_F(CkptCliTest, DiffNamesTheTensorsThatDiffer) {
+  FakeCoordinator coordinator(
+      {.checkpoints = {CheckpointOfStep(5), CheckpointOfStep(10, 9)}});
+  ASSERT_EQ(Run(coordinator, {"ckpt", "diff", "j-1@5", "j-1@10"}), 0)
+      << err_.str();
+  EXPECT_THAT(out_.str(),
+              AllOf(HasSubstr("step: 5 | 10"), HasSubstr("1 of 1 tensors"),
+                    HasSubstr("embed.token.weight")));
+  ASSERT_EQ(Run(coordinator, {"ckpt", "diff", "j-1@5", "j-1@5"}), 0);
+  EXPECT_EQ(out_.str(), "the same weights and optimizer state\n");
+}
+
+TEST_F(CkptCliTest, SuspendAndResumeShowTheState) {
+  FakeCoordinator coordinator({});
+  ASSERT_EQ(Run(coordinator, {"suspend", "j-1"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("SUSPENDING"));
+  ASSERT_EQ(Run(coordinator, {"resume", "j-1"}), 0) << err_.str();
+  EXPECT_THAT(out_.str(), HasSubstr("QUEUED"));
+}
+
+TEST_F(CkptCliTest, SubmitSaysWhatToStartFrom) {
+  FakeCoordinator coordinator({});
+  ASSERT_EQ(Run(coordinator, {"submit", Path("job.yaml")}), 0) << err_.str();
+  EXPECT_EQ(coordinator.submitted().start().resume(), "never");
+  EXPECT_EQ(coordinator.submitted().checkpoint().every_steps(), 500);
+  ASSERT_EQ(Run(coordinator, {"submit", Path("job.yaml"), "--resume=auto"}), 0);
+  EXPECT_EQ(coordinator.submitted().start().resume(), "auto");
+  ASSERT_EQ(Run(coordinator, {"submit", Path("job.yaml"), "--from", "gpt@5"}),
+            0);
+  EXPECT_EQ(coordinator.submitted().start().from(), "gpt@5");
+}
+
+TEST_F(CkptCliTest, SubmitRefusesAStartThatIsNone) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(Run(coordinator, {"submit", Path("job.yaml"), "--resume=maybe"}),
+            2);
+  EXPECT_EQ(Run(coordinator,
+                {"submit", Path("job.yaml"), "--resume=auto", "--from", "gpt"}),
+            2);
+  EXPECT_EQ(coordinator.submissions(), 0);
+}
+
+}  // namespace
+}  // namespace penstock
