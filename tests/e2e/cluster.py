@@ -269,7 +269,7 @@ class Cluster:
     def write_job(self, name, steps, stages=2, schedule="one_f_one_b",
                   optimizer="{kind: adamw, learning_rate: 0.003}",
                   recompute="never", replicas="1", step_timeout_seconds=30,
-                  data="sequence_length: 32"):
+                  data="sequence_length: 32", checkpoint="{}"):
         """A job file of a tiny GPT, dropout and tied embedding on; its path."""
         path = self._path(name + ".yaml")
         with open(path, "w", encoding="utf-8") as f:
@@ -288,5 +288,6 @@ optimizer: {optimizer}
 schedule: {{name: {schedule}, microbatches: 4, recompute: {recompute}}}
 partition: {{stages: {stages}, replicas: {replicas}}}
 step_timeout_seconds: {step_timeout_seconds}
+checkpoint: {checkpoint}
 """)
         return path
