@@ -91,7 +91,18 @@ class TwoHosts:
                 run(*prefix, "ip", "address", "add",
                     f"10.77.{index}.{side}/30", "dev", link)
                 run(*prefix, "ip", "link", "set", link, "up")
+        for prefix in ([], self.there()):
+            self.await_up(prefix)
         return self
+
+    @staticmethod
+    def await_up(prefix):
+        """UCX does not take a device that is about to come up."""
+        end = time.monotonic() + DEADLINE_SECONDS
+        while run(*prefix, "cat", "/sys/class/net/data/operstate") != "up\n":
+            if time.monotonic() > end:
+                raise RuntimeError("the data link does not come up")
+            time.sleep(0.01)
 
     def __exit__(self, kind, value, trace):
         self.other.kill()
