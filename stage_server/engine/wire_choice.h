@@ -36,8 +36,10 @@ struct WireSample {
 double ExposedShare(const WireSample& sample);
 
 // How long the link would be busy with the messages uncompressed, over what the
-// rank computed. At the speed of the fastest message, since the others may have
-// waited behind one another, or for a rank that did not look.
+// rank computed. At the mean speed of those that the rank waited for, each from
+// when the one before it was through: some links let the first bytes after a
+// pause pass at once. If it waited for none, at that of the fastest, since what
+// it looked for late may have been there for long.
 double LinkShare(const WireSample& sample);
 
 struct WireChoice {

@@ -89,8 +89,25 @@ TEST(WireChoiceTest, CompressedMessagesAreJudgedByTheirPlainSize) {
 
 TEST(WireChoiceTest, ALateLookDoesNotMakeTheLinkSlow) {
   WireSample sample = Waited(0.03);
-  sample.messages[1].came_nanos += 10 * kCompute;
-  EXPECT_NEAR(LinkShare(sample), 0.03, 1e-9);
+  WireMessage& late = sample.messages[1];
+  late.came_nanos += 10 * kCompute;
+  late.asked_nanos = late.came_nanos;
+  EXPECT_LE(LinkShare(sample), 0.03);
+}
+
+TEST(WireChoiceTest, AFirstMessageThatPassesAtOnceDoesNotMakeTheLinkFast) {
+  WireSample sample = Waited(3.0);
+  sample.messages[0].came_nanos = sample.messages[0].posted_nanos;
+  EXPECT_NEAR(LinkShare(sample), 3.0, 1e-9);
+  EXPECT_TRUE(NextChoice({true, WireChoice::kSteps - 1}, sample).compressed);
+}
+
+TEST(WireChoiceTest, MessagesSentTogetherDoNotCountEachOthersWay) {
+  WireSample sample = Waited(0);
+  for (int64_t i = 0; i < 3; ++i) {
+    sample.messages[i] = {1000, 0, i * kCompute, (i + 1) * kCompute};
+  }
+  EXPECT_NEAR(LinkShare(sample), 3.0, 1e-9);
 }
 
 TEST(WireChoiceTest, AStepWithoutMessagesOrComputeSaysNothing) {
