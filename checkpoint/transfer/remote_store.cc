@@ -38,19 +38,21 @@ StoredCheckpointState FromProto(StoredCheckpointInfo::State state) {
   }
 }
 
+// gRPC's generated client.
+using Calls = StoreService::Stub;
+
 class RemoteStore : public CommitStore {
  public:
   RemoteStore(RemoteStoreOptions options, const Clock& clock)
       : options_(std::move(options)),
         token_(MakeTransferToken(options_.key, {kOwnerJob, 0})),
         clock_(clock),
-        stub_(StoreService::NewStub(MakeChannel(options_.address))) {}
+        calls_(StoreService::NewStub(MakeChannel(options_.address))) {}
 
   absl::StatusOr<std::vector<std::string>> ListJobs() const override {
     ListStoredJobsRequest request;
     ListStoredJobsResponse response;
-    PENSTOCK_RETURN_IF_ERROR(
-        Call(&StoreService::Stub::ListJobs, request, response));
+    PENSTOCK_RETURN_IF_ERROR(Call(&Calls::ListJobs, request, response));
     return std::vector<std::string>(response.job_ids().begin(),
                                     response.job_ids().end());
   }
@@ -60,8 +62,7 @@ class RemoteStore : public CommitStore {
     ListStoredRequest request;
     request.set_job_id(job_id);
     ListStoredResponse response;
-    PENSTOCK_RETURN_IF_ERROR(
-        Call(&StoreService::Stub::List, request, response));
+    PENSTOCK_RETURN_IF_ERROR(Call(&Calls::List, request, response));
     std::vector<StoredCheckpoint> found;
     for (const StoredCheckpointInfo& info : response.checkpoints()) {
       found.push_back({info.id(), FromProto(info.state())});
@@ -73,7 +74,7 @@ class RemoteStore : public CommitStore {
       const CheckpointId& id) const override {
     CheckpointManifest manifest;
     PENSTOCK_RETURN_IF_ERROR(
-        Call(&StoreService::Stub::ReadManifest, RequestOf(id), manifest));
+        Call(&Calls::ReadManifest, RequestOf(id), manifest));
     return manifest;
   }
 
@@ -81,7 +82,7 @@ class RemoteStore : public CommitStore {
     CommitStoredRequest request;
     *request.mutable_manifest() = std::move(manifest);
     CommitStoredResponse response;
-    return Call(&StoreService::Stub::Commit, request, response);
+    return Call(&Calls::Commit, request, response);
   }
 
   absl::Status Verify(
@@ -90,7 +91,7 @@ class RemoteStore : public CommitStore {
     StoredCheckpointRequest request = RequestOf(id);
     request.set_token(token_);
     grpc::ClientContext context;
-    const auto stream = stub_->Verify(&context, request);
+    const auto stream = calls_->Verify(&context, request);
     VerifyStoredProgress progress;
     bool goes_on = true;
     while (goes_on && stream->Read(&progress)) {
@@ -107,7 +108,7 @@ class RemoteStore : public CommitStore {
 
   absl::Status Delete(const CheckpointId& id) override {
     DeleteStoredResponse response;
-    return Call(&StoreService::Stub::Delete, RequestOf(id), response);
+    return Call(&Calls::Delete, RequestOf(id), response);
   }
 
   absl::StatusOr<std::vector<CheckpointId>> CollectGarbage(
@@ -116,8 +117,7 @@ class RemoteStore : public CommitStore {
     request.set_job_id(job_id);
     request.set_epoch(live_epoch);
     BeginStoreEpochResponse response;
-    PENSTOCK_RETURN_IF_ERROR(
-        Call(&StoreService::Stub::BeginEpoch, request, response));
+    PENSTOCK_RETURN_IF_ERROR(Call(&Calls::BeginEpoch, request, response));
     return std::vector<CheckpointId>(response.removed().begin(),
                                      response.removed().end());
   }
@@ -139,21 +139,21 @@ class RemoteStore : public CommitStore {
   }
 
   template <typename Request, typename Response>
-  absl::Status Call(grpc::Status (StoreService::Stub::*method)(
-                        grpc::ClientContext*, const Request&, Response*),
+  absl::Status Call(grpc::Status (Calls::*method)(grpc::ClientContext*,
+                                                  const Request&, Response*),
                     Request request, Response& response) const {
     request.set_token(token_);
     grpc::ClientContext context;
     context.set_wait_for_ready(true);
     context.set_deadline(absl::ToChronoTime(clock_.Now() + options_.patience));
     return Named(
-        FromGrpcStatus((stub_.get()->*method)(&context, request, &response)));
+        FromGrpcStatus((calls_.get()->*method)(&context, request, &response)));
   }
 
   const RemoteStoreOptions options_;
   const std::string token_;
   const Clock& clock_;
-  const std::unique_ptr<StoreService::Stub> stub_;
+  const std::unique_ptr<Calls> calls_;
 };
 
 }  // namespace
