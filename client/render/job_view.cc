@@ -21,6 +21,7 @@
 #include "client/render/use_view.h"
 #include "client/render/version_view.h"
 #include "models/graph/layer_kinds.h"
+#include "models/zoo/job_model.h"
 #include "models/zoo/zoo.h"
 
 namespace penstock {
@@ -135,15 +136,7 @@ std::string DataText(const Job& job) {
 // "batch_norm (9 layers)": what of the model a split backward does not split.
 // Empty where all can be.
 std::string UnsplitKinds(const Job& job) {
-  ModelRequest request;
-  request.preset = job.model().preset();
-  request.overrides = {job.model().overrides().begin(),
-                       job.model().overrides().end()};
-  request.microbatch_size =
-      job.batch_size() / std::max(1, job.schedule().microbatches());
-  request.sequence_length = job.data().sequence_length();
-  request.data_kind = job.data().kind();
-  const absl::StatusOr<Graph> graph = MakeModel(request);
+  const absl::StatusOr<Graph> graph = MakeModel(RequestOf(job));
   if (!graph.ok()) return "";
   std::map<std::string, int> count;
   for (const LayerSpec& layer : graph->layers) {

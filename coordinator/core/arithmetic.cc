@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "models/graph/flops_of_layers.h"
 #include "models/graph/step_lengths.h"
+#include "models/zoo/job_model.h"
 #include "models/zoo/zoo.h"
 
 namespace penstock {
@@ -23,13 +24,8 @@ int64_t LengthOfStep(const Job& job, int64_t step) {
 absl::StatusOr<std::vector<LayerFlops>> FlopsOfStages(const Plan& plan,
                                                       int64_t step) {
   const Job& job = plan.job();
-  ModelRequest request;
-  request.preset = job.model().preset();
-  request.overrides = {job.model().overrides().begin(),
-                       job.model().overrides().end()};
-  request.microbatch_size = job.batch_size() / job.schedule().microbatches();
+  ModelRequest request = RequestOf(job);
   request.sequence_length = static_cast<int32_t>(LengthOfStep(job, step));
-  request.data_kind = job.data().kind();
   PENSTOCK_ASSIGN_OR_RETURN(const Graph graph, MakeModel(request));
   PENSTOCK_ASSIGN_OR_RETURN(const std::vector<LayerFlops> layers,
                             FlopsOfLayers(graph));

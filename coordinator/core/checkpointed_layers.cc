@@ -7,6 +7,7 @@
 #include "base/status_macros.h"
 #include "checkpoint/layout/layout.h"
 #include "models/graph/layer_kinds.h"
+#include "models/zoo/job_model.h"
 #include "models/zoo/zoo.h"
 
 namespace penstock {
@@ -40,14 +41,7 @@ OptimizerFiles WantedOptimizerFiles(const Job& job) {
 absl::StatusOr<std::vector<ExpectedLayer>> CheckpointedLayers(const Job& job) {
   if (job.has_emulate()) return EmulatedLayers(job.emulate());
   std::vector<ExpectedLayer> layers;
-  ModelRequest request;
-  request.preset = job.model().preset();
-  request.overrides = {job.model().overrides().begin(),
-                       job.model().overrides().end()};
-  request.microbatch_size = job.batch_size() / job.schedule().microbatches();
-  request.sequence_length = job.data().sequence_length();
-  request.data_kind = job.data().kind();
-  PENSTOCK_ASSIGN_OR_RETURN(const Graph graph, MakeModel(request));
+  PENSTOCK_ASSIGN_OR_RETURN(const Graph graph, MakeModel(RequestOf(job)));
   for (size_t i = 0; i < graph.layers.size(); ++i) {
     ExpectedLayer layer;
     layer.layer = static_cast<int>(i);

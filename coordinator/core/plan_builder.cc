@@ -16,6 +16,7 @@
 #include "coordinator/core/memory_forecast.h"
 #include "coordinator/core/weight_policy.h"
 #include "models/graph/layer_kinds.h"
+#include "models/zoo/job_model.h"
 #include "models/zoo/zoo.h"
 #include "schedule/generators/registry.h"
 #include "schedule/ir/grid.h"
@@ -48,17 +49,6 @@ struct Cut {
   // What each layer's output is on the wire, by the layer's name.
   std::map<std::string, TensorSpec> tensors;
 };
-
-absl::StatusOr<Graph> ModelOf(const Job& job) {
-  ModelRequest request;
-  request.preset = job.model().preset();
-  request.overrides = {job.model().overrides().begin(),
-                       job.model().overrides().end()};
-  request.microbatch_size = job.batch_size() / job.schedule().microbatches();
-  request.sequence_length = job.data().sequence_length();
-  request.data_kind = job.data().kind();
-  return MakeModel(request);
-}
 
 absl::Status BadPartition(const std::string& problem) {
   return absl::InvalidArgumentError(absl::StrCat("partition: ", problem));
@@ -166,7 +156,7 @@ absl::StatusOr<Cut> WholeModel(const Job& job) {
     cut.tensors = EmulatedTensors(job.emulate());
     return cut;
   }
-  PENSTOCK_ASSIGN_OR_RETURN(cut.graph, ModelOf(job));
+  PENSTOCK_ASSIGN_OR_RETURN(cut.graph, MakeModel(RequestOf(job)));
   if (!job.data().sequence_lengths().empty() &&
       cut.graph.data_kind != "tokens") {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -9,6 +9,7 @@
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "models/graph/layer_kinds.h"
+#include "models/zoo/job_model.h"
 #include "models/zoo/zoo.h"
 #include "schedule/ir/gradient_slots.h"
 #include "stage_server/engine/list_check.h"
@@ -39,13 +40,9 @@ absl::StatusOr<Graph> GraphOf(const Job& job, int num_microbatches,
         " microbatches of ", pieces_per_microbatch,
         " pieces, want a multiple of at least one"));
   }
-  ModelRequest request;
-  request.preset = job.model().preset();
-  request.overrides = {job.model().overrides().begin(),
-                       job.model().overrides().end()};
+  ModelRequest request = RequestOf(job);
   request.microbatch_size = job.batch_size() / num_pieces;
   request.sequence_length = static_cast<int32_t>(sequence_length);
-  request.data_kind = job.data().kind();
   return MakeModel(request);
 }
 
