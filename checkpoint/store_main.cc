@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
 #include "base/parent_process.h"
+#include "base/stop_signals.h"
 #include "base/version.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/store/checkpoint_store.h"
@@ -103,16 +104,6 @@ absl::StatusOr<std::string> ReadKey(const std::string& path) {
   return absl::InvalidArgumentError(
       absl::StrCat("--key-file ", path, ": a key of ", key->size(),
                    " characters, wanted at least ", kMinKeyBytes));
-}
-
-// Threads that start later inherit the mask, so only `Serve` sees them.
-sigset_t BlockStopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
 }
 
 // Until a signal.

@@ -1,8 +1,6 @@
 // The binary as an operator and a coordinator meet it.
 
 #include <signal.h>
-#include <stdio.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -12,10 +10,10 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/test_process.h"
 #include "checkpoint/manifest/test_checkpoint.h"
 #include "checkpoint/store/commit_store.h"
 #include "checkpoint/transfer/remote_store.h"
@@ -32,64 +30,10 @@ using ::testing::HasSubstr;
 constexpr char kBinary[] = "checkpoint/penstock-store";
 constexpr char kKey[] = "0123456789abcdef";
 
-// One run of the binary; what it prints to stderr comes line by line.
-class Process {
+class Process : public TestProcess {
  public:
-  explicit Process(std::vector<std::string> flags) {
-    int ends[2];
-    EXPECT_EQ(pipe(ends), 0);
-    flags.insert(flags.begin(), kBinary);
-    std::vector<char*> argv;
-    for (std::string& flag : flags) argv.push_back(flag.data());
-    argv.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(ends[1], STDERR_FILENO);
-      close(ends[0]);
-      close(ends[1]);
-      execv(kBinary, argv.data());
-      _exit(127);
-    }
-    close(ends[1]);
-    errors_ = fdopen(ends[0], "r");
-  }
-  Process(const Process&) = delete;
-  Process& operator=(const Process&) = delete;
-  ~Process() {
-    Kill();
-    fclose(errors_);
-  }
-
-  // The first line with `text` in it; empty if the process ends before.
-  std::string WaitForLine(absl::string_view text) {
-    char line[4096];
-    while (fgets(line, sizeof(line), errors_) != nullptr) {
-      if (absl::StrContains(line, text)) return line;
-    }
-    return "";
-  }
-  void Signal(int signal) { kill(pid_, signal); }
-  void Kill() {
-    if (pid_ <= 0) return;
-    kill(pid_, SIGKILL);
-    waitpid(std::exchange(pid_, 0), nullptr, 0);
-  }
-  // Everything left on stderr, and the exit status; -1 if a signal ended it.
-  std::pair<std::string, int> Wait() {
-    std::string rest;
-    char buffer[4096];
-    size_t got = 0;
-    while ((got = fread(buffer, 1, sizeof(buffer), errors_)) > 0) {
-      rest.append(buffer, got);
-    }
-    int status = 0;
-    waitpid(std::exchange(pid_, 0), &status, 0);
-    return {rest, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
-  }
-
- private:
-  pid_t pid_ = 0;
-  FILE* errors_ = nullptr;
+  explicit Process(std::vector<std::string> flags)
+      : TestProcess(kBinary, std::move(flags)) {}
 };
 
 class StoreMainTest : public ::testing::Test {

@@ -24,6 +24,7 @@
 #include "base/parent_process.h"
 #include "base/sha256.h"
 #include "base/status_macros.h"
+#include "base/stop_signals.h"
 #include "base/version.h"
 #include "coordinator/service/hosted_checkpoints.h"
 #include "coordinator/service/loop.h"
@@ -205,16 +206,6 @@ int ExitCodeOf(const absl::Status& status) {
   return absl::IsFailedPrecondition(status) || absl::IsUnavailable(status)
              ? kExitUnavailable
              : kExitFailed;
-}
-
-// Threads that start later inherit the mask, so only `WaitForSignal` sees them.
-sigset_t BlockStopSignals() {
-  sigset_t signals;
-  sigemptyset(&signals);
-  sigaddset(&signals, SIGTERM);
-  sigaddset(&signals, SIGINT);
-  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
-  return signals;
 }
 
 absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenCheckpoints(

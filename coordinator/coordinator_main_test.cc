@@ -1,6 +1,5 @@
 // The binary as an operator meets it.
 #include <signal.h>
-#include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -10,9 +9,9 @@
 #include <vector>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/test_process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -23,65 +22,10 @@ using ::testing::HasSubstr;
 
 constexpr char kBinary[] = "coordinator/penstock-coordinator";
 
-// One run of the binary; what it prints to stderr comes line by line.
-class Process {
+class Process : public TestProcess {
  public:
-  explicit Process(std::vector<std::string> flags) {
-    int ends[2];
-    EXPECT_EQ(pipe(ends), 0);
-    flags.insert(flags.begin(), kBinary);
-    std::vector<char*> argv;
-    for (std::string& flag : flags) argv.push_back(flag.data());
-    argv.push_back(nullptr);
-    pid_ = fork();
-    if (pid_ == 0) {
-      dup2(ends[1], STDERR_FILENO);
-      close(ends[0]);
-      close(ends[1]);
-      execv(kBinary, argv.data());
-      _exit(127);
-    }
-    close(ends[1]);
-    errors_ = fdopen(ends[0], "r");
-  }
-  Process(const Process&) = delete;
-  Process& operator=(const Process&) = delete;
-  ~Process() {
-    if (pid_ > 0) {
-      kill(pid_, SIGKILL);
-      waitpid(pid_, nullptr, 0);
-    }
-    fclose(errors_);
-  }
-
-  // The first line with `text` in it; empty if the process ends before.
-  std::string WaitForLine(absl::string_view text) {
-    char line[4096];
-    while (fgets(line, sizeof(line), errors_) != nullptr) {
-      if (absl::StrContains(line, text)) return line;
-    }
-    return "";
-  }
-
-  void Signal(int signal) { kill(pid_, signal); }
-  pid_t pid() const { return pid_; }
-
-  // Everything left on stderr, and the exit status; -1 if a signal ended it.
-  std::pair<std::string, int> Wait() {
-    std::string rest;
-    char buffer[4096];
-    size_t got = 0;
-    while ((got = fread(buffer, 1, sizeof(buffer), errors_)) > 0) {
-      rest.append(buffer, got);
-    }
-    int status = 0;
-    waitpid(std::exchange(pid_, 0), &status, 0);
-    return {rest, WIFEXITED(status) ? WEXITSTATUS(status) : -1};
-  }
-
- private:
-  pid_t pid_ = 0;
-  FILE* errors_ = nullptr;
+  explicit Process(std::vector<std::string> flags)
+      : TestProcess(kBinary, std::move(flags)) {}
 };
 
 class CoordinatorMainTest : public ::testing::Test {

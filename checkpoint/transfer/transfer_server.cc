@@ -6,6 +6,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "checkpoint/transfer/chunk.h"
+#include "checkpoint/transfer/server_options.h"
 #include "checkpoint/transfer/store_service.h"
 #include "checkpoint/transfer/transfer_service.h"
 #include "grpcpp/security/server_credentials.h"
@@ -14,24 +15,6 @@
 
 namespace penstock {
 namespace {
-
-constexpr int kKeepaliveMillis = 10'000;
-constexpr int kKeepaliveTimeoutMillis = 5'000;
-constexpr int kMinPingIntervalMillis = 5'000;
-
-void SetChannelOptions(grpc::ServerBuilder& builder) {
-  // Two servers must not share a port.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                             kKeepaliveTimeoutMillis);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(
-      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-      kMinPingIntervalMillis);
-  builder.SetMaxReceiveMessageSize(kMaxTransferMessageBytes);
-  builder.SetMaxSendMessageSize(kMaxTransferMessageBytes);
-}
 
 class GrpcTransferServer : public TransferServer {
  public:
@@ -49,7 +32,7 @@ class GrpcTransferServer : public TransferServer {
 
   absl::Status Listen(const std::string& address) {
     grpc::ServerBuilder builder;
-    SetChannelOptions(builder);
+    SetServerOptions(kMaxTransferMessageBytes, builder);
     int port = 0;
     builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
     builder.RegisterService(&service_);

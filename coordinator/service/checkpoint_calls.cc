@@ -6,10 +6,10 @@
 
 #include "base/mutex.h"
 #include "base/status_macros.h"
+#include "checkpoint/transfer/grpc_status.h"
 #include "checkpoint/transfer/token.h"
 #include "coordinator/core/checkpoint_catalog.h"
 #include "coordinator/core/job_lookup.h"
-#include "coordinator/service/grpc_status.h"
 #include "coordinator/service/job_service.h"
 
 namespace penstock {

@@ -7,12 +7,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "base/status_macros.h"
+#include "checkpoint/transfer/grpc_status.h"
 #include "coordinator/core/job_lookup.h"
 #include "coordinator/core/job_machine.h"
 #include "coordinator/core/memory_fit.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/plan_builder.h"
-#include "coordinator/service/grpc_status.h"
 #include "coordinator/service/page_stream.h"
 #include "coordinator/service/start_reader.h"
 

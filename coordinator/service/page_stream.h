@@ -11,7 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/mutex.h"
-#include "coordinator/service/grpc_status.h"
+#include "checkpoint/transfer/grpc_status.h"
 #include "coordinator/service/loop.h"
 #include "grpcpp/support/server_callback.h"
 

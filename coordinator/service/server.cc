@@ -17,6 +17,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "checkpoint/transfer/server_options.h"
 #include "grpc/support/log.h"
 #include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
@@ -27,25 +28,8 @@ namespace penstock {
 namespace {
 
 constexpr int kMaxMessageBytes = 4 << 20;
-constexpr int kKeepaliveMillis = 10'000;
-constexpr int kKeepaliveTimeoutMillis = 5'000;
-constexpr int kMinPingIntervalMillis = 5'000;
 constexpr int kMaxPort = 65535;
 constexpr absl::Duration kStopLimit = absl::Seconds(2);
-
-void SetChannelOptions(grpc::ServerBuilder& builder) {
-  // Two coordinators must not share a port.
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMillis);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
-                             kKeepaliveTimeoutMillis);
-  builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
-  builder.AddChannelArgument(
-      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
-      kMinPingIntervalMillis);
-  builder.SetMaxReceiveMessageSize(kMaxMessageBytes);
-  builder.SetMaxSendMessageSize(kMaxMessageBytes);
-}
 
 // gRPC says only that it could not bind; the system says why.
 std::string WhyNot(const HostPort& where) {
@@ -122,7 +106,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   QuietGrpcLog();
   grpc::EnableDefaultHealthCheckService(true);
   grpc::ServerBuilder builder;
-  SetChannelOptions(builder);
+  SetServerOptions(kMaxMessageBytes, builder);
   int port = 0;
   builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
   builder.RegisterService(&server->jobs_);

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "coordinator/service/grpc_status.h"
+#include "checkpoint/transfer/grpc_status.h"
 
 namespace penstock {
 namespace {
