@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "checkpoint/files/faulty_file_system.h"
+#include "checkpoint/files/memory_file_system.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -17,14 +18,15 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-class FileSystemTest : public ::testing::TestWithParam<bool> {
+std::unique_ptr<FileSystem> MakeFileSystem(const std::string& kind) {
+  if (kind == "Posix") return MakePosixFileSystem();
+  if (kind == "InMemory") return MakeMemoryFileSystem();
+  return std::make_unique<FaultyFileSystem>();
+}
+
+class FileSystemTest : public ::testing::TestWithParam<const char*> {
  protected:
-  FileSystemTest() {
-    if (GetParam()) {
-      files_ = MakePosixFileSystem();
-    } else {
-      files_ = std::make_unique<FaultyFileSystem>();
-    }
+  FileSystemTest() : files_(MakeFileSystem(GetParam())) {
     root_ = absl::StrCat(
         ::testing::TempDir(), "/files_",
         ::testing::UnitTest::GetInstance()->current_test_info()->name());
@@ -43,7 +45,7 @@ class FileSystemTest : public ::testing::TestWithParam<bool> {
     return ReadWholeFile(*files_, Path(name)).value_or("?");
   }
 
-  std::unique_ptr<FileSystem> files_;
+  const std::unique_ptr<FileSystem> files_;
   std::string root_;
 };
 
@@ -140,9 +142,36 @@ TEST_P(FileSystemTest, APublishedFileIsWholeAndAlone) {
   EXPECT_THAT(*files_->List(Path("")), ElementsAre("a"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Kinds, FileSystemTest, ::testing::Bool(),
+TEST_P(FileSystemTest, ALargeFileIsReadAcrossItsPieces) {
+  std::string large(5'000'000, '\0');
+  for (size_t i = 0; i < large.size(); ++i)
+    large[i] = static_cast<char>(i % 251);
+  {
+    auto file = files_->Create(Path("a"));
+    ASSERT_TRUE(file.ok()) << file.status();
+    for (size_t i = 0; i < large.size(); i += 700'001) {
+      ASSERT_EQ((*file)->Append(large.substr(i, 700'001)), absl::OkStatus());
+    }
+    ASSERT_EQ((*file)->Sync(), absl::OkStatus());
+  }
+  const auto file = files_->Open(Path("a"));
+  ASSERT_TRUE(file.ok()) << file.status();
+  EXPECT_TRUE((*file)->Read(0, 5'000'000).value_or("?") == large);
+  EXPECT_TRUE((*file)->Read(1'048'570, 2'100'000).value_or("?") ==
+              large.substr(1'048'570, 2'100'000));
+}
+
+TEST_P(FileSystemTest, WhatIsOpenOutlivesItsName) {
+  Write("a", "abcdef");
+  const auto file = *files_->Open(Path("a"));
+  ASSERT_EQ(files_->Remove(Path("a")), absl::OkStatus());
+  EXPECT_EQ(file->Read(0, 6).value_or("?"), "abcdef");
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, FileSystemTest,
+                         ::testing::Values("Posix", "InMemory", "Faulty"),
                          [](const auto& info) {
-                           return info.param ? "Posix" : "InMemory";
+                           return std::string(info.param);
                          });
 
 TEST(PosixFileSystemTest, AFilesLastNameIsNotFollowed) {

@@ -119,6 +119,15 @@ absl::StatusOr<ShardName> ParseShardFileName(absl::string_view name) {
                    "example \"l0000-embed.w.safetensors\""));
 }
 
+absl::Status CheckStoredName(absl::string_view name) {
+  if (name == kPartFile) return absl::OkStatus();
+  return ParseShardFileName(name).status();
+}
+
+std::string RankPath(const std::string& root, int rank) {
+  return absl::StrFormat("%s/rank-%04d", root, rank);
+}
+
 std::string JobPath(const std::string& root, absl::string_view job_id) {
   return absl::StrCat(root, "/", job_id);
 }

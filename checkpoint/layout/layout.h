@@ -30,6 +30,9 @@ inline constexpr char kCommitFile[] = "COMMIT";
 inline constexpr char kDeletingFile[] = "DELETING";
 // In the job's folder: the name of the newest one. May be stale.
 inline constexpr char kLatestFile[] = "LATEST";
+// Of a rank's part of a state in memory (docs/checkpoints.md): what it consists
+// of. The last of the part's files; its presence means complete.
+inline constexpr char kPartFile[] = "part.pb";
 // Behind the name of a file that is not whole yet.
 inline constexpr char kPartSuffix[] = ".part";
 
@@ -66,6 +69,12 @@ struct ShardName {
 //                     ending. Quotes `name`.
 absl::StatusOr<ShardName> ParseShardFileName(absl::string_view name);
 
+// OK for what a stage server may store: a shard's name and kPartFile. Else as
+// `ParseShardFileName`.
+absl::Status CheckStoredName(absl::string_view name);
+
+// "<root>/rank-0003": the root of one rank's parts. Requires: rank >= 0.
+std::string RankPath(const std::string& root, int rank);
 // "<root>/<job id>". Requires: CheckJobId.
 std::string JobPath(const std::string& root, absl::string_view job_id);
 // "<root>/<job id>/step-000001200.e0007". Requires: CheckCheckpointId.

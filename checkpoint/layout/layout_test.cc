@@ -119,5 +119,18 @@ TEST(LayoutTest, PathsFollowFromTheId) {
   EXPECT_EQ(Describe(id), "step 5, epoch 1, of job 2f0c");
 }
 
+TEST(CheckStoredNameTest, ShardsAndAPartsRecordAreStoredAndNothingElse) {
+  EXPECT_EQ(CheckStoredName("l0000-embed.w.safetensors"), absl::OkStatus());
+  EXPECT_EQ(CheckStoredName(kPartFile), absl::OkStatus());
+  for (const char* bad : {"", "COMMIT", "manifest.json", "../part.pb", "a"}) {
+    EXPECT_TRUE(absl::IsInvalidArgument(CheckStoredName(bad))) << bad;
+  }
+}
+
+TEST(RankPathTest, EachRankHasAFolder) {
+  EXPECT_EQ(RankPath("/r", 3), "/r/rank-0003");
+  EXPECT_EQ(RankPath("/r", 12345), "/r/rank-12345");
+}
+
 }  // namespace
 }  // namespace penstock

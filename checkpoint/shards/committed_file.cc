@@ -9,7 +9,7 @@ namespace {
 
 bool IsStateFile(absl::string_view name) {
   return name == kManifestFile || name == kTrainStateFile ||
-         name == kWeightIndexFile || name == kCommitFile;
+         name == kWeightIndexFile || name == kCommitFile || name == kPartFile;
 }
 
 absl::Status CheckKind(const FileSystem& files, const std::string& path,
@@ -25,7 +25,8 @@ absl::Status CheckKind(const FileSystem& files, const std::string& path,
 
 absl::StatusOr<std::unique_ptr<ReadableFile>> OpenCommitted(
     const FileSystem& files, const std::string& root,
-    const CheckpointId& checkpoint, const std::string& file) {
+    const CheckpointId& checkpoint, const std::string& file,
+    const char* marker) {
   PENSTOCK_RETURN_IF_ERROR(CheckCheckpointId(checkpoint));
   if (!IsStateFile(file)) {
     PENSTOCK_RETURN_IF_ERROR(ParseShardFileName(file).status());
@@ -34,11 +35,12 @@ absl::StatusOr<std::unique_ptr<ReadableFile>> OpenCommitted(
   for (const std::string& path : {FolderOf(folder), folder}) {
     PENSTOCK_RETURN_IF_ERROR(CheckKind(files, path, PathKind::kFolder));
   }
-  const std::string commit = absl::StrCat(folder, "/", kCommitFile);
-  if (const auto kind = files.KindOf(commit); !kind.ok()) {
+  const std::string complete = absl::StrCat(folder, "/", marker);
+  if (const auto kind = files.KindOf(complete); !kind.ok()) {
     if (!absl::IsNotFound(kind.status())) return kind.status();
-    return absl::NotFoundError(absl::StrCat(
-        "the checkpoint of ", Describe(checkpoint), " is not committed"));
+    return absl::NotFoundError(
+        absl::StrCat("the checkpoint of ", Describe(checkpoint),
+                     " is not committed: it has no ", marker));
   }
   const std::string path = absl::StrCat(folder, "/", file);
   PENSTOCK_RETURN_IF_ERROR(CheckKind(files, path, PathKind::kFile));

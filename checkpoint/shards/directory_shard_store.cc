@@ -49,8 +49,8 @@ class DirectoryUpload : public ShardUpload {
 
 class DirectoryShardStore : public ShardStore {
  public:
-  DirectoryShardStore(FileSystem& files, std::string root)
-      : files_(files), root_(std::move(root)) {}
+  DirectoryShardStore(FileSystem& files, std::string root, const char* marker)
+      : files_(files), root_(std::move(root)), marker_(marker) {}
 
   absl::StatusOr<std::unique_ptr<ShardUpload>> Begin(
       const CheckpointId& checkpoint, const std::string& file,
@@ -68,8 +68,9 @@ class DirectoryShardStore : public ShardStore {
                                    int64_t offset_bytes,
                                    int64_t size_bytes) const override {
     PENSTOCK_RETURN_IF_ERROR(cancellation_.status());
-    PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<ReadableFile> opened,
-                              OpenCommitted(files_, root_, checkpoint, file));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        const std::unique_ptr<ReadableFile> opened,
+        OpenCommitted(files_, root_, checkpoint, file, marker_));
     return opened->Read(offset_bytes, size_bytes);
   }
 
@@ -80,14 +81,16 @@ class DirectoryShardStore : public ShardStore {
  private:
   FileSystem& files_;
   const std::string root_;
+  const char* const marker_;
   Cancellation cancellation_;
 };
 
 }  // namespace
 
 std::unique_ptr<ShardStore> MakeDirectoryShardStore(FileSystem& files,
-                                                    const std::string& root) {
-  return std::make_unique<DirectoryShardStore>(files, root);
+                                                    const std::string& root,
+                                                    const char* marker) {
+  return std::make_unique<DirectoryShardStore>(files, root, marker);
 }
 
 }  // namespace penstock

@@ -20,7 +20,7 @@ class GrpcTransferServer : public TransferServer {
  public:
   GrpcTransferServer(FileSystem& files, const std::string& root,
                      const Options& options)
-      : service_(files, root, options.key, options.stall_limit) {
+      : service_(files, root, options) {
     if (options.owned_store == nullptr) return;
     store_service_ = std::make_unique<StoreServiceAdapter>(
         *options.owned_store, options.key,

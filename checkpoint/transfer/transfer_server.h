@@ -10,6 +10,7 @@
 #include "absl/time/time.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/store/commit_store.h"
+#include "checkpoint/transfer/part_keeper.h"
 
 namespace penstock {
 
@@ -32,6 +33,9 @@ class TransferServer {
     // If given, it is served to its owner on the same port (StoreService). Of
     // the same folder; must outlive the server.
     CommitStore* owned_store = nullptr;
+    // If given, the folder has ranks' parts, and `key` is not used. Must
+    // outlive the server.
+    PartKeeper* parts = nullptr;
   };
 
   // `files` must outlive the server. `root` is there: see CheckpointStore.

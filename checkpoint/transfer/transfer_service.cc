@@ -37,17 +37,32 @@ absl::Status CheckChunk(const UploadChunk& chunk, int64_t written_bytes) {
 
 }  // namespace
 
-TransferServiceAdapter::TransferServiceAdapter(FileSystem& files,
-                                               std::string root,
-                                               std::string key,
-                                               absl::Duration stall_limit)
+TransferServiceAdapter::TransferServiceAdapter(
+    FileSystem& files, std::string root, const TransferServer::Options& options)
     : files_(files),
       root_(std::move(root)),
-      key_(std::move(key)),
-      uploads_(stall_limit, [this](const UploadTable::Upload& upload) {
+      key_(options.key),
+      parts_(options.parts),
+      uploads_(options.stall_limit, [this](const UploadTable::Upload& upload) {
+        const std::string root =
+            upload.rank.has_value() ? RankPath(root_, *upload.rank) : root_;
         // What stays is collected with its checkpoint.
-        RemovePart(files_, root_, upload.checkpoint, upload.file).IgnoreError();
+        RemovePart(files_, root, upload.checkpoint, upload.file).IgnoreError();
       }) {}
+
+template <typename Request>
+absl::StatusOr<std::string> TransferServiceAdapter::RootOf(
+    const Request& request) const {
+  if (request.has_rank() != (parts_ != nullptr) || request.rank() < 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        request.file(), " is of ",
+        request.has_rank() ? absl::StrCat("rank ", request.rank()) : "no rank",
+        "; here are ",
+        parts_ != nullptr ? "ranks' parts of states in memory, from rank 0 on"
+                          : "checkpoints, which are of no rank"));
+  }
+  return parts_ == nullptr ? root_ : RankPath(root_, request.rank());
+}
 
 void TransferServiceAdapter::BeginEpoch(const std::string& job_id,
                                         int64_t epoch) {
@@ -56,6 +71,11 @@ void TransferServiceAdapter::BeginEpoch(const std::string& job_id,
 
 absl::Status TransferServiceAdapter::CheckWriter(absl::string_view token,
                                                  const CheckpointId& id) {
+  if (parts_ != nullptr) {
+    PENSTOCK_RETURN_IF_ERROR(parts_->CheckToken(token, id.job_id()));
+    uploads_.BeginEpoch(id.job_id(), id.epoch());
+    return absl::OkStatus();
+  }
   PENSTOCK_ASSIGN_OR_RETURN(const TransferClaim claim,
                             ReadTransferToken(key_, token));
   if (claim.job_id != id.job_id() || claim.epoch != id.epoch()) {
@@ -66,6 +86,12 @@ absl::Status TransferServiceAdapter::CheckWriter(absl::string_view token,
   // Whoever has this token is of an epoch that has ended those before it.
   uploads_.BeginEpoch(claim.job_id, claim.epoch);
   return absl::OkStatus();
+}
+
+absl::Status TransferServiceAdapter::CheckReader(
+    absl::string_view token, const std::string& job_id) const {
+  if (parts_ != nullptr) return parts_->CheckToken(token, job_id);
+  return ReadTransferToken(key_, token).status();
 }
 
 grpc::Status TransferServiceAdapter::Upload(grpc::ServerContext* context,
@@ -85,24 +111,26 @@ absl::Status TransferServiceAdapter::TakeUpload(grpc::ServerContext* context,
   PENSTOCK_RETURN_IF_ERROR(CheckWriter(header.token(), header.checkpoint()));
   // Before the registry knows it, so that no name goes there unchecked.
   PENSTOCK_RETURN_IF_ERROR(CheckCheckpointId(header.checkpoint()));
-  PENSTOCK_RETURN_IF_ERROR(ParseShardFileName(header.file()).status());
+  PENSTOCK_RETURN_IF_ERROR(CheckStoredName(header.file()));
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string root, RootOf(header));
+  UploadTable::Upload upload = {header.checkpoint(), header.file()};
+  if (header.has_rank()) upload.rank = header.rank();
   PENSTOCK_ASSIGN_OR_RETURN(
       const int64_t number,
-      uploads_.Begin({header.checkpoint(), header.file()},
-                     [context] { context->TryCancel(); }));
+      uploads_.Begin(upload, [context] { context->TryCancel(); }));
   absl::StatusOr<PartFile> part = PartFile::Begin(
-      files_, root_, {header.checkpoint(), header.file(), header.size_bytes()},
+      files_, root, {header.checkpoint(), header.file(), header.size_bytes()},
       header.offset_bytes());
   const absl::StatusOr<bool> complete =
-      part.ok() ? TakeChunks(stream, number, *part) : part.status();
+      part.ok() ? TakeChunks(header, stream, number, *part) : part.status();
   uploads_.End(number, complete.ok() && *complete);
   if (!complete.ok()) return complete.status();
   return *complete ? absl::OkStatus() : ClientGone();
 }
 
-absl::StatusOr<bool> TransferServiceAdapter::TakeChunks(UploadStream& stream,
-                                                        int64_t number,
-                                                        PartFile& part) {
+absl::StatusOr<bool> TransferServiceAdapter::TakeChunks(
+    const UploadHeader& header, UploadStream& stream, int64_t number,
+    PartFile& part) {
   int64_t acknowledged_bytes = part.durable_bytes();
   UploadMessage message;
   while (stream.Read(&message)) {
@@ -117,6 +145,10 @@ absl::StatusOr<bool> TransferServiceAdapter::TakeChunks(UploadStream& stream,
     UploadAck ack;
     if (chunk.last()) {
       PENSTOCK_ASSIGN_OR_RETURN(const StoredFile stored, part.Finish());
+      // Before the sender hears of it and says so to others.
+      if (parts_ != nullptr && header.file() == kPartFile) {
+        parts_->PartStored(header.checkpoint(), header.rank());
+      }
       ack.set_complete(true);
       ack.set_crc32c(stored.crc32c);
     }
@@ -137,8 +169,10 @@ grpc::Status TransferServiceAdapter::QueryUpload(
   const absl::Status allowed =
       CheckWriter(request->token(), request->checkpoint());
   if (!allowed.ok()) return ToGrpcStatus(allowed);
+  const absl::StatusOr<std::string> root = RootOf(*request);
+  if (!root.ok()) return ToGrpcStatus(root.status());
   const absl::StatusOr<PartPosition> position =
-      FindPart(files_, root_, request->checkpoint(), request->file());
+      FindPart(files_, *root, request->checkpoint(), request->file());
   if (!position.ok()) return ToGrpcStatus(position.status());
   response->set_durable_bytes(position->durable_bytes);
   response->set_complete(position->complete);
@@ -148,16 +182,19 @@ grpc::Status TransferServiceAdapter::QueryUpload(
 grpc::Status TransferServiceAdapter::Read(
     grpc::ServerContext* context, const ReadRequest* request,
     grpc::ServerWriter<ReadChunk>* writer) {
-  const auto claim = ReadTransferToken(key_, request->token());
-  if (!claim.ok()) return ToGrpcStatus(claim.status());
+  const absl::Status allowed =
+      CheckReader(request->token(), request->checkpoint().job_id());
+  if (!allowed.ok()) return ToGrpcStatus(allowed);
   return ToGrpcStatus(Send(*request, *writer));
 }
 
 absl::Status TransferServiceAdapter::Send(
     const ReadRequest& request, grpc::ServerWriter<ReadChunk>& writer) const {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::string root, RootOf(request));
   PENSTOCK_ASSIGN_OR_RETURN(
       const std::unique_ptr<ReadableFile> file,
-      OpenCommitted(files_, root_, request.checkpoint(), request.file()));
+      OpenCommitted(files_, root, request.checkpoint(), request.file(),
+                    parts_ == nullptr ? kCommitFile : kPartFile));
   if (request.offset_bytes() < 0 || request.size_bytes() < 0 ||
       request.size_bytes() > file->size_bytes() - request.offset_bytes()) {
     return absl::OutOfRangeError(absl::StrCat(

@@ -4,8 +4,9 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/time/time.h"
+#include "absl/status/statusor.h"
 #include "checkpoint/files/file_system.h"
+#include "checkpoint/transfer/transfer_server.h"
 #include "checkpoint/transfer/upload_registry.h"
 #include "checkpoint/upload/part_file.h"
 #include "grpcpp/server_context.h"
@@ -19,8 +20,8 @@ namespace penstock {
 class TransferServiceAdapter : public TransferService::Service {
  public:
   // `files` must outlive it.
-  TransferServiceAdapter(FileSystem& files, std::string root, std::string key,
-                         absl::Duration stall_limit);
+  TransferServiceAdapter(FileSystem& files, std::string root,
+                         const TransferServer::Options& options);
 
   void BeginEpoch(const std::string& job_id, int64_t epoch);
 
@@ -35,10 +36,16 @@ class TransferServiceAdapter : public TransferService::Service {
                     grpc::ServerWriter<ReadChunk>* writer) override;
 
  private:
+  // Where a request's files are, of a rank if it names one.
+  template <typename Request>
+  absl::StatusOr<std::string> RootOf(const Request& request) const;
   absl::Status CheckWriter(absl::string_view token, const CheckpointId& id);
+  absl::Status CheckReader(absl::string_view token,
+                           const std::string& job_id) const;
   absl::Status TakeUpload(grpc::ServerContext* context, UploadStream& stream);
   // Whether it has come to the file's end.
-  absl::StatusOr<bool> TakeChunks(UploadStream& stream, int64_t number,
+  absl::StatusOr<bool> TakeChunks(const UploadHeader& header,
+                                  UploadStream& stream, int64_t number,
                                   PartFile& part);
   absl::Status Send(const ReadRequest& request,
                     grpc::ServerWriter<ReadChunk>& writer) const;
@@ -46,6 +53,7 @@ class TransferServiceAdapter : public TransferService::Service {
   FileSystem& files_;
   const std::string root_;
   const std::string key_;
+  PartKeeper* const parts_;
   UploadRegistry uploads_;
 };
 

@@ -112,7 +112,7 @@ class TransferShardStore : public ShardStore {
       const CheckpointId& checkpoint, const std::string& file,
       int64_t size_bytes) override {
     PENSTOCK_RETURN_IF_ERROR(CheckCheckpointId(checkpoint));
-    PENSTOCK_RETURN_IF_ERROR(ParseShardFileName(file).status());
+    PENSTOCK_RETURN_IF_ERROR(CheckStoredName(file));
     if (size_bytes < 0) {
       return absl::InvalidArgumentError(
           absl::StrCat(file, ": wanted a size, got ", size_bytes));
@@ -138,6 +138,7 @@ class TransferShardStore : public ShardStore {
     request.set_offset_bytes(offset_bytes);
     request.set_size_bytes(size_bytes);
     request.set_token(client_.options().token);
+    if (const auto rank = client_.options().rank) request.set_rank(*rank);
     absl::StatusOr<std::string> bytes =
         RangeReader(client_, std::move(request)).Run();
     if (bytes.ok()) return bytes;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/time/time.h"
@@ -17,6 +18,8 @@ struct TransferClientOptions {
   std::string token;
   // Sent as the fence of uploads.
   int64_t coordinator_term = 0;
+  // Of whose parts of states in memory it is; unset: of checkpoints.
+  std::optional<int> rank = std::nullopt;
   // So long without a byte of progress, and the store counts as gone.
   absl::Duration patience = absl::Seconds(60);
   // Appended and not acknowledged, over all uploads together. `Append` waits

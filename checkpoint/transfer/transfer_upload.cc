@@ -287,6 +287,7 @@ absl::Status TransferUpload::AskPosition() {
   *request.mutable_checkpoint() = checkpoint_;
   request.set_file(file_);
   request.set_token(client_.options().token);
+  if (const auto rank = client_.options().rank) request.set_rank(*rank);
   QueryUploadResponse response;
   client_.Add(&context);
   client_.mutex().Unlock();
@@ -328,6 +329,7 @@ void TransferUpload::OpenCall() {
                               ? acknowledged_bytes_
                               : kept_.front().end - kept_.front().size_bytes);
   header.set_token(client_.options().token);
+  if (const auto rank = client_.options().rank) header.set_rank(*rank);
   call_ = std::make_unique<Call>(*this, std::move(message));
   call_->Open();
   // Whoever waits for acknowledgements has to ask this call for them.

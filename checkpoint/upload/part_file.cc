@@ -20,7 +20,7 @@ std::string PartName(const std::string& folder, const std::string& file) {
 absl::Status CheckNames(const CheckpointId& checkpoint,
                         const std::string& file) {
   PENSTOCK_RETURN_IF_ERROR(CheckCheckpointId(checkpoint));
-  return ParseShardFileName(file).status();
+  return CheckStoredName(file);
 }
 
 // -1 of one that is not there.

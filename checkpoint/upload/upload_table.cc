@@ -9,7 +9,7 @@ namespace penstock {
 
 UploadTable::Key UploadTable::KeyOf(const Upload& upload) {
   return {upload.checkpoint.job_id(), upload.checkpoint.step(),
-          upload.checkpoint.epoch(), upload.file};
+          upload.checkpoint.epoch(), upload.file, upload.rank};
 }
 
 absl::Status UploadTable::CheckEpoch(const CheckpointId& checkpoint) const {

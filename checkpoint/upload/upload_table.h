@@ -21,6 +21,8 @@ class UploadTable {
   struct Upload {
     CheckpointId checkpoint;
     std::string file;
+    // Of a rank's part.
+    std::optional<int> rank = std::nullopt;
   };
 
   struct Begun {
@@ -61,6 +63,7 @@ class UploadTable {
     int64_t step = 0;
     int64_t epoch = 0;
     std::string file;
+    std::optional<int> rank;
 
     friend auto operator<=>(const Key&, const Key&) = default;
   };

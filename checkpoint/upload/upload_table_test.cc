@@ -35,6 +35,18 @@ TEST(UploadTableTest, UploadsOfDifferentFilesRunSideBySide) {
   EXPECT_EQ(table.Touch(b->number, kStart), absl::OkStatus());
 }
 
+TEST(UploadTableTest, FilesOfOneNameOfTwoRanksAreTwo) {
+  UploadTable table;
+  UploadTable::Upload of_rank = Upload(1);
+  ASSERT_TRUE(table.Begin(of_rank, kStart).ok());
+  for (const int rank : {0, 1}) {
+    of_rank.rank = rank;
+    const auto begun = table.Begin(of_rank, kStart);
+    ASSERT_TRUE(begun.ok());
+    EXPECT_FALSE(begun->superseded.has_value());
+  }
+}
+
 TEST(UploadTableTest, TheNewestUploadOfAFileIsTheOnlyOne) {
   UploadTable table;
   const auto old = table.Begin(Upload(1), kStart);
