@@ -136,4 +136,18 @@ absl::StatusOr<ShardFile> WriteFile(
                      absl::StrCat("storing ", file.file.name()));
 }
 
+absl::StatusOr<std::vector<ShardFile>> WriteFiles(
+    const EngineSnapshot& snapshot, const CheckpointId& checkpoint,
+    ShardStore& store, const std::function<absl::Status()>& interrupted) {
+  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<SnapshotFile> files,
+                            FilesOf(snapshot));
+  std::vector<ShardFile> stored;
+  for (const SnapshotFile& file : files) {
+    PENSTOCK_RETURN_IF_ERROR(interrupted());
+    PENSTOCK_ASSIGN_OR_RETURN(stored.emplace_back(),
+                              WriteFile(file, checkpoint, store, interrupted));
+  }
+  return stored;
+}
+
 }  // namespace penstock

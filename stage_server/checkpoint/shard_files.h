@@ -39,6 +39,12 @@ absl::StatusOr<ShardFile> WriteFile(
     const SnapshotFile& file, const CheckpointId& checkpoint, ShardStore& store,
     const std::function<absl::Status()>& interrupted);
 
+// Puts all files of a snapshot into the store; what is stored then. Errors as
+// FilesOf and WriteFile.
+absl::StatusOr<std::vector<ShardFile>> WriteFiles(
+    const EngineSnapshot& snapshot, const CheckpointId& checkpoint,
+    ShardStore& store, const std::function<absl::Status()>& interrupted);
+
 }  // namespace penstock
 
 #endif  // PENSTOCK_STAGE_SERVER_CHECKPOINT_SHARD_FILES_H_

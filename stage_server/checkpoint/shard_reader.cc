@@ -149,8 +149,10 @@ absl::Status ShardReader::FillOne(const ShardFile& file,
   const std::string where =
       absl::StrCat(Describe(point_.checkpoint()), ", file ", file.name(),
                    ", tensor \"", tensor.name(), "\": ");
+  const bool of_memory = point_.has_memory();
   const auto corrupt = [&](absl::string_view what) {
-    return absl::DataLossError(absl::StrCat(kCorruptCheckpoint, where, what));
+    return absl::DataLossError(absl::StrCat(
+        of_memory ? kLostMemory : kCorruptCheckpoint, where, what));
   };
   const auto size = static_cast<int64_t>(into.size());
   if (tensor.size_bytes() != size) {
@@ -163,7 +165,8 @@ absl::Status ShardReader::FillOne(const ShardFile& file,
     const absl::StatusOr<std::string> bytes = store_.Read(
         point_.checkpoint(), file.name(), tensor.offset_bytes() + done, piece);
     if (absl::IsDataLoss(bytes.status()) || absl::IsNotFound(bytes.status()) ||
-        absl::IsOutOfRange(bytes.status())) {
+        absl::IsOutOfRange(bytes.status()) ||
+        (of_memory && !bytes.ok() && !absl::IsCancelled(bytes.status()))) {
       return corrupt(bytes.status().message());
     }
     if (!bytes.ok()) {

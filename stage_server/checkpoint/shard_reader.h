@@ -26,7 +26,8 @@ class ShardReader : public StateSource {
   bool weights_only() const override { return point_.weights_only(); }
   bool other_shape() const override { return point_.other_shape(); }
 
-  //   DATA_LOSS  its text begins with kCorruptCheckpoint.
+  //   DATA_LOSS  its text begins with kCorruptCheckpoint; of a state in memory
+  //              with kLostMemory, whatever keeps it from being read.
   //   else       as ShardStore::Read, with checkpoint, file and tensor.
   absl::Status Fill(absl::Span<const StateSlot> slots,
                     absl::Span<const std::string> layer_names) override;

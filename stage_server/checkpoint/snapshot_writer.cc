@@ -5,28 +5,9 @@
 
 #include "absl/status/statusor.h"
 #include "base/clock.h"
-#include "base/status_macros.h"
 #include "stage_server/checkpoint/shard_files.h"
 
 namespace penstock {
-namespace {
-
-absl::Status WriteAll(const EngineSnapshot& snapshot,
-                      const CheckpointId& checkpoint, ShardStore& store,
-                      const std::function<absl::Status()>& interrupted,
-                      ShardReport* report) {
-  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<SnapshotFile> files,
-                            FilesOf(snapshot));
-  for (const SnapshotFile& file : files) {
-    PENSTOCK_RETURN_IF_ERROR(interrupted());
-    PENSTOCK_ASSIGN_OR_RETURN(*report->add_files(),
-                              WriteFile(file, checkpoint, store, interrupted));
-  }
-  return absl::OkStatus();
-}
-
-}  // namespace
-
 SnapshotWriter::SnapshotWriter(ShardStore& store, Sink sink)
     : store_(store), sink_(std::move(sink)), thread_([this] { Loop(); }) {}
 
@@ -93,12 +74,13 @@ ShardReport SnapshotWriter::Run(const Order& order, int64_t number) {
   *report.mutable_checkpoint() = order.checkpoint;
   *report.mutable_state() = order.snapshot.state;
   report.set_plan_hash(order.plan_hash);
-  const absl::Status status = WriteAll(
-      order.snapshot, order.checkpoint, store_,
-      [&] { return Interrupted(number); }, &report);
-  if (!status.ok()) {
-    report.clear_files();
-    report.set_error(std::string(status.message()));
+  absl::StatusOr<std::vector<ShardFile>> files =
+      WriteFiles(order.snapshot, order.checkpoint, store_,
+                 [&] { return Interrupted(number); });
+  if (files.ok()) {
+    report.mutable_files()->Assign(files->begin(), files->end());
+  } else {
+    report.set_error(std::string(files.status().message()));
   }
   report.set_upload_nanos(MonotonicNanos() - order.start_nanos);
   return report;

@@ -123,22 +123,25 @@ absl::Status Store(const EngineSnapshot& snapshot, ShardStore& store,
 }
 
 // Up to `last_step`; with a checkpoint after each step, where they are wanted.
-absl::Status RunSteps(Engine& engine, int last_step,
+absl::Status RunSteps(Engine& engine, RankId rank, int last_step,
                       const ThreadOptions& options, Outcome* outcome) {
   const std::unique_ptr<ShardStore> store =
       options.checkpoints == nullptr ? nullptr
                                      : MakeMemoryShardStore(options.shards);
+  const bool takes_snapshots = store != nullptr || options.on_snapshot;
   while (engine.step() < last_step) {
-    if (store != nullptr) {
+    if (takes_snapshots) {
       PENSTOCK_RETURN_IF_ERROR(engine.PlanSnapshot(engine.step() + 1));
     }
     PENSTOCK_ASSIGN_OR_RETURN(const StepResult result, engine.RunStep());
     outcome->AddStep(result);
     PENSTOCK_ASSIGN_OR_RETURN(const auto snapshot, engine.TakeSnapshot());
-    if (store == nullptr) continue;
+    if (!takes_snapshots) continue;
     if (!snapshot.has_value()) {
       return absl::InternalError("there is no snapshot");
     }
+    if (options.on_snapshot) options.on_snapshot(rank, *snapshot);
+    if (store == nullptr) continue;
     PENSTOCK_RETURN_IF_ERROR(Store(*snapshot, *store, outcome));
   }
   return absl::OkStatus();
@@ -152,20 +155,23 @@ absl::Status RunRank(const Plan& plan, RankId rank, int num_steps,
                      std::unique_ptr<Engine>* engine, Outcome* outcome) {
   PENSTOCK_ASSIGN_OR_RETURN(*device, MakeDevice("cpu"));
   std::unique_ptr<ShardStore> store;
-  std::optional<ShardReader> reader;
+  std::unique_ptr<StateSource> source;
   if (options.restore != nullptr) {
     store = MakeMemoryShardStore(options.shards);
-    reader.emplace(*options.restore, *store);
+    source = std::make_unique<ShardReader>(*options.restore, *store);
   }
-  PENSTOCK_ASSIGN_OR_RETURN(
-      *engine, Engine::Load(plan, rank, **device,
-                            reader.has_value() ? &*reader : nullptr));
+  if (options.make_source) {
+    PENSTOCK_ASSIGN_OR_RETURN(source, options.make_source(rank));
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(*engine,
+                            Engine::Load(plan, rank, **device, source.get()));
   request.rank = rank;
   PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<Transport> transport,
                             endpoint.Connect(request));
   (*engine)->Attach(std::move(transport));
   outcome->AddEngine(engine->get());
-  PENSTOCK_RETURN_IF_ERROR(RunSteps(**engine, num_steps, options, outcome));
+  PENSTOCK_RETURN_IF_ERROR(
+      RunSteps(**engine, rank, num_steps, options, outcome));
   outcome->AddDigests((*engine)->Digests());
   return absl::OkStatus();
 }

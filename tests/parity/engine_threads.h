@@ -2,16 +2,19 @@
 #define PENSTOCK_TESTS_PARITY_ENGINE_THREADS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "base/ids.h"
 #include "proto/plan.pb.h"
 #include "proto/stage_service.pb.h"
 #include "stage_server/checkpoint/memory_shard_store.h"
 #include "stage_server/engine/engine.h"
+#include "stage_server/engine/engine_state.h"
 #include "stage_server/transport/faulty/faulty_transport.h"
 #include "tests/parity/reference_loop.h"
 
@@ -27,6 +30,11 @@ struct ThreadOptions {
   std::shared_ptr<ShardMemory> shards;
   // If not null, training goes on from it, whose files are in `shards`.
   const RestorePoint* restore = nullptr;
+  // If set, is given each rank's state after each step, on the rank's thread.
+  std::function<void(RankId, const EngineSnapshot&)> on_snapshot;
+  // If set, training goes on from what it gives, likewise.
+  std::function<absl::StatusOr<std::unique_ptr<StateSource>>(RankId)>
+      make_source;
 };
 
 // Runs all ranks of `plan` up to step `num_steps` in this process, one thread
