@@ -28,13 +28,16 @@
 #include "base/version.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/shards/directory_shard_store.h"
+#include "checkpoint/transfer/transfer_server.h"
 #include "checkpoint/transfer/transfer_shard_store.h"
+#include "stage_server/checkpoint/state_memory.h"
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/engine/peak_speed.h"
 #include "stage_server/service/executor.h"
 #include "stage_server/service/host_memory.h"
 #include "stage_server/service/job_log.h"
+#include "stage_server/service/local_host.h"
 #include "stage_server/service/options.h"
 #include "stage_server/service/server_id.h"
 #include "stage_server/service/server_loop.h"
@@ -90,32 +93,54 @@ sigset_t BlockStopSignals() {
   return signals;
 }
 
-// Posts `StopRequested` on the first stop signal and ends the process on the
-// second. Its thread ends with it.
+// Posts `StopRequested`: on the first SIGTERM, if it allows for it, with the
+// time to be relieved of a rank, on the next stop signal without; the one after
+// that ends the process. Its thread ends with it.
 class SignalWatch {
  public:
   SignalWatch(const sigset_t& signals, const std::string& name,
-              ServerLoop& loop)
-      : thread_([this, signals, name, &loop] {
-          int signal = 0;
-          sigwait(&signals, &signal);
+              const ServerOptions& options, ServerLoop& loop)
+      : signals_(signals), thread_([this, name, &options, &loop] {
+          int signal = Wait();
+          const auto stop = [&](absl::Duration leave_within) {
+            loop.Post(StopRequested{
+                absl::StrCat("stage server ", name, " was told to stop (",
+                             strsignal(signal), ")"),
+                leave_within});
+          };
+          if (signal == SIGTERM && options.leave_deadline_seconds > 0 &&
+              !IsOrphan(options)) {
+            stop(absl::Seconds(options.leave_deadline_seconds));
+            signal = Wait();
+          }
           if (done_) return;
-          loop.Post(StopRequested{absl::StrCat("stage server ", name,
-                                               " was told to stop (",
-                                               strsignal(signal), ")")});
-          sigwait(&signals, &signal);
+          stop(absl::ZeroDuration());
+          signal = Wait();
           if (!done_) std::_Exit(128 + signal);
         }) {}
   ~SignalWatch() {
     done_ = true;
-    // Twice: once for each wait; what is not waited for stays pending and dies
-    // with the thread.
-    pthread_kill(thread_.native_handle(), SIGTERM);
-    pthread_kill(thread_.native_handle(), SIGINT);
+    // One for each wait; what is not waited for stays pending and dies with the
+    // thread.
+    for (const int signal : {SIGHUP, SIGINT, SIGTERM}) {
+      pthread_kill(thread_.native_handle(), signal);
+    }
     thread_.join();
   }
 
  private:
+  // Whom it was to end with has ended: nobody is left to wait for.
+  static bool IsOrphan(const ServerOptions& options) {
+    return options.exit_with_parent != 0 &&
+           getppid() != options.exit_with_parent;
+  }
+  int Wait() const {
+    int signal = 0;
+    sigwait(&signals_, &signal);
+    return signal;
+  }
+
+  const sigset_t signals_;
   std::atomic<bool> done_ = false;
   std::thread thread_;
 };
@@ -159,9 +184,51 @@ absl::StatusOr<std::unique_ptr<ShardStore>> OpenStore(
   return MakeTransferShardStore(std::move(options), SystemClock());
 }
 
+// Of a rank, in the memory of another stage server. Not as patient as with a
+// store: training waits for it.
+std::unique_ptr<ShardStore> OpenParts(const std::string& address,
+                                      const std::string& token, int rank) {
+  constexpr absl::Duration kPatience = absl::Seconds(10);
+  TransferClientOptions options;
+  options.address = address;
+  options.token = token;
+  options.rank = rank;
+  options.patience = kPatience;
+  return MakeTransferShardStore(std::move(options), SystemClock());
+}
+
+// Serves `memory` to other stage servers, and tells it where. Null where there
+// is no address for it: then it keeps only its own.
+absl::StatusOr<std::unique_ptr<TransferServer>> ServeMemory(
+    const ServerOptions& options, StateMemory& memory) {
+  std::string address = options.memory_listen;
+  if (address.empty()) {
+    const absl::StatusOr<std::string> host =
+        LocalHostTowards(options.coordinator);
+    if (!host.ok()) {
+      spdlog::warn(
+          "other servers will keep no copies here ({}); give --memory-listen",
+          std::string(host.status().message()));
+      return nullptr;
+    }
+    address = absl::StrCat(*host, ":0");
+  }
+  TransferServer::Options server;
+  server.address = address;
+  server.parts = &memory;
+  PENSTOCK_ASSIGN_OR_RETURN(
+      std::unique_ptr<TransferServer> serving,
+      TransferServer::Start(memory.files(), StateMemory::root(), server));
+  memory.SetAddress(serving->address());
+  return serving;
+}
+
 ExecutorParts PartsOf(const ServerOptions& options,
-                      const ServerIdentity& identity, Device& device) {
+                      const ServerIdentity& identity, Device& device,
+                      StateMemory& memory) {
   ExecutorParts parts;
+  parts.memory = &memory;
+  parts.open_parts = OpenParts;
   parts.load_engine = [&device](const Plan& plan, RankId rank,
                                 StateSource* restore) {
     return Engine::Load(plan, rank, device, restore);
@@ -198,7 +265,7 @@ absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
   if (options.exit_with_parent != 0) {
     PENSTOCK_RETURN_IF_ERROR(EndWithParent(options.exit_with_parent));
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const ServerIdentity identity, IdentityOf(options));
+  PENSTOCK_ASSIGN_OR_RETURN(ServerIdentity identity, IdentityOf(options));
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device,
                             MakeDevice(options.device));
   ServerLoop loop(SystemClock());
@@ -207,11 +274,18 @@ absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
   spdlog::info("penstock-stage-server {} {} on {}, coordinator {}",
                kBuildVersion, identity.name, identity.device,
                options.coordinator);
-  const SignalWatch watch(signals, identity.name, loop);
-  SessionCore core(identity, SessionLimits());
+  StateMemory memory(
+      [&post](MemoryReport report) { post(MemoryChanged{std::move(report)}); });
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<TransferServer> memory_server,
+                            ServeMemory(options, memory));
+  identity.memory_address = memory.address();
+  const SignalWatch watch(signals, identity.name, options, loop);
+  SessionLimits limits;
+  limits.memory_keep = absl::Seconds(options.memory_keep_seconds);
+  SessionCore core(identity, limits);
   SessionClient client(options.coordinator, SystemClock(), post);
   auto executor = std::make_unique<Executor>(
-      PartsOf(options, identity, *device), SystemClock(), post);
+      PartsOf(options, identity, *device, memory), SystemClock(), post);
   const Exit exit = loop.Run(core, client, *executor);
   client.Shutdown(kSessionPatience);
   if (!exit.executor_left) {

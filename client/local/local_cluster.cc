@@ -81,8 +81,9 @@ absl::Status LocalCluster::StartServer(int index) {
   ChildOptions child{
       .name = absl::StrCat("stage server ", index),
       .binary = options_.binaries.stage_server,
+      // Nobody is to take over what a whole cluster that ends was at.
       .arguments = {"--coordinator", address_, "--name", name, "--state-dir",
-                    state},
+                    state, "--leave-deadline", "0"},
       .log_path = absl::StrCat(options_.folder, "/", name, ".log"),
       .detached = options_.detached};
   if (!options_.detached) {

@@ -1,5 +1,6 @@
 #include "stage_server/service/executor.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -72,6 +73,18 @@ bool TellsUse(int64_t step, int64_t first_step, int64_t last_step) {
   return step == first_step || step % kInterval == 0 || step == last_step;
 }
 
+bool NeverDrains(const Plan& plan) {
+  return plan.schedule().policy() != wire::WEIGHT_POLICY_UNSPECIFIED &&
+         plan.schedule().policy() != wire::WEIGHT_POLICY_FLUSH;
+}
+
+// The first after `step`; 0: none.
+int64_t NextMemoryStep(const MemoryTier& tier, int64_t step) {
+  const int64_t every = tier.every_steps();
+  if (every <= 0) return 0;
+  return (std::max(step, tier.from_step()) / every + 1) * every;
+}
+
 }  // namespace
 
 Executor::Executor(ExecutorParts parts, const Clock& clock, Sink sink)
@@ -84,10 +97,7 @@ Executor::~Executor() {
   {
     MutexLock lock(&mutex_);
     stopping_ = true;
-    const absl::Status why = absl::CancelledError("the stage server stops");
-    interrupt_.Update(why);
-    if (cancel_target_ != nullptr) cancel_target_->Cancel(why);
-    if (cancel_store_ != nullptr) cancel_store_->Cancel(why);
+    Interrupt(absl::CancelledError("the stage server stops"));
     wake_.SignalAll();
   }
   thread_.join();
@@ -97,7 +107,15 @@ void Executor::Do(LoadLayers order) { Push(std::move(order)); }
 void Executor::Do(ConnectPeers order) { Push(std::move(order)); }
 void Executor::Do(RunSteps order) { Push(std::move(order)); }
 
+void Executor::Do(ForgetMemory) {
+  if (parts_.memory != nullptr) parts_.memory->KeepOnly("");
+}
+
 void Executor::Do(SetMarks order) {
+  // At once: peers may send before this rank has got as far.
+  if (parts_.memory != nullptr && order.memory.has_value()) {
+    parts_.memory->Admit(order.epoch.job_id, order.memory->token());
+  }
   MutexLock lock(&mutex_);
   marks_ = order;
   // For one that waits; one that runs looks at the marks by itself.
@@ -107,11 +125,17 @@ void Executor::Do(SetMarks order) {
 
 void Executor::Do(LeaveEpoch order) {
   MutexLock lock(&mutex_);
-  interrupt_.Update(order.why);
-  if (cancel_target_ != nullptr) cancel_target_->Cancel(order.why);
-  if (cancel_store_ != nullptr) cancel_store_->Cancel(order.why);
+  Interrupt(order.why);
   orders_.push_back(std::move(order));
   wake_.SignalAll();
+}
+
+void Executor::Interrupt(const absl::Status& why) {
+  interrupt_.Update(why);
+  if (cancel_target_ != nullptr) cancel_target_->Cancel(why);
+  if (cancel_store_ != nullptr) cancel_store_->Cancel(why);
+  if (cancel_source_ != nullptr) cancel_source_->Cancel(why);
+  if (cancel_keeper_ != nullptr) cancel_keeper_->Cancel(why);
 }
 
 void Executor::Push(Order order) {
@@ -166,9 +190,15 @@ absl::Status Executor::Run(const LoadLayers& order) {
   plan_ = order.plan;
   snapshot_step_ = 0;
   stop_step_ = 0;
+  if (parts_.memory != nullptr) parts_.memory->KeepOnly(epoch_.job_id);
   PENSTOCK_RETURN_IF_ERROR(OpenStore(order));
   std::optional<ShardReader> restore;
-  if (order.restore.has_value()) restore.emplace(*order.restore, *store_);
+  if (order.restore.has_value() && order.restore->has_memory()) {
+    PENSTOCK_RETURN_IF_ERROR(OpenSource(*order.restore));
+    restore.emplace(source_->point(), *source_);
+  } else if (order.restore.has_value()) {
+    restore.emplace(*order.restore, *store_);
+  }
   PENSTOCK_ASSIGN_OR_RETURN(
       engine_, parts_.load_engine(plan_, rank_,
                                   restore.has_value() ? &*restore : nullptr));
@@ -188,7 +218,9 @@ absl::Status Executor::Run(const LoadLayers& order) {
 
 absl::Status Executor::OpenStore(const LoadLayers& order) {
   if (!order.checkpoints.has_value()) {
-    if (!order.restore.has_value()) return absl::OkStatus();
+    if (!order.restore.has_value() || order.restore->has_memory()) {
+      return absl::OkStatus();
+    }
     return absl::InvalidArgumentError(
         "the job goes on from a checkpoint, and no store is named");
   }
@@ -204,6 +236,28 @@ absl::Status Executor::OpenStore(const LoadLayers& order) {
       });
   // A leave that came before the store was there has not reached it.
   return Interrupted();
+}
+
+absl::Status Executor::OpenSource(const RestorePoint& restore) {
+  source_ = std::make_unique<MemorySource>(
+      restore, [this](const std::string& address, const std::string& token,
+                      int rank) { return OpenParts(address, token, rank); });
+  {
+    MutexLock lock(&mutex_);
+    cancel_source_ = source_.get();
+  }
+  // A leave that came before the source was there has not reached it.
+  PENSTOCK_RETURN_IF_ERROR(Interrupted());
+  return source_->Open();
+}
+
+std::unique_ptr<ShardStore> Executor::OpenParts(const std::string& address,
+                                                const std::string& token,
+                                                int rank) {
+  if (parts_.memory != nullptr && address == parts_.memory->address()) {
+    return parts_.memory->StoreOf(rank);
+  }
+  return parts_.open_parts(address, token, rank);
 }
 
 absl::Status Executor::Run(const ConnectPeers& order) {
@@ -270,8 +324,8 @@ absl::Status Executor::HeedMarks() {
     PENSTOCK_RETURN_IF_ERROR(HeedStop(marks.stop_step));
   }
   if (marks.snapshot_step != snapshot_step_) PlanSnapshot(marks.snapshot_step);
-  TakeSnapshot();
-  return absl::OkStatus();
+  HeedMemory(marks.memory);
+  return TakeSnapshots();
 }
 
 absl::Status Executor::HeedStop(int64_t step) {
@@ -306,22 +360,92 @@ void Executor::PlanSnapshot(int64_t step) {
   sink_(SnapshotTaken{epoch_, std::move(report)});
 }
 
-void Executor::TakeSnapshot() {
-  if (snapshot_step_ == 0 || snapshot_step_ != engine_->step()) return;
-  absl::StatusOr<std::optional<EngineSnapshot>> snapshot =
-      engine_->TakeSnapshot();
-  if (!snapshot.ok()) {
-    SnapshotFailed(snapshot_step_, snapshot.status());
+void Executor::HeedMemory(const std::optional<MemoryTier>& tier) {
+  if (parts_.memory == nullptr || SameTier(tier, tier_)) return;
+  tier_ = tier;
+  if (!tier_.has_value()) {
+    {
+      MutexLock lock(&mutex_);
+      cancel_keeper_ = nullptr;
+    }
+    keeper_.reset();
+    memory_step_ = 0;
     return;
   }
-  if (!snapshot->has_value() || writer_ == nullptr) return;
+  if (keeper_ == nullptr) {
+    keeper_ = std::make_unique<SnapshotKeeper>(
+        *parts_.memory, rank_.value(), parts_.open_parts,
+        [this, epoch = epoch_](std::string text) {
+          sink_(Warned{epoch, std::move(text)});
+        },
+        clock_);
+    MutexLock lock(&mutex_);
+    cancel_keeper_ = keeper_.get();
+    if (!interrupt_.ok()) keeper_->Cancel(interrupt_);
+  }
+  keeper_->SetPeer(tier_->peer_address(), tier_->token());
+  PlanMemory();
+}
+
+void Executor::PlanMemory() {
+  if (!tier_.has_value()) return;
+  const int64_t step = engine_->step();
+  memory_step_ = NextMemoryStep(*tier_, step);
+  if (memory_step_ == 0 || !NeverDrains(plan_) || snapshot_step_ > step) return;
+  // One that cannot be had any more is passed over.
+  engine_->PlanSnapshot(memory_step_).IgnoreError();
+}
+
+absl::Status Executor::TakeSnapshots() {
+  const int64_t step = engine_->step();
+  const bool is_stored =
+      writer_ != nullptr && snapshot_step_ > 0 && snapshot_step_ == step;
+  const bool is_kept = memory_step_ > 0 && memory_step_ == step;
+  if (!is_stored && !is_kept) return absl::OkStatus();
+  const int64_t start = MonotonicNanos();
+  const bool never_drains = NeverDrains(plan_);
+  if (is_kept) {
+    PENSTOCK_RETURN_IF_ERROR(keeper_->AwaitFree());
+    // In place of a checkpoint's, which is asked for again below.
+    if (!is_stored && !never_drains) {
+      engine_->PlanSnapshot(step).IgnoreError();
+    }
+  }
+  const int64_t waited_nanos = MonotonicNanos() - start;
+  absl::StatusOr<std::optional<EngineSnapshot>> snapshot =
+      engine_->TakeSnapshot();
+  if (!snapshot.ok() && is_stored) SnapshotFailed(step, snapshot.status());
+  if (!snapshot.ok() && is_kept) {
+    sink_(Warned{epoch_, absl::StrCat("step ", step, " is not kept in memory: ",
+                                      snapshot.status().message())});
+  }
+  if (snapshot.ok() && snapshot->has_value()) {
+    if (is_stored) Store(**snapshot);
+    if (is_kept) KeepInMemory(**std::move(snapshot), waited_nanos);
+  }
+  if (is_kept && !is_stored && !never_drains && snapshot_step_ > step) {
+    const absl::Status again = engine_->PlanSnapshot(snapshot_step_);
+    if (!again.ok()) SnapshotFailed(snapshot_step_, again);
+  }
+  PlanMemory();
+  return absl::OkStatus();
+}
+
+void Executor::Store(const EngineSnapshot& snapshot) {
   SnapshotReport report;
   report.set_step(snapshot_step_);
-  report.set_blocked_nanos((*snapshot)->blocked_nanos);
-  report.set_size_bytes((*snapshot)->size_bytes);
+  report.set_blocked_nanos(snapshot.blocked_nanos);
+  report.set_size_bytes(snapshot.size_bytes);
   sink_(SnapshotTaken{epoch_, std::move(report)});
-  writer_->Write(CheckpointOf(snapshot_step_), plan_.schedule_hash(),
-                 **std::move(snapshot));
+  writer_->Write(CheckpointOf(snapshot_step_), plan_.schedule_hash(), snapshot);
+}
+
+void Executor::KeepInMemory(EngineSnapshot snapshot, int64_t waited_nanos) {
+  ShardReport part;
+  *part.mutable_checkpoint() = CheckpointOf(engine_->step());
+  part.set_plan_hash(plan_.schedule_hash());
+  const int64_t blocked_nanos = waited_nanos + snapshot.blocked_nanos;
+  keeper_->Keep(std::move(part), std::move(snapshot), blocked_nanos);
 }
 
 void Executor::SnapshotFailed(int64_t step, const absl::Status& why) {
@@ -356,9 +480,15 @@ void Executor::DropEpoch() {
     MutexLock lock(&mutex_);
     cancel_target_ = nullptr;
     cancel_store_ = nullptr;
+    cancel_source_ = nullptr;
+    cancel_keeper_ = nullptr;
   }
   writer_.reset();
   store_.reset();
+  source_.reset();
+  keeper_.reset();
+  tier_.reset();
+  memory_step_ = 0;
   engine_.reset();
   endpoint_.reset();
   plan_.Clear();

@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "base/mutex.h"
 #include "stage_server/checkpoint/memory_shard_store.h"
+#include "stage_server/checkpoint/state_memory.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/service/executor.h"
 #include "stage_server/transport/transport.h"
@@ -38,6 +39,9 @@ struct FakeWorld {
   absl::Status snapshot_status ABSL_GUARDED_BY(mutex);
   // What the store of the root "root" has.
   const std::shared_ptr<ShardMemory> shards = std::make_shared<ShardMemory>();
+  // What peers have in memory.
+  const std::shared_ptr<ShardMemory> peers_memory =
+      std::make_shared<ShardMemory>();
   ConnectRequest connected ABSL_GUARDED_BY(mutex);
   int engines_alive ABSL_GUARDED_BY(mutex) = 0;
   int engines_made ABSL_GUARDED_BY(mutex) = 0;
@@ -161,8 +165,13 @@ class FakeEndpoint : public TransportEndpoint {
   FakeWorld& world_;
 };
 
-inline ExecutorParts FakeParts(FakeWorld& world) {
+inline ExecutorParts FakeParts(FakeWorld& world,
+                               StateMemory* memory = nullptr) {
   ExecutorParts parts;
+  parts.memory = memory;
+  parts.open_parts = [&world](const std::string&, const std::string&, int) {
+    return MakeMemoryShardStore(world.peers_memory);
+  };
   parts.load_engine = [&world](const Plan&, RankId, StateSource* restore)
       -> absl::StatusOr<std::unique_ptr<Engine>> {
     absl::Status status;

@@ -52,13 +52,57 @@ void AddOptions(CLI::App& app, ServerOptions& options) {
       ->type_name("BYTES")
       ->transform(CLI::AsSizeValue(/*kb_is_1000=*/false))
       ->check(CLI::PositiveNumber);
+  app.add_option("--memory-listen", options.memory_listen,
+                 "where other servers put copies of their states and read them "
+                 "(default: a free port of the address that it reaches the "
+                 "coordinator from)")
+      ->type_name("ADDRESS");
+  app.add_option("--memory-keep", options.memory_keep_seconds,
+                 "that an idle server keeps the states in its memory for")
+      ->type_name("SECONDS")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--leave-deadline", options.leave_deadline_seconds,
+                 "told to stop (SIGTERM) with a rank, it goes on for so long "
+                 "until the coordinator has relieved it; 0: it stops at once")
+      ->type_name("SECONDS")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_flag("--insecure", options.insecure,
                "allow a coordinator that is not on this machine, without "
-               "encryption");
+               "encryption; likewise --memory-listen");
   app.add_option("--exit-with-parent", options.exit_with_parent,
                  "stop when the process that started this one, PID, ends")
       ->type_name("PID")
       ->check(CLI::PositiveNumber);
+}
+
+bool IsAddress(const std::string& address, int least_port) {
+  const size_t colon = address.rfind(':');
+  int port = 0;
+  return colon != std::string::npos && colon > 0 &&
+         absl::SimpleAtoi(address.substr(colon + 1), &port) &&
+         port >= least_port && port <= 65535;
+}
+
+absl::Status CheckMemoryListen(const ServerOptions& options) {
+  const std::string& address = options.memory_listen;
+  if (address.empty()) return absl::OkStatus();
+  const std::string host = address.substr(0, address.rfind(':'));
+  if (!IsAddress(address, /*least_port=*/0) || host == "0.0.0.0" ||
+      host == "[::]") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--memory-listen \"", address,
+        "\" is no host:port that other servers can reach, for example "
+        "10.0.0.7:7072, or 10.0.0.7:0 for a free port"));
+  }
+  if (!options.insecure && !IsLoopback(address)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--memory-listen \"", address,
+        "\" is not on this machine's loopback, and there is no encryption; "
+        "give --insecure if the network is trusted"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Check(const ServerOptions& options) {
@@ -67,11 +111,7 @@ absl::Status Check(const ServerOptions& options) {
         "--coordinator is missing; give its address, for example "
         "--coordinator 127.0.0.1:7070");
   }
-  const size_t colon = options.coordinator.rfind(':');
-  int port = 0;
-  if (colon == std::string::npos || colon == 0 ||
-      !absl::SimpleAtoi(options.coordinator.substr(colon + 1), &port) ||
-      port < 1 || port > 65535) {
+  if (!IsAddress(options.coordinator, /*least_port=*/1)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--coordinator \"", options.coordinator,
                      "\" is no host:port, for example 127.0.0.1:7070"));
@@ -87,7 +127,7 @@ absl::Status Check(const ServerOptions& options) {
         "there is no folder to keep the server's id in; give --state-dir or "
         "--server-id");
   }
-  return absl::OkStatus();
+  return CheckMemoryListen(options);
 }
 
 }  // namespace

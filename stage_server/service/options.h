@@ -25,6 +25,14 @@ struct ServerOptions {
   std::string host_id;
   // That the device has for a job; 0: what the machine has.
   int64_t memory_bytes = 0;
+  // Where other servers reach the states in its memory; empty: on a free port
+  // of the address that it reaches the coordinator from.
+  std::string memory_listen;
+  // That an idle server keeps them for.
+  double memory_keep_seconds = 600;
+  // That the coordinator is given to relieve a server that is told to end; 0:
+  // it ends at once.
+  double leave_deadline_seconds = 0;
   bool insecure = false;
   // Process id; 0: not watched.
   int exit_with_parent = 0;

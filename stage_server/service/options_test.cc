@@ -78,6 +78,29 @@ TEST(ParseOptionsTest, MemoryIsBytesOrASize) {
   EXPECT_EQ(memory("0"), -1);
 }
 
+TEST(ParseOptionsTest, MemoryIsServedWhereOthersReachIt) {
+  const auto with = [](std::vector<std::string> more) {
+    more.insert(more.begin(), "--coordinator=127.0.0.1:7070");
+    return ErrorOf(more);
+  };
+  EXPECT_EQ(with({"--memory-listen=127.0.0.1:0"}), "");
+  EXPECT_EQ(with({"--memory-listen=10.0.0.7:7072", "--insecure"}), "");
+  EXPECT_THAT(with({"--memory-listen=10.0.0.7:7072"}), HasSubstr("--insecure"));
+  for (const char* bad : {"10.0.0.7", ":1", "0.0.0.0:1", "[::]:1", "a:65536"}) {
+    EXPECT_THAT(with({"--insecure", "--memory-listen", bad}),
+                HasSubstr("other servers can reach"))
+        << bad;
+  }
+}
+
+TEST(ParseOptionsTest, WaitsAreNotNegative) {
+  for (const char* option : {"--memory-keep", "--leave-deadline"}) {
+    EXPECT_THAT(ErrorOf({"--coordinator=127.0.0.1:1", option, "-1"}),
+                HasSubstr(option));
+    EXPECT_EQ(ErrorOf({"--coordinator=127.0.0.1:1", option, "0"}), "");
+  }
+}
+
 TEST(ParseOptionsTest, AnUnknownOptionIsNamed) {
   EXPECT_THAT(ErrorOf({"--coordinator=127.0.0.1:1", "--bogus"}),
               HasSubstr("--bogus"));

@@ -52,6 +52,14 @@ std::string ToString(const EpochKey& epoch) {
   return absl::StrCat(epoch.job_id, " epoch ", epoch.job_epoch);
 }
 
+bool SameTier(const std::optional<MemoryTier>& a,
+              const std::optional<MemoryTier>& b) {
+  if (!a.has_value() || !b.has_value()) return a.has_value() == b.has_value();
+  return a->every_steps() == b->every_steps() &&
+         a->from_step() == b->from_step() &&
+         a->peer_address() == b->peer_address() && a->token() == b->token();
+}
+
 SessionCore::SessionCore(ServerIdentity identity, SessionLimits limits)
     : identity_(std::move(identity)),
       limits_(limits),
@@ -74,7 +82,7 @@ std::vector<Effect> SessionCore::Apply(const Event& event, absl::Time now) {
 }
 
 absl::Time SessionCore::next_wake() const {
-  absl::Time wake = stop_at_;
+  absl::Time wake = std::min({stop_at_, leave_at_, forget_at_});
   if (link_ == Link::kOffline) wake = std::min(wake, retry_at_);
   if (link_ == Link::kOpen) {
     wake = std::min({wake, heartbeat_at_, flush_at_});
@@ -101,6 +109,7 @@ void SessionCore::Register() {
   request.set_host_identity(identity_.host_identity);
   request.set_cores(identity_.cores);
   request.set_memory_bytes(identity_.memory_bytes);
+  request.set_memory_address(identity_.memory_address);
   if (epoch_.has_value()) {
     request.mutable_fence()->set_job_epoch(epoch_->key.job_epoch);
     request.set_job_id(epoch_->key.job_id);
@@ -136,10 +145,13 @@ void SessionCore::On(const Registered& event) {
   StageMessage hello;
   hello.mutable_hello()->set_server_id(identity_.server_id);
   Send(std::move(hello));
+  memory_sent_ = memory_.held_size() == 0;
   if (epoch_.has_value() && epoch_->leaving) {
     SendFault(epoch_->key, epoch_->error);
+    SendMemory();
   } else {
     SendStatus();
+    SendLeaving();
     if (epoch_.has_value()) epoch_->reports.StartSession();
     Flush();
   }
@@ -212,18 +224,17 @@ void SessionCore::OnAck(const EpochKey& key, const Ack& ack) {
 void SessionCore::OnDesired(const EpochKey& key, const DesiredState& desired,
                             bool fresh) {
   if (desired.goal() == DesiredState::BE_IDLE || key.job_id.empty()) {
-    successor_.reset();
-    if (epoch_.has_value()) {
-      Leave(desired.reason().empty() ? "the coordinator wants this server idle"
-                                     : desired.reason());
-    } else if (fresh) {
-      SendStatus();
-    }
+    OnIdle(desired, fresh);
     return;
   }
   if (epoch_.has_value() && epoch_->key == key && !epoch_->leaving) {
     successor_.reset();
     OnSameEpoch(desired, fresh);
+    return;
+  }
+  if (leave_at_ < absl::InfiniteFuture()) {
+    // What it asked for: another epoch than its own is not for it any more.
+    OnIdle(DesiredState(), fresh);
     return;
   }
   const bool older = epoch_.has_value() && epoch_->key.job_id == key.job_id &&
@@ -249,6 +260,17 @@ void SessionCore::OnDesired(const EpochKey& key, const DesiredState& desired,
   Leave(absl::StrCat(ToString(key), " follows"));
 }
 
+void SessionCore::OnIdle(const DesiredState& desired, bool fresh) {
+  successor_.reset();
+  if (!desired.job_id().empty()) ForgetMemoryOf(desired.job_id());
+  if (epoch_.has_value()) {
+    Leave(desired.reason().empty() ? "the coordinator wants this server idle"
+                                   : desired.reason());
+  } else if (fresh) {
+    SendStatus();
+  }
+}
+
 void SessionCore::OnSameEpoch(const DesiredState& desired, bool fresh) {
   if (epoch_->phase == Phase::kFaulted) {
     if (fresh) SendStatus();
@@ -269,6 +291,7 @@ void SessionCore::Enter(const EpochKey& key, const DesiredState& desired) {
   epoch_.emplace();
   epoch_->key = key;
   epoch_->desired = desired;
+  forget_at_ = absl::InfiniteFuture();
   const int ranks = desired.plan().schedule().ranks_size();
   Log(Level::kInfo, absl::StrFormat("rank %d of %d of %s: loading",
                                     desired.rank(), ranks, ToString(key)));
@@ -284,10 +307,12 @@ void SessionCore::Enter(const EpochKey& key, const DesiredState& desired) {
   if (desired.has_restore()) {
     load.restore = desired.restore();
     Log(Level::kInfo,
-        absl::StrCat(ToString(key), ": from the checkpoint of step ",
-                     desired.restore().checkpoint().step(), ", epoch ",
-                     desired.restore().checkpoint().epoch(), ", of job ",
-                     desired.restore().checkpoint().job_id()));
+        absl::StrCat(
+            ToString(key), ": from the ",
+            desired.restore().has_memory() ? "state in memory" : "checkpoint",
+            " of step ", desired.restore().checkpoint().step(), ", epoch ",
+            desired.restore().checkpoint().epoch(), ", of job ",
+            desired.restore().checkpoint().job_id()));
   }
   if (desired.has_checkpoints()) load.checkpoints = desired.checkpoints();
   load.coordinator_term = term_;
@@ -297,15 +322,17 @@ void SessionCore::Enter(const EpochKey& key, const DesiredState& desired) {
 
 void SessionCore::Mark() {
   const DesiredState& desired = epoch_->desired;
-  if (desired.snapshot_step() == epoch_->snapshot_step &&
-      desired.stop_step() == epoch_->stop_step) {
+  SetMarks marks = {epoch_->key, desired.snapshot_step(), desired.stop_step()};
+  if (desired.has_memory()) marks.memory = desired.memory();
+  const SetMarks& told = epoch_->marks;
+  if (marks.snapshot_step == told.snapshot_step &&
+      marks.stop_step == told.stop_step &&
+      SameTier(marks.memory, told.memory)) {
     return;
   }
-  epoch_->snapshot_step = desired.snapshot_step();
-  epoch_->stop_step = desired.stop_step();
-  epoch_->reports.WantSnapshot(epoch_->snapshot_step);
-  effects_.push_back(
-      SetMarks{epoch_->key, epoch_->snapshot_step, epoch_->stop_step});
+  epoch_->marks = marks;
+  epoch_->reports.WantSnapshot(marks.snapshot_step);
+  effects_.push_back(std::move(marks));
 }
 
 void SessionCore::Advance() {
@@ -422,6 +449,11 @@ void SessionCore::On(const ShardsStored& event) {
   Flush();
 }
 
+void SessionCore::On(const Warned& event) {
+  if (Current(event.epoch) == nullptr) return;
+  Log(Level::kWarning, absl::StrCat(ToString(event.epoch), ": ", event.text));
+}
+
 void SessionCore::On(const Failed& event) {
   Epoch* epoch = Current(event.epoch);
   if (epoch == nullptr) return;
@@ -433,7 +465,15 @@ void SessionCore::On(const Failed& event) {
 void SessionCore::On(const Left& event) {
   if (!epoch_.has_value() || epoch_->key != event.epoch) return;
   const EpochKey left = epoch_->key;
+  const bool is_over = epoch_->is_over;
   epoch_.reset();
+  // Before the status: from then on, others may be told to start from it.
+  SendMemory();
+  if (is_over) {
+    Forget();
+  } else if (memory_.held_size() > 0) {
+    forget_at_ = now_ + limits_.memory_keep;
+  }
   if (stopping_.has_value()) {
     ExitWith(*stopping_);
     return;
@@ -447,9 +487,49 @@ void SessionCore::On(const Left& event) {
   }
   Send(std::move(message));
   Log(Level::kInfo, absl::StrCat("left ", ToString(left), "; idle"));
+  if (leave_at_ < absl::InfiniteFuture()) {
+    ExitWith(absl::OkStatus());
+    return;
+  }
   if (auto successor = std::exchange(successor_, std::nullopt)) {
     Enter(successor->key, successor->desired);
   }
+}
+
+// ---- What is in memory ----------------------------------------------------
+
+void SessionCore::On(const MemoryChanged& event) {
+  memory_ = event.report;
+  memory_sent_ = false;
+  // A peer's part that came late.
+  if (!epoch_.has_value() && memory_.held_size() > 0) {
+    forget_at_ = std::min(forget_at_, now_ + limits_.memory_keep);
+  }
+  if (epoch_.has_value() && !epoch_->leaving) {
+    FlushSoon();
+  } else {
+    SendMemory();
+  }
+}
+
+void SessionCore::ForgetMemoryOf(const std::string& job_id) {
+  if (epoch_.has_value()) {
+    // Its threads may still add to it.
+    if (epoch_->key.job_id == job_id) epoch_->is_over = true;
+    return;
+  }
+  const auto& held = memory_.held();
+  if (std::any_of(held.begin(), held.end(),
+                  [&](const auto& part) { return part.job_id() == job_id; })) {
+    Forget();
+  }
+}
+
+void SessionCore::Forget() {
+  forget_at_ = absl::InfiniteFuture();
+  if (memory_.held_size() == 0) return;
+  Log(Level::kInfo, "the states in memory are given up");
+  effects_.push_back(ForgetMemory{});
 }
 
 // ---- The process ----------------------------------------------------------
@@ -462,13 +542,41 @@ void SessionCore::On(const LogLine& event) {
 
 void SessionCore::On(const StopRequested& event) {
   if (stopping_.has_value()) return;
+  const bool has_rank = epoch_.has_value() && !epoch_->leaving &&
+                        epoch_->phase != Phase::kFaulted;
+  if (!has_rank || event.leave_within <= absl::ZeroDuration()) {
+    Stop(event.reason);
+    return;
+  }
+  if (leave_at_ < absl::InfiniteFuture()) return;
+  leave_at_ = now_ + event.leave_within;
+  leave_reason_ = event.reason;
+  Log(Level::kInfo,
+      absl::StrCat(event.reason, "; it goes on with ", ToString(epoch_->key),
+                   " until the coordinator has relieved it, at most ",
+                   absl::FormatDuration(event.leave_within)));
+  SendLeaving();
+}
+
+void SessionCore::SendLeaving() {
+  if (leave_at_ == absl::InfiniteFuture()) return;
+  StageMessage message;
+  Leaving& leaving = *message.mutable_leaving();
+  leaving.set_deadline_seconds(
+      absl::ToDoubleSeconds(std::max(leave_at_ - now_, absl::ZeroDuration())));
+  leaving.set_reason(leave_reason_);
+  Send(std::move(message));
+}
+
+void SessionCore::Stop(const std::string& reason) {
   successor_.reset();
+  leave_at_ = absl::InfiniteFuture();
   retry_at_ = absl::InfiniteFuture();
-  Log(Level::kInfo, absl::StrCat("stopping: ", event.reason));
+  Log(Level::kInfo, absl::StrCat("stopping: ", reason));
   if (epoch_.has_value() && !epoch_->leaving) {
     Flush();
-    SendFault(epoch_->key, event.reason);
-    Leave(event.reason);
+    SendFault(epoch_->key, reason);
+    Leave(reason);
   }
   ExitWith(absl::OkStatus());
 }
@@ -488,6 +596,11 @@ void SessionCore::On(const Tick&) {
     ExitWith(*stopping_);
     return;
   }
+  if (now_ >= leave_at_) {
+    Stop(leave_reason_);
+    return;
+  }
+  if (now_ >= forget_at_) Forget();
   if (link_ == Link::kOpen) {
     if (now_ >= flush_at_) Flush();
     if (now_ >= heartbeat_at_) {
@@ -569,9 +682,20 @@ void SessionCore::SendFault(const EpochKey& key, const std::string& why) {
   Send(std::move(message));
 }
 
+void SessionCore::SendMemory() {
+  if (link_ != Link::kOpen || memory_sent_) return;
+  memory_sent_ = true;
+  StageMessage message;
+  *message.mutable_memory() = memory_;
+  Send(std::move(message));
+}
+
 void SessionCore::Flush() {
   flush_at_ = absl::InfiniteFuture();
-  if (link_ != Link::kOpen || !epoch_.has_value()) return;
+  if (link_ != Link::kOpen) return;
+  if (!memory_sent_) flushed_at_ = now_;
+  SendMemory();
+  if (!epoch_.has_value()) return;
   if (!epoch_->reports.has_unsent()) return;
   flushed_at_ = now_;
   for (StageMessage& message : epoch_->reports.TakeUnsent(epoch_->key.job_id)) {

@@ -25,6 +25,8 @@ struct ServerIdentity {
   int cores = 0;
   // That the device has for a job; 0: not known.
   int64_t memory_bytes = 0;
+  // Where other servers reach its memory; empty: nowhere.
+  std::string memory_address = "";
 };
 
 struct SessionLimits {
@@ -37,6 +39,8 @@ struct SessionLimits {
   // Where the coordinator names none.
   absl::Duration heartbeat = absl::Seconds(1);
   absl::Duration grace = absl::Minutes(30);
+  // An idle server keeps the states in its memory so long.
+  absl::Duration memory_keep = absl::Minutes(10);
   // A stopping process waits this long for its executor.
   absl::Duration stop_limit = absl::Milliseconds(1500);
 };
@@ -54,6 +58,13 @@ struct SessionLimits {
 //   entered again, since its state is gone.
 // * Another epoch, or BE_IDLE, ends the present one first; the next is entered
 //   only when the executor has left.
+// * What the process's memory holds of ranks' states is told whenever it has
+//   changed and in each new session. It is forgotten when another job comes,
+//   when BE_IDLE names the job, which then has ended, or when the server has
+//   been idle for long.
+// * Told to stop, an idle server ends at once. One with a rank may first ask to
+//   be relieved of it, and ends when it has been told to be idle, or at its
+//   deadline.
 // * Without a session the job goes on for the coordinator's grace. Reports are
 //   kept until they are acknowledged, and sent again in the next session.
 class SessionCore {
@@ -96,9 +107,10 @@ class SessionCore {
     std::optional<MissingAction> missing;
     EpochReports reports;
     // As the executor was told.
-    int64_t snapshot_step = 0;
-    int64_t stop_step = 0;
+    SetMarks marks;
     bool leaving = false;
+    // The job goes no further, once it has been left.
+    bool is_over = false;
   };
   // A desired state whose turn comes when the executor has left.
   struct Successor {
@@ -121,13 +133,16 @@ class SessionCore {
   void On(const RunDone& event);
   void On(const SnapshotTaken& event);
   void On(const ShardsStored& event);
+  void On(const Warned& event);
   void On(const Failed& event);
   void On(const Left& event);
+  void On(const MemoryChanged& event);
   void On(const LogLine& event);
   void On(const StopRequested& event);
   void On(const Tick& event);
 
   void OnDesired(const EpochKey& key, const DesiredState& desired, bool fresh);
+  void OnIdle(const DesiredState& desired, bool fresh);
   void OnSameEpoch(const DesiredState& desired, bool fresh);
   void OnAck(const EpochKey& key, const Ack& ack);
 
@@ -139,6 +154,7 @@ class SessionCore {
   // Asks the executor to; `Left` ends the epoch for good.
   void Leave(const std::string& why);
   void Fault(const std::string& why);
+  void Stop(const std::string& reason);
   void ExitWith(absl::Status status);
 
   void Register();
@@ -146,8 +162,13 @@ class SessionCore {
   // The epoch that an executor's event is about, or null if that is over.
   Epoch* Current(const EpochKey& key);
 
+  void ForgetMemoryOf(const std::string& job_id);
+  void Forget();
+
   void Send(StageMessage message);
   void SendStatus();
+  void SendMemory();
+  void SendLeaving();
   void SendFault(const EpochKey& key, const std::string& why);
   void Flush();
   void FlushSoon();
@@ -174,9 +195,20 @@ class SessionCore {
   // The trouble that was logged last, so that it is logged once.
   std::string trouble_;
 
+  // What the process's memory holds.
+  MemoryReport memory_;
+  bool memory_sent_ = true;
+  // When it is forgotten: of an idle server.
+  absl::Time forget_at_ = absl::InfiniteFuture();
+
   std::optional<Epoch> epoch_;
   std::optional<Successor> successor_;
   std::optional<Ended> ended_;
+
+  // Until then the process goes on for the coordinator to relieve it of its
+  // rank; it has been told to end.
+  absl::Time leave_at_ = absl::InfiniteFuture();
+  std::string leave_reason_;
 
   bool exited_ = false;
   absl::Time stop_at_ = absl::InfiniteFuture();

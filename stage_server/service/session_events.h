@@ -30,6 +30,10 @@ struct EpochKey {
 // "job-1 epoch 2"
 std::string ToString(const EpochKey& epoch);
 
+// Whether both say the same.
+bool SameTier(const std::optional<MemoryTier>& a,
+              const std::optional<MemoryTier>& b);
+
 // ---- Events: the session --------------------------------------------------
 
 // Register was answered.
@@ -53,8 +57,8 @@ struct SessionEnded {
 
 // ---- Events: the executor -------------------------------------------------
 // Each names its epoch; those of an epoch come in the order below, but for
-// `SnapshotTaken` and then `ShardsStored`, which come while it has an engine;
-// `Failed` at any point and then no other but `Left`.
+// `SnapshotTaken` and then `ShardsStored`, and `Warned`, which come while it
+// has an engine; `Failed` at any point and then no other but `Left`.
 
 struct Loaded {
   EpochKey epoch;
@@ -86,6 +90,11 @@ struct ShardsStored {
   EpochKey epoch;
   ShardReport report;
 };
+// Something that ends nothing has not gone as it should.
+struct Warned {
+  EpochKey epoch;
+  std::string text;
+};
 // The epoch's engine and channels are gone already.
 struct Failed {
   EpochKey epoch;
@@ -104,6 +113,11 @@ struct Left {
 
 // ---- Events: the process --------------------------------------------------
 
+// What this process's memory holds of ranks' states has changed; also while
+// there is no epoch.
+struct MemoryChanged {
+  MemoryReport report;
+};
 // A line of this process's log.
 struct LogLine {
   absl::Time time;
@@ -114,14 +128,16 @@ struct LogLine {
 struct StopRequested {
   // For the job's owner: "stage server a100-3 was told to stop (SIGTERM)".
   std::string reason;
+  // So long the coordinator is given to take the rank away; zero: not at all.
+  absl::Duration leave_within = absl::ZeroDuration();
 };
 // Time has reached `SessionCore::next_wake`.
 struct Tick {};
 
-using Event =
-    std::variant<Registered, RegisterFailed, MessageReceived, SessionEnded,
-                 Loaded, Connected, StepDone, RunDone, SnapshotTaken,
-                 ShardsStored, Failed, Left, LogLine, StopRequested, Tick>;
+using Event = std::variant<Registered, RegisterFailed, MessageReceived,
+                           SessionEnded, Loaded, Connected, StepDone, RunDone,
+                           SnapshotTaken, ShardsStored, Warned, Failed, Left,
+                           MemoryChanged, LogLine, StopRequested, Tick>;
 
 // ---- Effects --------------------------------------------------------------
 
@@ -165,12 +181,17 @@ struct SetMarks {
   int64_t snapshot_step = 0;
   // The run ends after it; 0: after the job's last.
   int64_t stop_step = 0;
+  // Snapshots are kept in memory so; unset: not.
+  std::optional<MemoryTier> memory = std::nullopt;
 };
 // Stop what the epoch is doing, free what it holds, then answer `Left`.
 struct LeaveEpoch {
   EpochKey epoch;
   absl::Status why;
 };
+
+// Of all jobs: nobody goes on from the states in this process's memory.
+struct ForgetMemory {};
 
 struct WriteLog {
   enum class Level { kInfo, kWarning, kError };
@@ -186,7 +207,7 @@ struct Exit {
 
 using Effect = std::variant<CallRegister, OpenSession, SendMessage,
                             CloseSession, LoadLayers, ConnectPeers, RunSteps,
-                            SetMarks, LeaveEpoch, WriteLog, Exit>;
+                            SetMarks, LeaveEpoch, ForgetMemory, WriteLog, Exit>;
 
 }  // namespace penstock
 
