@@ -153,6 +153,20 @@ TEST_F(MemorySourceTest, WhatIsLostWhileReadingIsSaidSo) {
   EXPECT_THAT(std::string(status.message()), StartsWith(kLostMemory));
 }
 
+TEST_F(MemorySourceTest, APartThatIsNotNamedIsALossAndNoOtherModel) {
+  point_.mutable_memory()->mutable_parts()->RemoveLast();
+  const auto source = MakeSource();
+  ASSERT_EQ(source->Open(), absl::OkStatus());
+  const EngineSnapshot want = TestSnapshot();
+  std::vector<std::byte> bytes(want.tensors[4].bytes.size());
+  StateSlot slot = {want.tensors[4].tensor, absl::MakeSpan(bytes)};
+  ShardReader reader(source->point(), *source);
+  const absl::Status status = reader.Fill({slot}, TestLayerNames());
+  EXPECT_TRUE(absl::IsDataLoss(status)) << status;
+  EXPECT_THAT(std::string(status.message()), StartsWith(kLostMemory));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("h0.norm"));
+}
+
 TEST_F(MemorySourceTest, ACancellationIsNoLoss) {
   const auto source = MakeSource();
   const absl::Status why = absl::CancelledError("left");

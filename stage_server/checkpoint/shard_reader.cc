@@ -130,6 +130,14 @@ absl::Status ShardReader::Fill(absl::Span<const StateSlot> slots,
     const size_t more =
         differences.size() - std::min(differences.size(), kMaxNamed);
     differences.resize(differences.size() - more);
+    // A state in memory is the job's own: what it lacks is in another part.
+    if (point_.has_memory()) {
+      return absl::DataLossError(absl::StrCat(
+          kLostMemory, Describe(point_.checkpoint()), ", in ",
+          point_.memory().parts_size(),
+          " parts, is not all there: ", absl::StrJoin(differences, "; "),
+          more > 0 ? absl::StrCat("; and ", more, " more") : ""));
+    }
     return absl::InvalidArgumentError(absl::StrCat(
         "the job's model or optimizer is not that of the checkpoint of ",
         Describe(point_.checkpoint()), ": ", absl::StrJoin(differences, "; "),

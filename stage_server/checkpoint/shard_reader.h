@@ -27,7 +27,8 @@ class ShardReader : public StateSource {
   bool other_shape() const override { return point_.other_shape(); }
 
   //   DATA_LOSS  its text begins with kCorruptCheckpoint; of a state in memory
-  //              with kLostMemory, whatever keeps it from being read.
+  //              with kLostMemory, whatever keeps it from being read,
+  //              tensors that it lacks too: it is of the same model.
   //   else       as ShardStore::Read, with checkpoint, file and tensor.
   absl::Status Fill(absl::Span<const StateSlot> slots,
                     absl::Span<const std::string> layer_names) override;

@@ -145,10 +145,11 @@ void SessionCore::On(const Registered& event) {
   StageMessage hello;
   hello.mutable_hello()->set_server_id(identity_.server_id);
   Send(std::move(hello));
+  // Before the status, by which the coordinator may choose what to start from.
   memory_sent_ = memory_.held_size() == 0;
+  SendMemory();
   if (epoch_.has_value() && epoch_->leaving) {
     SendFault(epoch_->key, epoch_->error);
-    SendMemory();
   } else {
     SendStatus();
     SendLeaving();

@@ -89,6 +89,18 @@ TEST_F(SessionCoreMemoryTest, WhatIsHeldIsToldAgainInANewSessionAlsoWhenIdle) {
   EXPECT_THAT(HeldSteps(), ElementsAre(4));
 }
 
+TEST_F(SessionCoreMemoryTest, WhatIsHeldIsToldBeforeTheStatus) {
+  Run();
+  Hold(4);
+  LeaveIdle();
+  Break();
+  Reopen();
+  ASSERT_EQ(sent_.size(), 3u);
+  EXPECT_TRUE(sent_[0].has_hello());
+  EXPECT_TRUE(sent_[1].has_memory());
+  EXPECT_TRUE(sent_[2].has_status());
+}
+
 TEST_F(SessionCoreMemoryTest, NothingHeldIsNotToldInANewSession) {
   Run();
   Break();
