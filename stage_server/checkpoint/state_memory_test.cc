@@ -171,12 +171,12 @@ TEST_F(StateMemoryTest, OnlyTheTokenThatWasToldIsGood) {
 // ---- The record ------------------------------------------------------------
 
 TEST_F(StateMemoryTest, ARecordThatIsNoneIsSaid) {
+  const auto store = memory_.StoreOf(0);
   const auto put = [&](const CheckpointId& id, const std::string& content) {
-    const auto upload =
-        memory_.StoreOf(0)->Begin(id, kPartFile, content.size()).value();
+    const auto upload = store->Begin(id, kPartFile, content.size()).value();
     EXPECT_EQ(upload->Append(content), absl::OkStatus());
     EXPECT_TRUE(upload->Finish().ok());
-    return ReadPartRecord(*memory_.StoreOf(0), id).status();
+    return ReadPartRecord(*store, id).status();
   };
   EXPECT_TRUE(absl::IsOutOfRange(put(Id(1), "short")));
   EXPECT_TRUE(absl::IsDataLoss(put(Id(2), std::string(16, '\xff'))));
