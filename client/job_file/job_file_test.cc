@@ -346,6 +346,16 @@ INSTANTIATE_TEST_SUITE_P(
         BadCase{"UnknownCompression", With("wire: {compress: zip}\n"),
                 "wire.compress wants none, bf16, fp16, fp8_block or auto, got "
                 "\"zip\""},
+        BadCase{"MemoryBackwards",
+                With("checkpoint: {memory_every_steps: -1}\n"),
+                "checkpoint.memory_every_steps wants an integer of at least "
+                "0"},
+        BadCase{"RestartsBackwards", With("restart: {limit: -1}\n"),
+                "restart.limit wants an integer of at least 0"},
+        BadCase{"BackoffBackwards", With("restart: {backoff_seconds: -2}\n"),
+                "restart.backoff_seconds wants a number of at least 0"},
+        BadCase{"ElasticWord", With("elastic: {min_stages: few}\n"),
+                "elastic.min_stages wants an integer"},
         BadCase{"CheckpointKeptNever", With("checkpoint: {keep_last: 0}\n"),
                 "checkpoint.keep_last wants an integer of at least 1"},
         BadCase{"CheckpointBackwards", With("checkpoint: {every_steps: -5}\n"),

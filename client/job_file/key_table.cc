@@ -414,13 +414,14 @@ void AddWireKeys(std::vector<JobKey>& keys) {
        .default_value = "none",
        .choices = {"none", "bf16", "fp16", "fp8_block", "auto"},
        .example = "bf16",
-       .doc = "A smaller type for activations and their gradients on the way "
-              "between ranks, where the link is slow: `bf16`, `fp16` (with a "
-              "scale) or `fp8_block` (one byte, with a scale for each 128 "
-              "numbers). `auto` takes the next smaller type on edges whose "
-              "link holds their receiver up, as measured. Memory, tied "
-              "weights and sums keep their type. All but `none` change the bits; "
-              "`auto` does so from run to run."});
+       .doc =
+           "A smaller type for activations and their gradients on the way "
+           "between ranks, where the link is slow: `bf16`, `fp16` (with a "
+           "scale) or `fp8_block` (one byte, with a scale for each 128 "
+           "numbers). `auto` takes the next smaller type on edges whose "
+           "link holds their receiver up, as measured. Memory, tied "
+           "weights and sums keep their type. All but `none` change the bits; "
+           "`auto` does so from run to run."});
   keys.push_back({.path = "wire.error_feedback",
                   .default_value = "false",
                   .choices = {"false", "true"},
@@ -483,6 +484,22 @@ void AddCheckpointKeys(std::vector<JobKey>& keys) {
                          "(`evaluation.every_steps`) stay."});
 }
 
+void AddMemoryKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "checkpoint.memory_every_steps",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .unit = "steps",
+                  .minimum = 0,
+                  .below = 1e15,
+                  .example = "1",
+                  .doc = "Each stage server keeps the job's state after the "
+                         "multiples of so many steps in its memory, and a copy "
+                         "in that of one on another host, so that a lost "
+                         "server costs at most so many steps. Doubled where "
+                         "that takes more than a hundredth of the time. 0: "
+                         "it does not."});
+}
+
 void AddStartKeys(std::vector<JobKey>& keys) {
   keys.push_back({.path = "start.resume",
                   .default_value = "never",
@@ -515,6 +532,44 @@ void AddStartKeys(std::vector<JobKey>& keys) {
                          "CPU or number of `threads`."});
 }
 
+void AddRestartKeys(std::vector<JobKey>& keys) {
+  keys.push_back({.path = "restart.limit",
+                  .type = KeyType::kInteger,
+                  .default_value = "5",
+                  .unit = "restarts",
+                  .minimum = 0,
+                  .below = 1 << 20,
+                  .example = "20",
+                  .doc = "A job that loses a stage server starts again from "
+                         "its newest checkpoint, so many times in a row at "
+                         "most without a step between them that it had not "
+                         "made before; then it fails. Servers that are told "
+                         "to stop do not count. 0: the first loss fails it."});
+  keys.push_back({.path = "restart.backoff_seconds",
+                  .type = KeyType::kNumber,
+                  .default_value = "1",
+                  .unit = "seconds",
+                  .minimum = 0,
+                  .below = 1e9,
+                  .example = "5",
+                  .doc = "Waited before the second restart in a row; twice as "
+                         "long before each one after it, a minute at most."});
+  keys.push_back({.path = "elastic.min_stages",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .unit = "stages",
+                  .minimum = 0,
+                  .below = 1 << 20,
+                  .example = "2",
+                  .doc = "A job that starts again and finds too few idle stage "
+                         "servers for `partition.stages` goes on with as many "
+                         "stages as they can run, but not with fewer than "
+                         "these. It has the same bits. Only with "
+                         "`weights.policy` `flush`, and without "
+                         "`partition.layers` and `schedule.file`. 0: it waits "
+                         "for servers."});
+}
+
 std::vector<JobKey> MakeJobKeys() {
   std::vector<JobKey> keys;
   AddModelKeys(keys);
@@ -528,7 +583,9 @@ std::vector<JobKey> MakeJobKeys() {
   AddPartitionKeys(keys);
   AddWireKeys(keys);
   AddCheckpointKeys(keys);
+  AddMemoryKeys(keys);
   AddStartKeys(keys);
+  AddRestartKeys(keys);
   for (JobKey& key : keys) {
     if (key.field.empty()) key.field = key.path;
   }

@@ -272,7 +272,39 @@ std::string StartText(const JobInfo& info) {
   const CheckpointId& id = info.started_from().checkpoint();
   return absl::StrCat(
       info.started_from().weights_only() ? "the weights of " : "", "step ",
-      id.step(), " of job ", id.job_id());
+      id.step(), " of job ", id.job_id(),
+      info.started_from().in_memory() ? ", in stage servers' memory" : "");
+}
+
+std::string MemoryProgressText(const JobInfo& info) {
+  if (!info.has_memory()) return "";
+  const MemoryProgress& memory = info.memory();
+  const std::string every =
+      memory.every_steps() == 1
+          ? "each step"
+          : absl::StrCat("every ", memory.every_steps(), " steps");
+  if (memory.newest_step() == 0) return absl::StrCat("none yet, ", every);
+  return absl::StrCat(
+      "step ", memory.newest_step(), ", ", memory.copies(),
+      memory.copies() == 1 ? " copy" : " copies", " of each part, ", every,
+      ", training stood still for ",
+      SecondsText(kSecondsPerNano *
+                  static_cast<double>(memory.blocked_nanos())),
+      ", with the peer after ",
+      SecondsText(kSecondsPerNano *
+                  static_cast<double>(memory.replicate_nanos())));
+}
+
+ordered_json MemoryProgressToJson(const JobInfo& info) {
+  if (!info.has_memory()) return nullptr;
+  const MemoryProgress& memory = info.memory();
+  return {{"newest_step", memory.newest_step()},
+          {"copies", memory.copies()},
+          {"every_steps", memory.every_steps()},
+          {"blocked_seconds",
+           kSecondsPerNano * static_cast<double>(memory.blocked_nanos())},
+          {"replicate_seconds",
+           kSecondsPerNano * static_cast<double>(memory.replicate_nanos())}};
 }
 
 ordered_json CheckpointProgressToJson(const JobInfo& info) {
@@ -295,7 +327,8 @@ ordered_json StartToJson(const JobInfo& info) {
   return {{"job_id", id.job_id()},
           {"step", id.step()},
           {"epoch", id.epoch()},
-          {"weights_only", info.started_from().weights_only()}};
+          {"weights_only", info.started_from().weights_only()},
+          {"in_memory", info.started_from().in_memory()}};
 }
 
 }  // namespace penstock

@@ -42,7 +42,11 @@ std::string DiffCheckpoints(const GetCheckpointResponse& a,
 std::string CheckpointProgressText(const JobInfo& info);
 // "step 500 of job 3f2a"; "" of initial weights.
 std::string StartText(const JobInfo& info);
+// "step 40, 2 copies of each part, each step, ...": of a job that keeps its
+// state in memory; else "".
+std::string MemoryProgressText(const JobInfo& info);
 // null where the job has none.
+nlohmann::ordered_json MemoryProgressToJson(const JobInfo& info);
 nlohmann::ordered_json CheckpointProgressToJson(const JobInfo& info);
 nlohmann::ordered_json StartToJson(const JobInfo& info);
 

@@ -17,6 +17,7 @@
 #include "client/render/checkpoint_view.h"
 #include "client/render/fractions_view.h"
 #include "client/render/quantity.h"
+#include "client/render/restart_view.h"
 #include "client/render/table.h"
 #include "client/render/use_view.h"
 #include "client/render/version_view.h"
@@ -246,7 +247,9 @@ ordered_json JobInfoToJson(const JobInfo& info) {
       {"weights_digest", TextOrNull(info.weights_digest())},
       {"started_from", StartToJson(info)},
       {"checkpoints", CheckpointProgressToJson(info)},
+      {"in_memory", MemoryProgressToJson(info)},
       {"epoch", info.epoch()},
+      {"restarts", RestartsToJson(info)},
       {"submitted", TextOrNull(StableTimeText(info.submitted_unix_nanos()))},
       {"started", TextOrNull(StableTimeText(info.started_unix_nanos()))},
       {"ended", TextOrNull(StableTimeText(info.ended_unix_nanos()))},
@@ -407,7 +410,9 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
           {"unsplit kinds", UnsplitKinds(job)},
           {"starts from", StartText(info)},
           {"checkpoints", CheckpointProgressText(info)},
+          {"in memory", MemoryProgressText(info)},
           {"epoch", absl::StrCat(info.epoch())},
+          {"restarts", RestartsText(info)},
           {"submitted", TimeText(info.submitted_unix_nanos(), zone)},
           {"started", TimeText(info.started_unix_nanos(), zone)},
           {"ended", TimeText(info.ended_unix_nanos(), zone)},
@@ -422,7 +427,8 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
     absl::StrAppend(&text, "\n",
                     RenderTable({"RANK", "SERVER", "STATE", "ID"}, rows));
   }
-  for (const std::string& table : {MemoryTable(info), EdgeTable(info)}) {
+  for (const std::string& table :
+       {RestartTable(info, zone), MemoryTable(info), EdgeTable(info)}) {
     if (!table.empty()) absl::StrAppend(&text, "\n", table);
   }
   if (info.has_plan()) absl::StrAppend(&text, "\n", DescribePlan(info.plan()));
@@ -450,6 +456,7 @@ std::string JobSummary(const JobInfo& info) {
           {"versions", info.has_plan() ? LatenessText(info.plan()) : ""},
           {"fractions", FractionsText(info.fractions())},
           {"memory", PeakMemoryText(info)},
+          {"restarts", RestartsText(info)},
           {"time", RunTime(info)},
           {"weights", info.weights_digest().empty()
                           ? ""

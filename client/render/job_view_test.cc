@@ -254,6 +254,33 @@ TEST(JobViewTest, SummaryOfAFailureSaysWhy) {
               HasSubstr("reason      loss is NaN at step 12 in stage 1\n"));
 }
 
+TEST(JobViewTest, SummaryTellsOfRestarts) {
+  JobInfo info = Succeeded();
+  info.set_restart_count(2);
+  RestartReport& report = *info.add_restarts();
+  report.set_at_step(17);
+  report.set_evidence("stage 1 on node-b: the stage server restarted");
+  EXPECT_THAT(JobSummary(info),
+              HasSubstr("restarts    2, the last after step 17: stage 1 on "
+                        "node-b: the stage server restarted\n"));
+  EXPECT_EQ(JobInfoToJson(info).at("restarts").at("count"), 2);
+}
+
+TEST(JobViewTest, DescribeTellsWhatIsInMemoryAndWhatItCosts) {
+  JobInfo info = Succeeded();
+  EXPECT_TRUE(JobInfoToJson(info).at("in_memory").is_null());
+  MemoryProgress& memory = *info.mutable_memory();
+  memory.set_every_steps(1);
+  memory.set_newest_step(40);
+  memory.set_copies(2);
+  memory.set_blocked_nanos(2'000'000);
+  memory.set_replicate_nanos(31'000'000);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              HasSubstr("step 40, 2 copies of each part, each step, training "
+                        "stood still for 2.0 ms, with the peer after 31.0 ms"));
+  EXPECT_EQ(JobInfoToJson(info).at("in_memory").at("copies"), 2);
+}
+
 TEST(JobViewTest, DescribeShowsRanksAndPlan) {
   JobInfo info = Succeeded();
   RankInfo& rank = *info.add_ranks();

@@ -11,6 +11,7 @@
 #include "checkpoint/retention/retention.h"
 #include "coordinator/core/checkpoint_catalog.h"
 #include "coordinator/core/checkpoint_manifest.h"
+#include "coordinator/core/recovery.h"
 
 namespace penstock {
 namespace {
@@ -43,13 +44,6 @@ CheckpointId PendingId(const JobRecord& job) {
   id.set_step(job.info.checkpoints().next_step());
   id.set_epoch(job.info.epoch());
   return id;
-}
-
-int64_t StartStep(const JobRecord& job) {
-  if (!job.info.has_started_from() || job.info.started_from().weights_only()) {
-    return 0;
-  }
-  return job.info.started_from().checkpoint().step();
 }
 
 // The step of the newest checkpoint that this epoch has begun.
@@ -241,6 +235,7 @@ void GiveUpCheckpoint(JobRecord& job, const std::string& reason, Turn& turn) {
                   "; ", last));
     return;
   }
+  job.relieves.clear();
   turn.Fire(
       job, JobTrigger::kNotSuspended,
       absl::StrCat("not suspended: no checkpoint could be kept: ", reason));
@@ -272,6 +267,7 @@ void NoteCommitted(JobRecord& job, CheckpointInfo& info,
     progress.set_next_step(0);
     return CompleteIfDone(job, turn);
   }
+  if (Relieve(job, turn)) return;
   const std::string at = absl::StrCat("after step ", id.step());
   if (turn.Fire(job, JobTrigger::kSuspended, at)) return;
   PlanSnapshot(job, turn);
@@ -311,9 +307,8 @@ void StartFromOlder(JobRecord& job, const std::string& why, Turn& turn) {
     return;
   }
   *job.info.mutable_started_from()->mutable_checkpoint() = older->id();
-  if (damaged.job_id() != job.info.id()) {
-    job.info.mutable_latest()->set_step(older->id().step());
-  }
+  SetBack(job, older->id().step(), turn);
+  NoteStart(job);
   const std::string reason = absl::StrCat(
       "the checkpoint of ", Describe(damaged), " cannot be read (", why,
       "); starts from the older one of step ", older->id().step());
@@ -324,7 +319,7 @@ void StartFromOlder(JobRecord& job, const std::string& why, Turn& turn) {
 
 void ReadStart(JobRecord& job, Turn& turn) {
   if (job.info.state() != JOB_STATE_QUEUED || !job.info.has_started_from() ||
-      job.restore != nullptr) {
+      job.info.started_from().in_memory() || job.restore != nullptr) {
     return;
   }
   turn.effects().checkpoint_work.push_back(

@@ -41,8 +41,11 @@ absl::StatusOr<std::string> Cluster::Submit(const std::string& name,
                                             int ranks) {
   std::vector<int> layers;
   for (int rank = 0; rank < ranks; ++rank) layers.push_back(rank);
-  return Apply(JobSubmitted{Fence(), absl::StrCat("key-", name), name,
-                            PlanOfRanks(name, ranks), layers, nullptr});
+  auto plan = std::make_shared<Plan>(*PlanOfRanks(name, ranks));
+  plan->mutable_job()->mutable_restart()->set_limit(restart_limit);
+  plan->mutable_job()->mutable_restart()->set_backoff_seconds(1);
+  return Apply(JobSubmitted{Fence(), absl::StrCat("key-", name), name, plan,
+                            layers, nullptr});
 }
 
 absl::StatusOr<std::string> Cluster::Cancel(const std::string& job) {

@@ -73,6 +73,8 @@ class Cluster {
   // Kinds of the entries that the last call made in the event log.
   std::vector<std::string> EventKinds() const;
 
+  // restart.limit of jobs that are submitted next.
+  int restart_limit = 0;
   ClusterState state;
   Effects effects;
   absl::Time now = absl::FromUnixSeconds(1'000'000);

@@ -10,6 +10,7 @@
 #include "checkpoint/transfer/token.h"
 #include "coordinator/core/checkpoint_catalog.h"
 #include "coordinator/core/job_machine.h"
+#include "coordinator/core/memory_copies.h"
 
 namespace penstock {
 namespace {
@@ -63,6 +64,40 @@ void FillCheckpoints(const ClusterState& state, const JobRecord& job, int rank,
                           job.plan->schedule_hash());
 }
 
+// Shown with each transfer between the job's servers.
+std::string MemoryToken(const ClusterState& state, const JobRecord& job) {
+  return Sha256Of(
+      absl::StrCat(state.cluster_secret, "/memory/", job.info.id()));
+}
+
+// The shape of an epoch that has ended; empty where that is not known any more.
+std::string ShapeOfEpoch(const JobRecord& job, int64_t epoch) {
+  for (const RestartReport& report : job.info.restarts()) {
+    if (report.epoch() == epoch) return report.shape();
+  }
+  return "";
+}
+
+void FillMemory(const ClusterState& state, const JobRecord& job, int rank,
+                DesiredState& desired) {
+  if (job.memory_every > 0) {
+    MemoryTier& tier = *desired.mutable_memory();
+    tier.set_every_steps(job.memory_every);
+    tier.set_from_step(job.memory_from);
+    tier.set_peer_address(MemoryPeerOf(state, job, rank));
+    tier.set_token(MemoryToken(state, job));
+  }
+  if (!job.info.started_from().in_memory()) return;
+  RestorePoint& restore = *desired.mutable_restore();
+  *restore.mutable_checkpoint() = job.info.started_from().checkpoint();
+  restore.set_other_shape(ShapeOf(*job.plan) !=
+                          ShapeOfEpoch(job, restore.checkpoint().epoch()));
+  restore.mutable_memory()->set_token(MemoryToken(state, job));
+  for (MemoryRestore::Part& part : PartsInMemory(state, restore.checkpoint())) {
+    *restore.mutable_memory()->add_parts() = std::move(part);
+  }
+}
+
 void FillRun(const ClusterState& state, const JobRecord& job, int rank,
              DesiredState& desired) {
   desired.set_job_id(job.info.id());
@@ -70,6 +105,7 @@ void FillRun(const ClusterState& state, const JobRecord& job, int rank,
   *desired.mutable_plan() = PlanForRank(*job.plan, rank);
   desired.set_epoch_secret(EpochSecret(state, job));
   FillCheckpoints(state, job, rank, desired);
+  FillMemory(state, job, rank, desired);
   desired.set_reason(absl::StrCat("rank ", rank, " of job ",
                                   job.info.job().name(), " (", job.info.id(),
                                   ")"));
@@ -102,6 +138,10 @@ CoordinatorMessage DesiredOf(const ClusterState& state,
   if (job == state.jobs.end() || server.releasing || !job->second.plan) {
     desired.set_goal(DesiredState::BE_IDLE);
     desired.set_reason(server.release_reason);
+    // What is kept in memory of a job that has ended can go.
+    if (job != state.jobs.end() && IsTerminal(job->second.info.state())) {
+      desired.set_job_id(job->first);
+    }
     return message;
   }
   FillRun(state, job->second, server.info.rank(), desired);
@@ -131,6 +171,21 @@ std::optional<CoordinatorMessage> AckOf(const ClusterState& state,
 std::string EpochSecret(const ClusterState& state, const JobRecord& job) {
   return Sha256Of(absl::StrCat(state.cluster_secret, "/", job.info.id(), "/",
                                job.info.epoch()));
+}
+
+std::string MemoryPeerOf(const ClusterState& state, const JobRecord& job,
+                         int rank) {
+  const std::string& host =
+      state.servers.at(job.ranks[rank].server_id).host_identity;
+  const int ranks = static_cast<int>(job.ranks.size());
+  for (int next = 1; next < ranks; ++next) {
+    const ServerRecord& other =
+        state.servers.at(job.ranks[(rank + next) % ranks].server_id);
+    if (other.host_identity != host && !other.memory_address.empty()) {
+      return other.memory_address;
+    }
+  }
+  return "";
 }
 
 Plan PlanForRank(const Plan& plan, int rank) {

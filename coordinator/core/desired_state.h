@@ -24,6 +24,11 @@ std::optional<CoordinatorMessage> AckOf(const ClusterState& state,
 // of the coordinator.
 std::string EpochSecret(const ClusterState& state, const JobRecord& job);
 
+// The address of the TransferService that keeps a copy of `rank`'s state: of
+// the next rank whose server is on another host. Empty where there is none.
+std::string MemoryPeerOf(const ClusterState& state, const JobRecord& job,
+                         int rank);
+
 // The plan with every action list but `rank`'s emptied, those of a period and
 // an epilogue too.
 Plan PlanForRank(const Plan& plan, int rank);

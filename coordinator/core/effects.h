@@ -42,8 +42,10 @@ struct WriteBatch {
   // Whole rows; a row replaces the one with its id.
   std::vector<JobRow> jobs;
   std::vector<ServerRow> servers;
-  // By job id; written once.
+  // By job id; one replaces the job's earlier one.
   std::map<std::string, std::shared_ptr<const Plan>> plans;
+  // By job id: steps beyond this one are forgotten, before `steps` are added.
+  std::map<std::string, int64_t> kept_steps;
   // In sequence.
   std::vector<Event> events;
   std::vector<NewStep> steps;
@@ -52,8 +54,8 @@ struct WriteBatch {
 
   bool empty() const {
     return !term && !cluster_secret && jobs.empty() && servers.empty() &&
-           plans.empty() && events.empty() && steps.empty() &&
-           timelines.empty() && logs.empty();
+           plans.empty() && kept_steps.empty() && events.empty() &&
+           steps.empty() && timelines.empty() && logs.empty();
   }
 };
 

@@ -199,6 +199,8 @@ absl::Status CheckCheckpoint(const Job& job) {
       AtLeast("checkpoint.keep_last", 1, spec.keep_last()));
   PENSTOCK_RETURN_IF_ERROR(
       AtLeast("checkpoint.keep_every", 0, spec.keep_every()));
+  PENSTOCK_RETURN_IF_ERROR(
+      AtLeast("checkpoint.memory_every_steps", 0, spec.memory_every_steps()));
   return AtLeast("checkpoint.keep_best", 0, spec.keep_best());
 }
 
@@ -216,6 +218,42 @@ absl::Status CheckStart(const Job& job) {
         "weights of a checkpoint or goes on with one; leave one of them out"));
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckRestart(const RestartSpec& spec) {
+  PENSTOCK_RETURN_IF_ERROR(AtLeast("restart.limit", 0, spec.limit()));
+  if (spec.backoff_seconds() >= 0 && std::isfinite(spec.backoff_seconds())) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(
+      absl::StrCat("restart.backoff_seconds must be 0 or more, got ",
+                   spec.backoff_seconds()));
+}
+
+absl::Status CheckElastic(const Job& job) {
+  const int least = job.elastic().min_stages();
+  const PartitionSpec& partition = job.partition();
+  PENSTOCK_RETURN_IF_ERROR(AtLeast("elastic.min_stages", 0, least));
+  if (least == 0) return absl::OkStatus();
+  const std::string refusal =
+      absl::StrCat("elastic.min_stages is ", least, ", and ");
+  if (least > partition.stages()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(refusal, "partition.stages is ", partition.stages(),
+                     "; it is the least of stages, so at most that"));
+  }
+  if (job.restart().limit() == 0) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        refusal, "restart.limit is 0: the job is never started again; leave ",
+        "one of them out"));
+  }
+  const char* fixed = nullptr;
+  if (partition.explicit_layers_size() > 0) fixed = "partition.layers";
+  if (!job.schedule().text().empty()) fixed = "schedule.file";
+  if (fixed == nullptr) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(refusal, fixed, " is for partition.stages ",
+                   partition.stages(), " alone; leave one of them out"));
 }
 
 absl::Status CheckReplicas(const Job& job) {
@@ -272,6 +310,8 @@ absl::Status CheckJob(const Job& job) {
   PENSTOCK_RETURN_IF_ERROR(CheckEvaluation(job));
   PENSTOCK_RETURN_IF_ERROR(CheckCheckpoint(job));
   PENSTOCK_RETURN_IF_ERROR(CheckStart(job));
+  PENSTOCK_RETURN_IF_ERROR(CheckRestart(job.restart()));
+  PENSTOCK_RETURN_IF_ERROR(CheckElastic(job));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("threads", 0, job.threads()));
   if (!(job.step_timeout_seconds() > 0) ||
       !std::isfinite(job.step_timeout_seconds())) {

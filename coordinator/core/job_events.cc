@@ -7,6 +7,7 @@
 #include "coordinator/core/job_lookup.h"
 #include "coordinator/core/job_machine.h"
 #include "coordinator/core/memory_fit.h"
+#include "coordinator/core/recovery.h"
 
 namespace penstock {
 namespace {
@@ -15,6 +16,7 @@ void SetStart(const JobSubmitted& event, JobRecord& job) {
   JobStart& start = *job.info.mutable_started_from();
   *start.mutable_checkpoint() = event.restore->id();
   start.set_weights_only(!job.info.job().start().from().empty());
+  *job.info.mutable_submitted_from() = start;
   job.restore = event.restore;
   if (start.weights_only()) return;
   // Its next step follows.
@@ -78,7 +80,12 @@ absl::StatusOr<std::string> On(const JobSuspendRequested& event, Turn& turn) {
                             FindJob(turn.state(), event.job));
   JobRecord& job = turn.state().jobs.at(id);
   const JobState state = job.info.state();
-  if (state == JOB_STATE_SUSPENDING || state == JOB_STATE_SUSPENDED) return id;
+  if (state == JOB_STATE_SUSPENDING || state == JOB_STATE_SUSPENDED) {
+    // What was only for a server that leaves is now for good.
+    if (!job.relieves.empty()) turn.Touch(job);
+    job.relieves.clear();
+    return id;
+  }
   if (state == JOB_STATE_RUNNING && !KeepsCheckpoints(turn.state(), job)) {
     return absl::FailedPreconditionError(
         absl::StrCat("job ", id, " has no checkpoints (it has no weights, or ",
@@ -115,8 +122,14 @@ absl::StatusOr<std::string> On(const JobResumeRequested& event, Turn& turn) {
     *job.info.mutable_started_from()->mutable_checkpoint() =
         event.restore->id();
     job.info.mutable_started_from()->set_weights_only(false);
+    job.info.mutable_started_from()->set_in_memory(false);
     job.restore = event.restore;
+  } else if (job.info.started_from().in_memory()) {
+    // Nobody has held it since.
+    *job.info.mutable_started_from() = job.info.submitted_from();
+    if (!job.info.has_submitted_from()) job.info.clear_started_from();
   }
+  SetBack(job, StartStep(job), turn);
   turn.Fire(job, JobTrigger::kResume, "");
   ReadStart(job, turn);
   return id;

@@ -19,6 +19,7 @@ std::vector<JobTransition> FirstTransitions() {
        JOB_STATE_PLACING,
        {kBeginEpoch, kReserveServers}},
       {JOB_STATE_QUEUED, kFault, JOB_STATE_FAILED, {kStampEnd}},
+      {JOB_STATE_QUEUED, kLost, JOB_STATE_RECOVERING, {}},
       {JOB_STATE_QUEUED, kSuspend, JOB_STATE_SUSPENDED, {}},
       {JOB_STATE_QUEUED, kCancel, JOB_STATE_CANCELLED, {kStampEnd}},
       {JOB_STATE_PLACING, kAssigned, JOB_STATE_LOADING, {kSendDesired}},
@@ -32,6 +33,10 @@ std::vector<JobTransition> FirstTransitions() {
        kFault,
        JOB_STATE_FAILED,
        {kStampEnd, kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_LOADING,
+       kLost,
+       JOB_STATE_RECOVERING,
+       {kEndCheckpoints, kReleaseServers}},
       {JOB_STATE_LOADING,
        kStartDamaged,
        JOB_STATE_QUEUED,
@@ -63,6 +68,10 @@ std::vector<JobTransition> LaterTransitions() {
        JOB_STATE_FAILED,
        {kStampEnd, kEndCheckpoints, kReleaseServers}},
       {JOB_STATE_RUNNING,
+       kLost,
+       JOB_STATE_RECOVERING,
+       {kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_RUNNING,
        kCancel,
        JOB_STATE_CANCELLING,
        {kEndCheckpoints, kReleaseServers}},
@@ -77,6 +86,14 @@ std::vector<JobTransition> LaterTransitions() {
        kFault,
        JOB_STATE_FAILED,
        {kStampEnd, kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_SUSPENDING,
+       kLost,
+       JOB_STATE_SUSPENDED,
+       {kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_SUSPENDING,
+       kRelieved,
+       JOB_STATE_RECOVERING,
+       {kEndCheckpoints, kReleaseServers}},
       {JOB_STATE_SUSPENDING,
        kCancel,
        JOB_STATE_CANCELLING,
@@ -93,6 +110,10 @@ std::vector<JobTransition> LaterTransitions() {
        JOB_STATE_FAILED,
        {kStampEnd, kEndCheckpoints, kReleaseServers}},
       {JOB_STATE_COMPLETING,
+       kLost,
+       JOB_STATE_RECOVERING,
+       {kEndCheckpoints, kReleaseServers}},
+      {JOB_STATE_COMPLETING,
        kCancel,
        JOB_STATE_CANCELLING,
        {kEndCheckpoints, kReleaseServers}},
@@ -105,13 +126,28 @@ std::vector<JobTransition> LaterTransitions() {
   };
 }
 
+// Between two epochs of a job that has lost a server.
+std::vector<JobTransition> RecoveryTransitions() {
+  using enum JobTrigger;
+  using enum JobEffect;
+  return {
+      {JOB_STATE_RECOVERING, kRecovered, JOB_STATE_QUEUED, {}},
+      {JOB_STATE_RECOVERING, kFault, JOB_STATE_FAILED, {kStampEnd}},
+      {JOB_STATE_RECOVERING, kSuspend, JOB_STATE_SUSPENDED, {}},
+      {JOB_STATE_RECOVERING, kCancel, JOB_STATE_CANCELLED, {kStampEnd}},
+      {JOB_STATE_RECOVERING, kRestarted, JOB_STATE_RECOVERING, {}},
+  };
+}
+
 }  // namespace
 
 const std::vector<JobTransition>& JobTransitions() {
   static const auto& table = *[] {
     auto* const rows = new std::vector<JobTransition>(FirstTransitions());
-    const std::vector<JobTransition> later = LaterTransitions();
-    rows->insert(rows->end(), later.begin(), later.end());
+    for (const std::vector<JobTransition>& more :
+         {LaterTransitions(), RecoveryTransitions()}) {
+      rows->insert(rows->end(), more.begin(), more.end());
+    }
     return rows;
   }();
   return table;

@@ -22,7 +22,10 @@ enum class JobTrigger {
   kAllReady,      // every rank has connected its channels
   kRankFinished,  // the first rank reported its end
   kAllFinished,   // the last rank did, and the digests cover the model
-  kFault,         // a rank could not go on, or a server was lost
+  kFault,         // a rank could not go on, and would not be able to again
+  kLost,          // a server was, and the job may be started again
+  kRelieved,      // of a server that leaves; what it will go on from is kept
+  kRecovered,     // it is clear what it starts from
   kCancel,        // someone asked
   kSuspend,       // someone asked
   kSuspended,     // what it will go on from is complete

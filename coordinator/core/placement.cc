@@ -83,7 +83,7 @@ std::string Behind(const JobRecord& job) {
 
 bool IsFree(const ServerRecord& server) {
   return server.info.state() == SERVER_STATE_IDLE && server.session != 0 &&
-         !server.releasing && server.info.job_id().empty();
+         !server.releasing && !server.leaving && server.info.job_id().empty();
 }
 
 std::vector<PlacementDecision> DecidePlacement(const ClusterState& state) {
@@ -97,7 +97,9 @@ std::vector<PlacementDecision> DecidePlacement(const ClusterState& state) {
     const int needed = job->num_ranks();
     if (waiting != nullptr) {
       decision.reason = Behind(*waiting);
-    } else if (job->info.has_started_from() && job->restore == nullptr) {
+    } else if (job->info.has_started_from() &&
+               !job->info.started_from().in_memory() &&
+               job->restore == nullptr) {
       decision.reason = absl::StrCat(
           "reads the checkpoint of step ",
           job->info.started_from().checkpoint().step(), " that it starts from");

@@ -339,6 +339,27 @@ absl::Status CheckSize(const Plan& plan) {
       plan.job().schedule().microbatches(), " microbatches or fewer stages"));
 }
 
+// Whether the job, which can be planned, can also be as small as it says that
+// it may become.
+absl::Status CheckSmallest(const Job& job) {
+  const int least = job.elastic().min_stages();
+  if (least == 0 || least == job.partition().stages()) return absl::OkStatus();
+  if (job.weights().policy() != "flush") {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "elastic.min_stages is ", least, ", and weights.policy is ",
+        job.weights().policy(),
+        ", whose results depend on the number of stages; leave one of them "
+        "out"));
+  }
+  Job smallest = job;
+  smallest.mutable_partition()->set_stages(least);
+  smallest.mutable_partition()->clear_ranks();
+  smallest.clear_elastic();
+  return WithContext(BuildPlan(smallest).status(),
+                     absl::StrCat("elastic.min_stages: with ", least,
+                                  least == 1 ? " stage" : " stages"));
+}
+
 // Whole lines, as many as a message holds.
 std::string CutGrid(std::string grid) {
   if (grid.size() <= kMaxGridBytes) return grid;
@@ -378,6 +399,7 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& submitted) {
   *built.plan.mutable_schedule() = ToProto(schedule);
   built.plan.set_schedule_hash(Sha256HexOf(PrintSchedule(schedule)));
   PENSTOCK_RETURN_IF_ERROR(CheckSize(built.plan));
+  PENSTOCK_RETURN_IF_ERROR(CheckSmallest(job));
   built.grid = CutGrid(PrintGrid(schedule));
   for (size_t i = 0; i < cut.parameter_counts.size(); ++i) {
     // An emulated layer has no weights whose digest could be told.

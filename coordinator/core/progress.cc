@@ -49,6 +49,14 @@ void NoteBest(const ProgressRecord& record, JobInfo& info) {
   info.set_best_evaluation_loss(loss);
 }
 
+// For the first time.
+void Count(const ProgressRecord& record, JobRecord& job) {
+  AddToTotals(record, job);
+  NoteBest(record, job.info);
+  if (record.skipped())
+    job.info.set_skipped_steps(job.info.skipped_steps() + 1);
+}
+
 // The traces of `step` as a row, if every rank has one.
 std::optional<TimelineRow> TimelineOf(const JobRecord& job, int64_t step) {
   TimelineRow row;
@@ -156,11 +164,7 @@ FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,
       run.pending_steps.erase(step);
     }
     *job.info.mutable_latest() = AssembleStep(complete, now);
-    AddToTotals(job.info.latest(), job);
-    NoteBest(job.info.latest(), job.info);
-    if (job.info.latest().skipped()) {
-      job.info.set_skipped_steps(job.info.skipped_steps() + 1);
-    }
+    if (step > job.furthest_step) Count(job.info.latest(), job);
     StepRow& row = finished.steps.emplace_back();
     *row.mutable_record() = job.info.latest();
     *row.mutable_totals() = job.totals;

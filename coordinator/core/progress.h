@@ -28,7 +28,8 @@ struct FinishedSteps {
 // Keeps `reports` of `rank`, drops the ones already assembled or already kept,
 // and takes every step out that all ranks have now reported: in order, without
 // gaps, after job.info.latest().step(). Updates `job`'s latest record, totals,
-// means and fractions. Ranks of a continuous job may be some steps apart, and a
+// means and fractions; steps up to `job.furthest_step` are not counted again in
+// totals and means. Ranks of a continuous job may be some steps apart, and a
 // trace may come after the report of its step. Traces that do not fit the plan,
 // or that not all ranks have by some steps later, are dropped.
 FinishedSteps TakeReports(JobRecord& job, int rank, const StepReports& reports,

@@ -11,7 +11,9 @@
 #include "coordinator/core/checkpoint_turn.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/hang_inquiry.h"
+#include "coordinator/core/memory_turn.h"
 #include "coordinator/core/progress.h"
+#include "coordinator/core/recovery.h"
 
 namespace penstock {
 namespace {
@@ -73,6 +75,7 @@ std::string FaultText(const StageStatus& status, const JobRecord& job,
 // What the rank was to load is not what was kept.
 bool IsOfDamagedStart(const StageStatus& status, const JobRecord& job) {
   return job.info.state() == JOB_STATE_LOADING && job.info.has_started_from() &&
+         !job.info.started_from().in_memory() &&
          absl::StrContains(status.error(), kCorruptCheckpoint);
 }
 
@@ -83,9 +86,12 @@ void OnIdle(const StageStatus& status, int64_t epoch, ServerRecord& server,
     turn.LeaveJob(server);
   } else if (job != nullptr && status.job_id() == job->info.id() &&
              epoch == job->info.epoch()) {
-    turn.Fire(*job, JobTrigger::kFault,
-              absl::StrCat(Whereabouts(*job, server),
-                           ": the stage server left the job unasked"));
+    LoseEpoch(*job,
+              {RESTART_CAUSE_INFRA,
+               absl::StrCat(Whereabouts(*job, server),
+                            ": the stage server left the job unasked"),
+               &server},
+              turn);
     turn.LeaveJob(server);
   }
 }
@@ -120,6 +126,9 @@ void On(const StageStatus& status, int64_t epoch, ServerRecord& server,
   if (status.phase() == StageStatus::FAULTED) {
     const std::string text = FaultText(status, job, server, turn);
     if (IsOfDamagedStart(status, job)) return StartFromOlder(job, text, turn);
+    if (const auto loss = LossOf(status, text, job, server, turn.state())) {
+      return LoseEpoch(job, *loss, turn);
+    }
     const bool failed = turn.Fire(job, JobTrigger::kFault, text);
     if (failed && status.has_missing()) {
       BeginInquiry(job, server.info.rank(), status.missing(), turn);
@@ -161,6 +170,7 @@ void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
   for (const RankRun& rank : job.ranks) {
     turn.effects().acks.insert(rank.server_id);
   }
+  FollowSteps(job, turn);
   AdvanceCheckpoint(job, turn);
 }
 
@@ -285,6 +295,8 @@ absl::StatusOr<std::string> On(const SessionSpoke& event, Turn& turn) {
     OnSnapshot(message.snapshot(), epoch, *server, turn);
   }
   if (message.has_shards()) OnShards(message.shards(), epoch, *server, turn);
+  if (message.has_leaving()) OnLeaving(message.leaving(), *server, turn);
+  if (message.has_memory()) OnMemory(message.memory(), epoch, *server, turn);
   return server->info.id();
 }
 

@@ -6,6 +6,7 @@
 #include "coordinator/core/checkpoint_turn.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/hang_inquiry.h"
+#include "coordinator/core/recovery.h"
 
 namespace penstock {
 namespace {
@@ -60,9 +61,12 @@ void CompareClaim(const RegisterRequest& request, ServerRecord& server,
                     request.job_epoch() == job->info.epoch();
   // In LOADING the assignment may simply not have reached it yet.
   if (same || job->info.state() == JOB_STATE_LOADING) return;
-  turn.Fire(*job, JobTrigger::kFault,
-            absl::StrCat(Whereabouts(*job, server),
-                         ": the stage server came back without the job"));
+  LoseEpoch(*job,
+            {RESTART_CAUSE_INFRA,
+             absl::StrCat(Whereabouts(*job, server),
+                          ": the stage server came back without the job"),
+             &server},
+            turn);
   if (idle) turn.LeaveJob(server);
 }
 
@@ -74,7 +78,12 @@ void FillServer(const ServerRegistered& event, ServerRecord& server) {
   server.info.set_address(event.address);
   server.info.set_device(request.device());
   server.info.set_build_version(request.build_version());
+  if (server.info.incarnation() != request.incarnation()) {
+    server.held.clear();
+    server.leaving = false;
+  }
   server.info.set_incarnation(request.incarnation());
+  server.memory_address = request.memory_address();
   server.info.set_memory_bytes(request.memory_bytes());
   server.host_identity = request.host_identity();
   server.cores = request.cores();
@@ -113,6 +122,7 @@ absl::StatusOr<std::string> On(const CoordinatorStarted& event, Turn& turn) {
     const bool was_cancelling = job.info.state() == JOB_STATE_CANCELLING;
     turn.Fire(job, JobTrigger::kRestarted,
               was_cancelling ? job.info.reason() : "the coordinator restarted");
+    AskWhatIsInMemory(job, turn);
     for (const RankRun& rank : job.ranks) {
       turn.ExplainRunning(state.servers.at(rank.server_id));
     }
@@ -137,7 +147,10 @@ absl::StatusOr<std::string> On(const Tick&, Turn& turn) {
     }
   }
   EndOverdueInquiries(turn);
-  for (auto& [id, job] : turn.state().jobs) PlanLateSnapshot(job, turn);
+  for (auto& [id, job] : turn.state().jobs) {
+    PlanLateSnapshot(job, turn);
+    if (WaitsForTime(job)) turn.NeedPlacement();
+  }
   return "";
 }
 

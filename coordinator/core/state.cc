@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "coordinator/core/memory_copies.h"
 
 namespace penstock {
 namespace {
@@ -37,6 +38,11 @@ JobRecord RestoreJob(const StoredJob& stored) {
   job.last_log_sequence = stored.last_log_sequence;
   job.checkpoints.assign(stored.row.checkpoints().begin(),
                          stored.row.checkpoints().end());
+  job.furthest_step = stored.row.furthest_step();
+  job.relieves = stored.row.relieves();
+  if (job.info.epoch() > 0) {
+    job.memory_every = job.info.job().checkpoint().memory_every_steps();
+  }
   if (stored.last_step.has_value()) {
     *job.info.mutable_latest() = stored.last_step->record();
     job.totals = stored.last_step->totals();
@@ -95,6 +101,8 @@ JobRow RowOf(const JobRecord& job) {
   }
   row.mutable_checkpoints()->Add(job.checkpoints.begin(),
                                  job.checkpoints.end());
+  row.set_furthest_step(job.furthest_step);
+  row.set_relieves(job.relieves);
   return row;
 }
 
@@ -124,6 +132,9 @@ JobInfo DescribeJob(const ClusterState& state, const JobRecord& job,
     if (server->second.info.job_id() == info.id()) {
       rank->set_state(server->second.info.state());
     }
+  }
+  if (auto memory = DescribeMemory(state, job)) {
+    *info.mutable_memory() = *std::move(memory);
   }
   if (job.plan) AddPredictions(*job.plan, info);
   if (with_plan && job.plan) *info.mutable_plan() = *job.plan;

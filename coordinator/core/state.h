@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -40,6 +41,8 @@ struct RankRun {
   std::map<int64_t, StepReport> pending_steps;
   // Of steps that are traced and not whole yet; may also be of some before.
   std::map<int64_t, StepTrace> pending_traces;
+  // Of its newest state in memory; 0: none in this epoch.
+  int64_t memory_step = 0;
 };
 
 // After a rank has waited too long: what all of them were at, as they say when
@@ -98,6 +101,31 @@ struct JobRecord {
   // ranks have loaded.
   std::shared_ptr<const CheckpointManifest> restore;
 
+  // The furthest step that was finished before info.latest was set back.
+  int64_t furthest_step = 0;
+  // Of a job that is SUSPENDING only so that this server can leave; else empty.
+  std::string relieves;
+  // Of a job that is RECOVERING: until then it stays so, ...
+  absl::Time recover_after = absl::InfinitePast();
+  // ... and until then its servers are waited for that have not left.
+  absl::Time leave_by = absl::InfinitePast();
+  // How it keeps its state in memory now: 0, or after each multiple of so many
+  // steps beyond `memory_from`.
+  int64_t memory_every = 0;
+  int64_t memory_from = 0;
+  // Of the newest reports: time that training stood still for it over the time
+  // from one to the next.
+  std::vector<double> memory_costs;
+  // People were told that no copy is on another host.
+  bool told_alone = false;
+  // Epoch and step of the state in memory that was not there any more.
+  std::optional<std::pair<int64_t, int64_t>> lost_memory;
+  // Of an elastic job that is QUEUED after a loss: until then it waits for as
+  // many servers as it had.
+  absl::Time shrink_after = absl::InfinitePast();
+  // Idle servers that its plan was last compared with.
+  int planned_for = -1;
+
   int num_ranks() const { return plan ? plan->schedule().ranks_size() : 0; }
 };
 
@@ -113,12 +141,21 @@ struct ServerRecord {
   // Newest idempotency_sequence of the session.
   int64_t heard_sequence = 0;
   absl::Time last_heard;
+  // It has been told to end: takes no rank.
+  bool leaving = false;
   // Told to be idle, and has not said that it is: takes no rank.
   bool releasing = false;
   // Why, for the server's own log.
   std::string release_reason;
   // Of the job that it is in (info.job_id) or claims to be in.
   int64_t job_epoch = 0;
+  // Of its TransferService; empty: it has none.
+  std::string memory_address;
+  // What its memory holds of jobs' states, and of its newest own one how long
+  // training stood still for it, and how long until its peer had it.
+  std::vector<MemoryReport::Held> held;
+  int64_t memory_blocked_nanos = 0;
+  int64_t memory_replicate_nanos = 0;
   // Grows with each desired state sent.
   int64_t desired_sequence = 0;
 };

@@ -24,7 +24,13 @@ std::string Text(JobTrigger trigger) {
     case JobTrigger::kAllFinished:
       return "all finished: digests cover the model";
     case JobTrigger::kFault:
-      return "fault: a rank's error, or a lost server";
+      return "fault: a rank's error, or a loss beyond `restart.limit`";
+    case JobTrigger::kLost:
+      return "lost: a server or a channel, within `restart.limit`";
+    case JobTrigger::kRelieved:
+      return "relieved: a server leaves, and its checkpoint is complete";
+    case JobTrigger::kRecovered:
+      return "recovered: servers have left, and it is clear what to start from";
     case JobTrigger::kCancel:
       return "cancel: someone asked";
     case JobTrigger::kSuspend:

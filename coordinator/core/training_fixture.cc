@@ -67,6 +67,11 @@ absl::StatusOr<std::string> TrainingCluster::Train(
   job.set_steps(steps);
   *job.mutable_checkpoint() = spec;
   job.mutable_start()->set_from(from);
+  job.mutable_partition()->set_stages(stages);
+  job.mutable_partition()->set_ranks(ranks);
+  job.mutable_elastic()->set_min_stages(min_stages);
+  job.mutable_restart()->set_limit(restart_limit);
+  job.mutable_restart()->set_backoff_seconds(1);
   absl::StatusOr<BuiltPlan> built = BuildPlan(job);
   if (!built.ok()) return built.status();
   return Apply(JobSubmitted{Fence(), absl::StrCat("key-", name), name,

@@ -57,6 +57,11 @@ class TrainingCluster : public Cluster {
   // "4 COMMITTED, 8 PREPARING"
   std::string Catalog(const std::string& name) const;
 
+  // Of jobs that are trained next.
+  int stages = 2;
+  int min_stages = 0;
+  int ranks = 0;
+
   CheckpointId IdOf(const std::string& name, int64_t step) const;
   // Of a checkpoint that these jobs' models fit, as the store would have it.
   CheckpointManifest ManifestOfStep(const std::string& name,

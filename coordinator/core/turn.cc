@@ -6,7 +6,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "coordinator/core/checkpoint_turn.h"
+#include "coordinator/core/elastic.h"
+#include "coordinator/core/memory_turn.h"
 #include "coordinator/core/placement.h"
+#include "coordinator/core/recovery.h"
 #include "coordinator/core/weights_digest.h"
 
 namespace penstock {
@@ -65,6 +68,7 @@ bool Turn::Fire(JobRecord& job, JobTrigger trigger, const std::string& reason) {
     Note(absl::StrCat("JOB_", Name(row->to)),
          reason.empty() ? WhatHappened(job) : reason, &job, nullptr);
   }
+  FollowRestart(job, trigger, *this);
   Touch(job);
   placement_needed_ = true;
   return true;
@@ -75,6 +79,7 @@ void Turn::Do(JobEffect effect, JobRecord& job, const std::string& reason) {
     case JobEffect::kBeginEpoch:
       job.info.set_epoch(job.info.epoch() + 1);
       job.connecting = false;
+      BeginMemory(job, *this);
       return BeginCheckpoints(job, *this);
     case JobEffect::kReserveServers:
       return ReserveServers(job);
@@ -241,14 +246,18 @@ void Turn::CloseSession(ServerRecord& server, const absl::Status& status) {
 
 void Turn::GiveUp(ServerRecord& server, const std::string& reason) {
   if (JobRecord* job = JobOf(server); job != nullptr && !server.releasing) {
-    Fire(*job, JobTrigger::kFault,
-         absl::StrCat(Whereabouts(*job, server), ": ", reason));
+    LoseEpoch(*job,
+              {RESTART_CAUSE_INFRA,
+               absl::StrCat(Whereabouts(*job, server), ": ", reason), &server},
+              *this);
   }
   LeaveJob(server);
 }
 
 void Turn::PlaceQueued() {
   if (!placement_needed_) return;
+  for (auto& [id, job] : state_.jobs) AdvanceRecovery(job, *this);
+  FitPlanToServers(*this);
   for (PlacementDecision& decision : DecidePlacement(state_)) {
     JobRecord& job = state_.jobs.at(decision.job_id);
     if (decision.server_ids.empty()) {

@@ -115,14 +115,22 @@ absl::Status FillTimeline(const GetTimelineRequest& request,
         ")"));
   }
   PENSTOCK_ASSIGN_OR_RETURN(TimelineRow row, view.store.ReadTimeline(id, step));
+  if (job.plan) {
+    *response.mutable_plan() = *job.plan;
+  } else {
+    PENSTOCK_ASSIGN_OR_RETURN(*response.mutable_plan(),
+                              view.store.ReadPlan(id));
+  }
+  const int ranks = response.plan().schedule().ranks_size();
+  if (row.ranks_size() != ranks) {
+    return absl::NotFoundError(absl::StrCat(
+        "step ", step, " of job ", id, " was traced when it had ",
+        row.ranks_size(), " ranks, and since a restart it has ", ranks,
+        "; ask for a later one (the last is ", steps.back(), ")"));
+  }
   response.set_step(step);
   *response.mutable_ranks() = std::move(*row.mutable_ranks());
   response.mutable_steps()->Add(steps.begin(), steps.end());
-  if (job.plan) {
-    *response.mutable_plan() = *job.plan;
-    return absl::OkStatus();
-  }
-  PENSTOCK_ASSIGN_OR_RETURN(*response.mutable_plan(), view.store.ReadPlan(id));
   return absl::OkStatus();
 }
 

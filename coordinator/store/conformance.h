@@ -190,6 +190,35 @@ TEST_P(StateStoreConformance, StepsAndLogsAreReadInPages) {
   EXPECT_TRUE(store_->ReadSteps("unknown", 0, 10)->empty());
 }
 
+TEST_P(StateStoreConformance, StepsThatAreMadeAgainReplaceTheOldOnes) {
+  WriteBatch batch = NewJob("a", JOB_STATE_RUNNING, 1);
+  for (int64_t i = 1; i <= 5; ++i) batch.steps.push_back(StepOf("a", i));
+  batch.steps.push_back(StepOf("b", 5));
+  Write(batch);
+  WriteBatch again;
+  again.kept_steps["a"] = 2;
+  EXPECT_FALSE(again.empty());
+  again.steps.push_back(StepOf("a", 3));
+  again.steps[0].row.mutable_record()->set_loss(0.5);
+  Write(again);
+  const auto steps = store_->ReadSteps("a", 0, 10);
+  ASSERT_TRUE(steps.ok()) << steps.status();
+  ASSERT_EQ(steps->size(), 3);
+  EXPECT_EQ((*steps)[2].loss(), 0.5);
+  EXPECT_EQ(Load().jobs[0].last_step->record().step(), 3);
+  EXPECT_EQ(store_->ReadSteps("b", 0, 10)->size(), 1);
+}
+
+TEST_P(StateStoreConformance, APlanReplacesTheJobsEarlierOne) {
+  Write(NewJob("a", JOB_STATE_RUNNING, 1));
+  WriteBatch batch;
+  auto plan = std::make_shared<Plan>();
+  plan->set_schedule_hash("another");
+  batch.plans["a"] = plan;
+  Write(batch);
+  EXPECT_EQ(store_->ReadPlan("a")->schedule_hash(), "another");
+}
+
 TEST_P(StateStoreConformance, TimelinesAreReadByStep) {
   WriteBatch batch;
   for (const int64_t step : {4, 2}) {

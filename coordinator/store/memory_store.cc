@@ -36,6 +36,11 @@ absl::Status MemoryStore::Write(const WriteBatch& batch) {
   for (const JobRow& row : batch.jobs) jobs_[row.info().id()] = row;
   for (const ServerRow& row : batch.servers) servers_[row.info().id()] = row;
   for (const auto& [id, plan] : batch.plans) plans_[id] = plan;
+  for (const auto& [id, last] : batch.kept_steps) {
+    std::erase_if(steps_[id], [last = last](const StepRow& row) {
+      return row.record().step() > last;
+    });
+  }
   for (const NewStep& step : batch.steps) {
     steps_[step.job_id].push_back(step.row);
   }

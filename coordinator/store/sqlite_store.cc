@@ -250,7 +250,7 @@ absl::Status SqliteStore::WriteJobs(const WriteBatch& batch) {
   }
   PENSTOCK_ASSIGN_OR_RETURN(
       SqliteStatement plans,
-      database_->Prepare("INSERT OR IGNORE INTO plans VALUES(?1, ?2)"));
+      database_->Prepare("INSERT OR REPLACE INTO plans VALUES(?1, ?2)"));
   for (const auto& [id, plan] : batch.plans) {
     PENSTOCK_RETURN_IF_ERROR(
         plans.Bind(1, id).BindBlob(2, plan->SerializeAsString()).Run());
@@ -279,6 +279,12 @@ absl::Status SqliteStore::WriteAppended(const WriteBatch& batch) {
                                  .Bind(2, event.job_id())
                                  .BindBlob(3, event.SerializeAsString())
                                  .Run());
+  }
+  PENSTOCK_ASSIGN_OR_RETURN(
+      SqliteStatement forget,
+      database_->Prepare("DELETE FROM steps WHERE job_id = ?1 AND step > ?2"));
+  for (const auto& [id, last] : batch.kept_steps) {
+    PENSTOCK_RETURN_IF_ERROR(forget.Bind(1, id).Bind(2, last).Run());
   }
   PENSTOCK_ASSIGN_OR_RETURN(
       SqliteStatement steps,

@@ -93,7 +93,8 @@ class CheckpointTest(unittest.TestCase):
         cluster.start(servers=2)
         whole = self.run_whole("whole", steps)
         job_file = cluster.write_job("killed", steps,
-                                     checkpoint="{every_steps: 1}")
+                                     checkpoint="{every_steps: 1}",
+                                     restart="{limit: 0}")
         job = cluster.submit(job_file)
         self.wait_for_committed(job)
         cluster.servers["server-1"].send_signal(signal.SIGKILL)

@@ -157,12 +157,18 @@ class Cluster:
         self.coordinator.send_signal(signal.SIGKILL)
         self.coordinator.wait()
 
-    def start_server(self, name, state_of=None):
-        """`state_of`: take the id of that server instead of an own one."""
+    def kill_server(self, name):
+        self.servers[name].send_signal(signal.SIGKILL)
+        self.servers[name].wait()
+
+    def start_server(self, name, state_of=None, host=None):
+        """`state_of`: take the id of that server instead of an own one.
+        `host`: what it says that it runs on."""
         self.servers[name] = self._start(name + ".log", [
             binary("penstock-stage-server"), "--coordinator", self.address,
             "--name", name, "--state-dir", self._path(state_of or name),
-            f"--exit-with-parent={os.getpid()}"])
+            f"--exit-with-parent={os.getpid()}"] +
+            ([f"--host-id={host}"] if host else []))
         return self.servers[name]
 
     def start(self, servers):
@@ -269,7 +275,8 @@ class Cluster:
     def write_job(self, name, steps, stages=2, schedule="one_f_one_b",
                   optimizer="{kind: adamw, learning_rate: 0.003}",
                   recompute="never", replicas="1", step_timeout_seconds=30,
-                  data="sequence_length: 32", checkpoint="{}"):
+                  data="sequence_length: 32", checkpoint="{}",
+                  restart="{}", elastic="{}"):
         """A job file of a tiny GPT, dropout and tied embedding on; its path."""
         path = self._path(name + ".yaml")
         with open(path, "w", encoding="utf-8") as f:
@@ -289,5 +296,7 @@ schedule: {{name: {schedule}, microbatches: 4, recompute: {recompute}}}
 partition: {{stages: {stages}, replicas: {replicas}}}
 step_timeout_seconds: {step_timeout_seconds}
 checkpoint: {checkpoint}
+restart: {restart}
+elastic: {elastic}
 """)
         return path

@@ -33,7 +33,7 @@ class FailuresTest(unittest.TestCase):
 
     def test_a_killed_server_fails_its_job_and_the_others_serve_on(self):
         self.cluster.start(servers=2)
-        job = self.start_long_job()
+        job = self.start_long_job(restart="{limit: 0}")
         victim = self.cluster.servers["server-1"]
         victim.send_signal(signal.SIGKILL)
         victim.wait()
@@ -48,7 +48,8 @@ class FailuresTest(unittest.TestCase):
         # One stage on three servers: all that they say to each other are
         # gradients to sum, and the norm.
         self.cluster.start(servers=3)
-        job = self.start_long_job(stages=1, replicas="3")
+        job = self.start_long_job(stages=1, replicas="3",
+                                  restart="{limit: 0}")
         victim = self.cluster.servers["server-1"]
         victim.send_signal(signal.SIGKILL)
         victim.wait()
@@ -59,7 +60,7 @@ class FailuresTest(unittest.TestCase):
 
     def test_sigterm_in_a_step_ends_a_server_and_says_why(self):
         self.cluster.start(servers=2)
-        job = self.start_long_job()
+        job = self.start_long_job(restart="{limit: 0}")
         self.cluster.servers["server-0"].send_signal(signal.SIGTERM)
         self.assertEqual(wait_for_exit(self.cluster.servers["server-0"]), 0)
         failed = self.cluster.wait_for_state(job, "FAILED")
