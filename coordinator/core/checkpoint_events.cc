@@ -71,10 +71,9 @@ CheckpointInfo EntryOf(const CheckpointManifest& manifest,
 
 absl::Status CheckShards(const JobRecord& job, const ShardReport& report) {
   if (!report.error().empty()) return absl::UnknownError(report.error());
-  if (report.plan_hash() == job.plan->schedule_hash()) return absl::OkStatus();
+  if (report.plan_hash() == job.plan->shape_hash()) return absl::OkStatus();
   return absl::DataLossError(absl::StrCat("plan hash ", report.plan_hash(),
-                                          ", wanted ",
-                                          job.plan->schedule_hash()));
+                                          ", wanted ", job.plan->shape_hash()));
 }
 
 bool IsSameId(const CheckpointId& a, const CheckpointId& b) {

@@ -8,6 +8,7 @@
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -122,7 +123,7 @@ TEST_F(CheckpointFlowTest, AMissingLayerIsNotCommitted) {
   StageMessage message;
   *message.mutable_shards()->mutable_checkpoint() = cluster_.IdOf("a", 5);
   message.mutable_shards()->set_plan_hash(
-      cluster_.state.jobs.at("a").plan->schedule_hash());
+      cluster_.state.jobs.at("a").plan->shape_hash());
   message.mutable_shards()->mutable_state()->set_step(5);
   ASSERT_TRUE(cluster_.Say("s2", message).ok());
   EXPECT_THAT(cluster_.WorkOf<CommitCheckpoint>(), IsEmpty());
@@ -300,6 +301,23 @@ TEST_F(CheckpointFlowTest, DeletionOfTheOnlyOneNeedsForceAndSaysWhatIsLost) {
   EXPECT_EQ(cluster_.Catalog("a"), "5 EXPIRING");
   EXPECT_EQ(cluster_.job("a").checkpoints().newest_step(), 0);
   EXPECT_THAT(cluster_.WorkOf<RemoveCheckpoint>(), SizeIs(1));
+}
+
+TEST_F(CheckpointFlowTest, DeletionOfAPinnedOneNeedsForce) {
+  Start(EverySteps(5));
+  for (const int64_t step : {5, 10}) {
+    cluster_.MakeSteps("a", step - 4, step);
+    cluster_.MakeCheckpoint("a", step);
+  }
+  ASSERT_TRUE(
+      cluster_.Apply(CheckpointPinRequested{Fence(), "a@5", true}).ok());
+  const auto refused =
+      cluster_.Apply(CheckpointDeleteRequested{Fence(), "a@5", false});
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused.status()));
+  EXPECT_THAT(refused.status().message(),
+              AllOf(HasSubstr("is pinned"), HasSubstr("--force")));
+  EXPECT_TRUE(
+      cluster_.Apply(CheckpointDeleteRequested{Fence(), "a@5", true}).ok());
 }
 
 // ---- Restarts of the coordinator ------------------------------------------

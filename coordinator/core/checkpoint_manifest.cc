@@ -73,7 +73,7 @@ absl::StatusOr<CheckpointManifest> ManifestOf(const JobRecord& job,
   manifest.set_format_version(kCheckpointFormatVersion);
   *manifest.mutable_id() = id;
   const Plan& plan = *job.plan;
-  manifest.set_plan_hash(plan.schedule_hash());
+  manifest.set_plan_hash(plan.shape_hash());
   manifest.set_schedule(plan.job().schedule().name());
   manifest.set_weights_policy(plan.job().weights().policy());
   manifest.set_stages(plan.stages_size());

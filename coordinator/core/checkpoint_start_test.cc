@@ -4,6 +4,7 @@
 #include "coordinator/core/checkpointed_layers.h"
 #include "coordinator/core/desired_state.h"
 #include "coordinator/core/job_fixture.h"
+#include "coordinator/core/plan_builder.h"
 #include "coordinator/core/training_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -108,6 +109,27 @@ TEST_F(CheckpointStartTest, RanksGetTheirFilesAndTheStepGoesOn) {
   cluster_.Run("b");
   cluster_.MakeSteps("b", 11, 12);
   EXPECT_EQ(cluster_.job("b").latest().step(), 12);
+}
+
+TEST_F(CheckpointStartTest, AnotherCutIsAnotherShape) {
+  EndA();
+  Job job = NewJob("auto");
+  *job.mutable_checkpoint() = EverySteps(5);
+  auto& stages = *job.mutable_partition()->mutable_explicit_layers();
+  stages.Add()->add_layers("embed");
+  StageLayers& rest = *stages.Add();
+  for (const char* layer : {"h0.attn", "h0.mlp", "h1.attn", "h1.mlp",
+                            "final_norm", "head", "loss"}) {
+    rest.add_layers(layer);
+  }
+  const auto built = BuildPlan(job);
+  ASSERT_TRUE(built.ok()) << built.status();
+  ASSERT_TRUE(cluster_
+                  .Apply(JobSubmitted{Fence(), "key", "b",
+                                      std::make_shared<const Plan>(built->plan),
+                                      built->parameter_layers, Manifest(10)})
+                  .ok());
+  EXPECT_TRUE(Desired(cluster_, "s1").restore().other_shape());
 }
 
 TEST_F(CheckpointStartTest, FromTakesTheWeightsAloneAndBeginsAtStepZero) {

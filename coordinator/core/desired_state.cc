@@ -60,8 +60,9 @@ void FillCheckpoints(const ClusterState& state, const JobRecord& job, int rank,
   }
   *restore.mutable_state() = job.restore->state();
   restore.set_weights_only(job.info.started_from().weights_only());
-  restore.set_other_shape(job.restore->plan_hash() !=
-                          job.plan->schedule_hash());
+  // A plan of an earlier build says no shape: then it is not the same for sure.
+  restore.set_other_shape(job.plan->shape_hash().empty() ||
+                          job.restore->plan_hash() != job.plan->shape_hash());
 }
 
 // Shown with each transfer between the job's servers.

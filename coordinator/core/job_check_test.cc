@@ -124,6 +124,43 @@ INSTANTIATE_TEST_SUITE_P(
                  job.mutable_learning_rate_schedule()->set_warmup_steps(-1);
                },
                "learning_rate_schedule.warmup_steps"},
+        BadJob{"NegativeCheckpointSteps",
+               [](Job& job) { job.mutable_checkpoint()->set_every_steps(-1); },
+               "checkpoint.every_steps must be at least 0, got -1"},
+        BadJob{"CheckpointSecondsNotANumber",
+               [](Job& job) {
+                 job.mutable_checkpoint()->set_every_seconds(std::nan(""));
+               },
+               "checkpoint.every_seconds must be at least 0, got nan"},
+        BadJob{
+            "NegativeCheckpointSeconds",
+            [](Job& job) { job.mutable_checkpoint()->set_every_seconds(-0.5); },
+            "checkpoint.every_seconds must be at least 0, got -0.5"},
+        BadJob{"KeepingNoCheckpoint",
+               [](Job& job) { job.mutable_checkpoint()->set_keep_last(0); },
+               "checkpoint.keep_last must be at least 1, got 0"},
+        BadJob{"NegativeKeepEvery",
+               [](Job& job) {
+                 job.mutable_checkpoint()->set_keep_last(1);
+                 job.mutable_checkpoint()->set_keep_every(-2);
+               },
+               "checkpoint.keep_every must be at least 0, got -2"},
+        BadJob{"NegativeKeepBest",
+               [](Job& job) {
+                 job.mutable_checkpoint()->set_keep_last(1);
+                 job.mutable_checkpoint()->set_keep_best(-1);
+               },
+               "checkpoint.keep_best must be at least 0, got -1"},
+        BadJob{"UnknownResume",
+               [](Job& job) { job.mutable_start()->set_resume("requires"); },
+               "start.resume: \"requires\" is none of never, auto, require; "
+               "did you mean \"require\"?"},
+        BadJob{"ResumeAndFrom",
+               [](Job& job) {
+                 job.mutable_start()->set_resume("auto");
+                 job.mutable_start()->set_from("base@5");
+               },
+               "start.from is base@5 and start.resume is auto"},
         BadJob{"StepsOfNoSize",
                [](Job& job) {
                  job.mutable_learning_rate_schedule()->set_kind("step");

@@ -360,6 +360,18 @@ absl::Status CheckSmallest(const Job& job) {
                                   least == 1 ? " stage" : " stages"));
 }
 
+// No layer's name has a line's end in it (models/graph).
+std::string ShapeHashOf(const Plan& plan) {
+  std::string text = absl::StrCat(plan.schedule_hash(), "\n");
+  for (const StagePlan& stage : plan.stages()) {
+    absl::StrAppend(&text, "stage\n");
+    for (const std::string& layer : stage.layers()) {
+      absl::StrAppend(&text, layer, "\n");
+    }
+  }
+  return Sha256HexOf(text);
+}
+
 // Whole lines, as many as a message holds.
 std::string CutGrid(std::string grid) {
   if (grid.size() <= kMaxGridBytes) return grid;
@@ -398,6 +410,7 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& submitted) {
   }
   *built.plan.mutable_schedule() = ToProto(schedule);
   built.plan.set_schedule_hash(Sha256HexOf(PrintSchedule(schedule)));
+  built.plan.set_shape_hash(ShapeHashOf(built.plan));
   PENSTOCK_RETURN_IF_ERROR(CheckSize(built.plan));
   PENSTOCK_RETURN_IF_ERROR(CheckSmallest(job));
   built.grid = CutGrid(PrintGrid(schedule));

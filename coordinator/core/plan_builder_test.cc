@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "base/sha256.h"
 #include "coordinator/core/job_fixture.h"
@@ -313,6 +314,24 @@ TEST(BuildPlanTest, TiedWeightInsideAStageNeedsNone) {
 TEST(BuildPlanTest, EqualJobsGiveEqualPlans) {
   EXPECT_EQ(Build(SmallJob()).plan.schedule_hash(),
             Build(SmallJob()).plan.schedule_hash());
+}
+
+TEST(BuildPlanTest, TheShapeIsTheScheduleAndTheLayersOfItsStages) {
+  const Plan even = Build(SmallJob()).plan;
+  EXPECT_EQ(Build(SmallJob()).plan.shape_hash(), even.shape_hash());
+  Job same = SmallJob();
+  for (const StagePlan& stage : even.stages()) {
+    AddStage(same, absl::StrJoin(stage.layers(), " "));
+  }
+  EXPECT_EQ(Build(same).plan.shape_hash(), even.shape_hash());
+  Job uneven = SmallJob();
+  AddStage(uneven, "embed");
+  AddStage(uneven, "h0.attn h0.mlp h1.attn h1.mlp final_norm head loss");
+  const Plan other = Build(uneven).plan;
+  EXPECT_NE(other.shape_hash(), even.shape_hash());
+  Job gpipe = SmallJob();
+  gpipe.mutable_schedule()->set_name("gpipe");
+  EXPECT_NE(Build(gpipe).plan.shape_hash(), even.shape_hash());
 }
 
 TEST(BuildPlanTest, ExplicitPartitionIsTaken) {

@@ -122,7 +122,7 @@ absl::StatusOr<std::string> TrainingCluster::ReportShards(
   StageMessage message;
   ShardReport& report = *message.mutable_shards();
   *report.mutable_checkpoint() = IdOf(job, step);
-  report.set_plan_hash(state.jobs.at(job).plan->schedule_hash());
+  report.set_plan_hash(state.jobs.at(job).plan->shape_hash());
   report.set_error(error);
   report.mutable_state()->set_step(step);
   const int rank = state.servers.at(id).info.rank();
@@ -192,7 +192,7 @@ CheckpointManifest TrainingCluster::ManifestOfStep(const std::string& name,
   CheckpointManifest manifest;
   *manifest.mutable_id() = IdOf(name, step);
   manifest.mutable_state()->set_step(step);
-  manifest.set_plan_hash(state.jobs.at(name).plan->schedule_hash());
+  manifest.set_plan_hash(state.jobs.at(name).plan->shape_hash());
   const auto layers =
       CheckpointedLayers(state.jobs.at(name).info.job()).value();
   for (const ExpectedLayer& layer : layers) {

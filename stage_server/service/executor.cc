@@ -437,13 +437,13 @@ void Executor::Store(const EngineSnapshot& snapshot) {
   report.set_blocked_nanos(snapshot.blocked_nanos);
   report.set_size_bytes(snapshot.size_bytes);
   sink_(SnapshotTaken{epoch_, std::move(report)});
-  writer_->Write(CheckpointOf(snapshot_step_), plan_.schedule_hash(), snapshot);
+  writer_->Write(CheckpointOf(snapshot_step_), plan_.shape_hash(), snapshot);
 }
 
 void Executor::KeepInMemory(EngineSnapshot snapshot, int64_t waited_nanos) {
   ShardReport part;
   *part.mutable_checkpoint() = CheckpointOf(engine_->step());
-  part.set_plan_hash(plan_.schedule_hash());
+  part.set_plan_hash(plan_.shape_hash());
   const int64_t blocked_nanos = waited_nanos + snapshot.blocked_nanos;
   keeper_->Keep(std::move(part), std::move(snapshot), blocked_nanos);
 }
@@ -452,7 +452,7 @@ void Executor::SnapshotFailed(int64_t step, const absl::Status& why) {
   if (step == 0) return;
   ShardReport report;
   *report.mutable_checkpoint() = CheckpointOf(step);
-  report.set_plan_hash(plan_.schedule_hash());
+  report.set_plan_hash(plan_.shape_hash());
   report.set_error(std::string(why.message()));
   sink_(ShardsStored{epoch_, std::move(report)});
 }

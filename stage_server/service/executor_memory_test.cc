@@ -36,7 +36,7 @@ class ExecutorMemoryTest : public ::testing::Test {
   LoadLayers LoadOf(int64_t steps) {
     LoadLayers load = {kJob, RankId(1), Plan()};
     load.plan.mutable_job()->set_steps(steps);
-    load.plan.set_schedule_hash("hash");
+    load.plan.set_shape_hash("hash");
     load.checkpoints.emplace().set_root("root");
     return load;
   }

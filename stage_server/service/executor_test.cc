@@ -35,7 +35,7 @@ class ExecutorTest : public ::testing::Test {
   void LoadWithStore(int64_t steps, int64_t from = 0,
                      const std::string& root = "root") {
     LoadLayers load = {kJob, RankId(1), PlanOf(steps)};
-    load.plan.set_schedule_hash("hash");
+    load.plan.set_shape_hash("hash");
     load.checkpoints.emplace().set_root(root);
     if (from > 0) load.restore.emplace().mutable_state()->set_step(from);
     executor_.Do(std::move(load));
