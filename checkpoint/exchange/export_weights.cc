@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <memory>
-#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "base/crc32c.h"
 #include "base/status_macros.h"
+#include "checkpoint/exchange/export_folder.h"
 #include "checkpoint/layout/layout.h"
 #include "checkpoint/manifest/manifest.h"
 
@@ -15,16 +15,6 @@ namespace {
 
 constexpr int64_t kPieceBytes = int64_t{4} << 20;
 
-absl::Status PrepareFolder(FileSystem& files, const std::string& folder) {
-  PENSTOCK_RETURN_IF_ERROR(files.MakeFolder(folder));
-  PENSTOCK_ASSIGN_OR_RETURN(const std::vector<std::string> names,
-                            files.List(folder));
-  if (names.empty()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat(folder, " is not empty: it has \"", names.front(),
-                   "\"; name a new folder"));
-}
-
 }  // namespace
 
 absl::Status ExportWeights(
@@ -32,7 +22,7 @@ absl::Status ExportWeights(
     FileSystem& files, const std::string& folder,
     const std::function<bool(int64_t, int64_t)>& report) {
   PENSTOCK_RETURN_IF_ERROR(ValidateManifest(manifest));
-  PENSTOCK_RETURN_IF_ERROR(PrepareFolder(files, folder));
+  PENSTOCK_RETURN_IF_ERROR(PrepareExportFolder(files, folder));
   int64_t total_bytes = 0;
   for (const ShardFile& shard : manifest.files()) {
     if (shard.kind() == ShardFile::WEIGHTS) total_bytes += shard.size_bytes();

@@ -6,15 +6,18 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <system_error>
 #include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "base/crc32c.h"
 #include "base/file.h"
 #include "base/status_macros.h"
+#include "checkpoint/exchange/gpt2.h"
 #include "checkpoint/exchange/half_precision.h"
 #include "checkpoint/layout/layout.h"
 #include "checkpoint/safetensors/header.h"
@@ -118,34 +121,76 @@ std::string ShapeText(const std::vector<int64_t>& shape) {
   return absl::StrCat("[", absl::StrJoin(shape, ", "), "]");
 }
 
-absl::Status CheckAllThere(const Sources& sources,
-                           const std::vector<ExpectedLayer>& layers,
-                           const std::string& path) {
+StoredType TypeInStore(StoredType type) {
+  return type == StoredType::kInt64 ? type : StoredType::kFloat32;
+}
+
+// Where a tensor that is wanted comes from.
+struct Pick {
+  const Source* source = nullptr;
+  bool is_transposed = false;
+
+  // As the store has it.
+  StoredType type() const { return TypeInStore(source->tensor.type); }
+  int64_t size_bytes() const {
+    return static_cast<int64_t>(source->bytes.size()) /
+           StoredTypeBytes(source->tensor.type) * StoredTypeBytes(type());
+  }
+};
+// By the name that is wanted.
+using Picks = std::map<std::string, Pick>;
+
+absl::StatusOr<Pick> PickTensor(const Sources& sources, WeightNames names,
+                                const ExpectedLayer::Tensor& wanted) {
+  ForeignTensor foreign{wanted.name, false};
+  if (names == WeightNames::kGpt2) {
+    std::optional<ForeignTensor> gpt2 = Gpt2Tensor(wanted.name);
+    if (!gpt2.has_value()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("\"", wanted.name, "\" is in no GPT-2"));
+    }
+    foreign = *std::move(gpt2);
+  }
+  auto found = sources.tensors.find(foreign.name);
+  if (found == sources.tensors.end() && names == WeightNames::kGpt2) {
+    found = sources.tensors.find(
+        std::string(absl::StripPrefix(foreign.name, "transformer.")));
+  }
+  if (found == sources.tensors.end()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("\"", foreign.name, "\" is missing"));
+  }
+  std::vector<int64_t> shape = wanted.shape;
+  if (foreign.is_transposed) std::reverse(shape.begin(), shape.end());
+  const Source& source = found->second;
+  if (source.tensor.shape == shape) return Pick{&source, foreign.is_transposed};
+  return absl::FailedPreconditionError(absl::StrCat(
+      "\"", found->first, "\" has shape ", ShapeText(source.tensor.shape),
+      ", wanted ", ShapeText(shape)));
+}
+
+absl::StatusOr<Picks> PickAll(const Sources& sources, WeightNames names,
+                              const std::vector<ExpectedLayer>& layers,
+                              const std::string& path) {
+  Picks picks;
   std::vector<std::string> differences;
   for (const ExpectedLayer& layer : layers) {
     for (const ExpectedLayer::Tensor& wanted : layer.tensors) {
-      const auto it = sources.tensors.find(wanted.name);
-      if (it == sources.tensors.end()) {
-        differences.push_back(absl::StrCat("\"", wanted.name, "\" is missing"));
-      } else if (it->second.tensor.shape != wanted.shape) {
-        differences.push_back(absl::StrCat("\"", wanted.name, "\" has shape ",
-                                           ShapeText(it->second.tensor.shape),
-                                           ", wanted ",
-                                           ShapeText(wanted.shape)));
+      const absl::StatusOr<Pick> pick = PickTensor(sources, names, wanted);
+      if (pick.ok()) {
+        picks[wanted.name] = *pick;
+      } else {
+        differences.emplace_back(pick.status().message());
       }
     }
   }
-  if (differences.empty()) return absl::OkStatus();
+  if (differences.empty()) return picks;
   const size_t num_shown = std::min(differences.size(), kMaxDifferencesShown);
   const size_t num_more = differences.size() - num_shown;
   differences.resize(num_shown);
   return absl::FailedPreconditionError(absl::StrCat(
       path, ": ", absl::StrJoin(differences, "; "),
       num_more > 0 ? absl::StrCat("; and ", num_more, " more") : ""));
-}
-
-StoredType TypeInStore(StoredType type) {
-  return type == StoredType::kInt64 ? type : StoredType::kFloat32;
 }
 
 // As the store has it.
@@ -162,67 +207,108 @@ std::string Widened(absl::string_view bytes, StoredType type) {
   return wide;
 }
 
-// Sends one file, and says what it is.
-absl::StatusOr<ShardFile> SendLayer(const ExpectedLayer& layer,
-                                    const Sources& sources,
-                                    const CheckpointId& checkpoint,
-                                    ShardStore& store) {
-  SafetensorsHeader header;
-  for (const ExpectedLayer::Tensor& wanted : layer.tensors) {
-    const StoredTensor& tensor = sources.tensors.at(wanted.name).tensor;
-    header.tensors.push_back(
-        {tensor.name, TypeInStore(tensor.type), tensor.shape});
+// One file on its way into the store.
+class LayerSender {
+ public:
+  // `picks` has what `layer` wants; both must outlive it.
+  LayerSender(const ExpectedLayer& layer, const Picks& picks)
+      : layer_(layer), picks_(picks) {}
+
+  // Sends it, and says what it is. `sent` is told of bytes on their way; false
+  // ends the work.
+  absl::StatusOr<ShardFile> Send(const CheckpointId& checkpoint,
+                                 ShardStore& store,
+                                 const std::function<bool(int64_t)>& sent) {
+    PENSTOCK_ASSIGN_OR_RETURN(const std::string start, Describe());
+    PENSTOCK_ASSIGN_OR_RETURN(
+        const auto upload,
+        store.Begin(checkpoint, file_.name(), file_.size_bytes()));
+    PENSTOCK_RETURN_IF_ERROR(upload->Append(start));
+    for (ShardTensor& row : *file_.mutable_tensors()) {
+      PENSTOCK_RETURN_IF_ERROR(SendTensor(*upload, row, sent));
+    }
+    PENSTOCK_ASSIGN_OR_RETURN(const StoredFile stored, upload->Finish());
+    file_.set_crc32c(stored.crc32c);
+    return file_;
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const std::string start, EncodeHeader(header));
-  ShardFile file;
-  file.set_layer(layer.layer);
-  file.set_layer_name(layer.name);
-  file.set_kind(ShardFile::WEIGHTS);
-  file.set_name(ShardFileName(layer.layer, layer.name, file.kind()));
-  int64_t end = start.size();
-  for (const StoredTensor& tensor : header.tensors) {
-    const Source& source = sources.tensors.at(tensor.name);
-    ShardTensor& row = *file.add_tensors();
-    row.set_name(tensor.name);
-    row.set_type(std::string(StoredTypeName(tensor.type)));
-    row.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
-    row.set_offset_bytes(end);
-    row.set_size_bytes(source.bytes.size() /
-                       StoredTypeBytes(source.tensor.type) *
-                       StoredTypeBytes(tensor.type));
-    end += row.size_bytes();
+
+ private:
+  // Fills `file_`, but for checksums; what the file begins with.
+  absl::StatusOr<std::string> Describe() {
+    SafetensorsHeader header;
+    for (const ExpectedLayer::Tensor& wanted : layer_.tensors) {
+      header.tensors.push_back(
+          {wanted.name, picks_.at(wanted.name).type(), wanted.shape});
+    }
+    PENSTOCK_ASSIGN_OR_RETURN(const std::string start, EncodeHeader(header));
+    file_.set_layer(layer_.layer);
+    file_.set_layer_name(layer_.name);
+    file_.set_kind(ShardFile::WEIGHTS);
+    file_.set_name(ShardFileName(layer_.layer, layer_.name, file_.kind()));
+    int64_t end = static_cast<int64_t>(start.size());
+    for (const StoredTensor& tensor : header.tensors) {
+      ShardTensor& row = *file_.add_tensors();
+      row.set_name(tensor.name);
+      row.set_type(std::string(StoredTypeName(tensor.type)));
+      row.mutable_shape()->Add(tensor.shape.begin(), tensor.shape.end());
+      row.set_offset_bytes(end);
+      row.set_size_bytes(picks_.at(tensor.name).size_bytes());
+      end += row.size_bytes();
+    }
+    file_.set_size_bytes(end);
+    return start;
   }
-  file.set_size_bytes(end);
-  PENSTOCK_ASSIGN_OR_RETURN(const auto upload,
-                            store.Begin(checkpoint, file.name(), end));
-  PENSTOCK_RETURN_IF_ERROR(upload->Append(start));
-  for (ShardTensor& row : *file.mutable_tensors()) {
-    const Source& source = sources.tensors.at(row.name());
+
+  absl::Status SendTensor(ShardUpload& upload, ShardTensor& row,
+                          const std::function<bool(int64_t)>& sent) {
+    const Pick& pick = picks_.at(row.name());
+    absl::string_view bytes = pick.source->bytes;
+    const StoredType type = pick.source->tensor.type;
+    std::string turned;
+    if (pick.is_transposed) {
+      turned = TransposedBytes(bytes, pick.source->tensor.shape[1],
+                               StoredTypeBytes(type));
+      bytes = turned;
+    }
     uint32_t crc = 0;
-    for (size_t at = 0; at < source.bytes.size(); at += kPieceBytes) {
-      const std::string piece =
-          Widened(source.bytes.substr(at, kPieceBytes), source.tensor.type);
+    for (size_t at = 0; at < bytes.size(); at += kPieceBytes) {
+      const std::string piece = Widened(bytes.substr(at, kPieceBytes), type);
       crc = Crc32c(piece, crc);
-      PENSTOCK_RETURN_IF_ERROR(upload->Append(piece));
+      PENSTOCK_RETURN_IF_ERROR(upload.Append(piece));
+      if (!sent(static_cast<int64_t>(piece.size()))) {
+        return absl::CancelledError("the import was cut short");
+      }
     }
     row.set_crc32c(crc);
+    return absl::OkStatus();
   }
-  PENSTOCK_ASSIGN_OR_RETURN(const StoredFile stored, upload->Finish());
-  file.set_crc32c(stored.crc32c);
-  return file;
-}
+
+  const ExpectedLayer& layer_;
+  const Picks& picks_;
+  ShardFile file_;
+};
 
 }  // namespace
 
 absl::StatusOr<std::vector<ShardFile>> ImportWeights(
     const std::string& path, const std::vector<ExpectedLayer>& layers,
-    const CheckpointId& checkpoint, ShardStore& store) {
+    const CheckpointId& checkpoint, ShardStore& store, WeightNames names,
+    const std::function<bool(int64_t, int64_t)>& report) {
   PENSTOCK_ASSIGN_OR_RETURN(const Sources sources, FindSources(path));
-  PENSTOCK_RETURN_IF_ERROR(CheckAllThere(sources, layers, path));
+  PENSTOCK_ASSIGN_OR_RETURN(const Picks picks,
+                            PickAll(sources, names, layers, path));
+  int64_t total_bytes = 0;
+  for (const auto& [name, pick] : picks) total_bytes += pick.size_bytes();
+  int64_t done_bytes = 0;
+  const auto sent = [&](int64_t bytes) {
+    done_bytes += bytes;
+    return !report || report(done_bytes, total_bytes);
+  };
   std::vector<ShardFile> files;
   for (const ExpectedLayer& layer : layers) {
-    PENSTOCK_ASSIGN_OR_RETURN(ShardFile file,
-                              SendLayer(layer, sources, checkpoint, store));
+    PENSTOCK_ASSIGN_OR_RETURN(
+        ShardFile file,
+        LayerSender(layer, picks).Send(checkpoint, store, sent));
     files.push_back(std::move(file));
   }
   return files;
