@@ -9,15 +9,17 @@
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/parent_process.h"
 #include "base/stop_signals.h"
 #include "base/version.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/store/checkpoint_store.h"
+#include "checkpoint/store/root_lock.h"
+#include "checkpoint/transfer/key_file.h"
 #include "checkpoint/transfer/transfer_server.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
@@ -28,7 +30,6 @@ namespace {
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitUnavailable = 69;
-constexpr size_t kMinKeyBytes = 16;
 
 constexpr char kExamples[] = R"(
 Examples:
@@ -41,8 +42,8 @@ Examples:
 The key file holds a secret of at least 16 characters, which the coordinator has
 too: openssl rand -hex 32 > store.key
 
-Exit status: 0 stopped by SIGTERM or SIGINT, 2 wrong usage, 69 the port is in
-use, 1 anything else.)";
+Exit status: 0 stopped by SIGTERM or SIGINT, 2 wrong usage, 69 the port or the
+folder is in use, 1 anything else.)";
 
 struct Flags {
   std::string root;
@@ -96,24 +97,16 @@ absl::Status CheckFlags(const Flags& flags) {
       "if everyone there may read what passes"));
 }
 
-absl::StatusOr<std::string> ReadKey(const std::string& path) {
-  absl::StatusOr<std::string> key = ReadFile(path);
-  if (!key.ok()) return key.status();
-  absl::StripAsciiWhitespace(&*key);
-  if (key->size() >= kMinKeyBytes) return key;
-  return absl::InvalidArgumentError(
-      absl::StrCat("--key-file ", path, ": a key of ", key->size(),
-                   " characters, wanted at least ", kMinKeyBytes));
-}
-
 // Until a signal.
 absl::Status Serve(const Flags& flags, const sigset_t& signals) {
-  const absl::StatusOr<std::string> key = ReadKey(flags.key_file);
+  const absl::StatusOr<std::string> key = ReadTransferKey(flags.key_file);
   if (!key.ok()) return key.status();
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
   absl::StatusOr<CheckpointStore> store =
       CheckpointStore::Open(*files, flags.root);
   if (!store.ok()) return store.status();
+  const absl::StatusOr<FileLock> lock = LockRoot(flags.root);
+  if (!lock.ok()) return lock.status();
   TransferServer::Options options;
   options.address = flags.listen;
   options.key = *key;

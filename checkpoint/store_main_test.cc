@@ -132,11 +132,22 @@ TEST_F(StoreMainTest, ARootThatIsAFileIsRefused) {
   EXPECT_THAT(text, HasSubstr(folder_ + "/root"));
 }
 
+TEST_F(StoreMainTest, AFolderThatIsTakenIsSaidWithItsOwner) {
+  Process first(Flags());
+  ASSERT_NE(first.WaitForLine("serving"), "");
+  const auto [text, code] = Run(Flags());
+  EXPECT_EQ(code, 69);
+  EXPECT_THAT(text, HasSubstr(absl::StrCat("process ", first.pid())));
+  EXPECT_THAT(text, HasSubstr("name another folder"));
+}
+
 TEST_F(StoreMainTest, APortThatIsTakenIsSaid) {
   Process first(Flags());
   ASSERT_NE(first.WaitForLine("serving"), "");
   const std::string address = Address();
-  const auto [text, code] = Run(Flags(address));
+  std::vector<std::string> flags = Flags(address);
+  flags[1] = folder_ + "/other-root";
+  const auto [text, code] = Run(flags);
   EXPECT_EQ(code, 69);
   EXPECT_THAT(text, HasSubstr(address));
 }

@@ -26,6 +26,7 @@
 #include "base/status_macros.h"
 #include "base/stop_signals.h"
 #include "base/version.h"
+#include "checkpoint/transfer/key_file.h"
 #include "coordinator/service/hosted_checkpoints.h"
 #include "coordinator/service/loop.h"
 #include "coordinator/service/server.h"
@@ -49,9 +50,13 @@ Examples:
       serves a trusted network, without TLS
   penstock-coordinator --listen 127.0.0.1:0 --address-file run/address
       takes a free port and says which
+  penstock-coordinator --checkpoint-store nas:7071 \
+      --checkpoint-store-key store.key
+      has checkpoints kept by the penstock-store on nas
 
-Exit status: 0 stopped by SIGTERM or SIGINT, 2 wrong usage, 69 the port or the
-store is in use, 1 anything else.)";
+Exit status: 0 stopped by SIGTERM or SIGINT, 2 wrong usage, 69 the port, the
+store or the folder of checkpoints is in use, or the penstock-store does not
+answer, 1 anything else.)";
 
 struct Flags {
   std::string listen = "127.0.0.1:7070";
@@ -59,6 +64,8 @@ struct Flags {
   std::string checkpoints;
   std::string transfer_listen;
   bool shared_checkpoints = false;
+  std::string checkpoint_store;
+  std::string checkpoint_key_file;
   std::string address_file;
   bool insecure = false;
   // Not watched when 0.
@@ -91,6 +98,23 @@ void AddDuration(CLI::App& app, const std::string& name,
       ->type_name("DURATION");
 }
 
+// Of checkpoints that another process keeps. After the flags of those that this
+// one keeps.
+void AddStoreFlags(CLI::App& app, Flags& flags) {
+  CLI::Option* const store =
+      app.add_option("--checkpoint-store", flags.checkpoint_store,
+                     "host:port of a penstock-store that keeps jobs' "
+                     "checkpoints instead, as stage servers dial it")
+          ->type_name("ADDRESS")
+          ->excludes("--checkpoints")
+          ->excludes("--transfer-listen")
+          ->excludes("--shared-checkpoints");
+  app.add_option("--checkpoint-store-key", flags.checkpoint_key_file,
+                 "file with the secret that the penstock-store has too")
+      ->type_name("FILE")
+      ->needs(store);
+}
+
 void AddFlags(CLI::App& app, Flags& flags) {
   app.set_version_flag("--version",
                        std::string("penstock-coordinator ") + kBuildVersion);
@@ -115,6 +139,7 @@ void AddFlags(CLI::App& app, Flags& flags) {
                "stage servers see --checkpoints under the same path and use "
                "it themselves")
       ->excludes(listen);
+  AddStoreFlags(app, flags);
   app.add_option("--address-file", flags.address_file,
                  "write the bound address here once serving; removed at exit")
       ->type_name("FILE");
@@ -164,6 +189,15 @@ std::string AdvertisedHost(const std::string& listen) {
   return gethostname(name, sizeof(name) - 1) == 0 ? name : "";
 }
 
+absl::Status CheckStoreFlags(const Flags& flags) {
+  if (flags.checkpoint_store.empty()) return absl::OkStatus();
+  PENSTOCK_RETURN_IF_ERROR(ParseHostPort(flags.checkpoint_store).status());
+  if (!flags.checkpoint_key_file.empty()) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      "--checkpoint-store needs --checkpoint-store-key, the file that the "
+      "penstock-store was started with as --key-file");
+}
+
 absl::Status CheckFlags(const Flags& flags) {
   const absl::StatusOr<HostPort> where = ParseHostPort(flags.listen);
   if (!where.ok()) return where.status();
@@ -176,6 +210,7 @@ absl::Status CheckFlags(const Flags& flags) {
   if (const auto transfer = TransferListen(flags); !transfer.ok()) {
     return transfer.status();
   }
+  PENSTOCK_RETURN_IF_ERROR(CheckStoreFlags(flags));
   const Timing& timing = flags.timing;
   if (timing.heartbeat < timing.suspect_after &&
       timing.suspect_after < timing.lost_after) {
@@ -211,6 +246,13 @@ int ExitCodeOf(const absl::Status& status) {
 absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenCheckpoints(
     const Flags& flags, const std::string& store,
     const std::string& cluster_secret) {
+  if (!flags.checkpoint_store.empty()) {
+    RemoteCheckpointsOptions remote;
+    remote.address = flags.checkpoint_store;
+    PENSTOCK_ASSIGN_OR_RETURN(remote.key,
+                              ReadTransferKey(flags.checkpoint_key_file));
+    return OpenRemoteCheckpoints(remote);
+  }
   HostedCheckpointsOptions options;
   options.root = flags.checkpoints;
   if (options.root.empty()) {

@@ -37,11 +37,13 @@ class CoordinatorMainTest : public ::testing::Test {
   }
   ~CoordinatorMainTest() override { std::filesystem::remove_all(folder_); }
 
+  // Each store has a folder of checkpoints of its own.
   std::vector<std::string> Flags(const std::string& store,
                                  const std::string& listen = "127.0.0.1:0") {
     return {"--listen",       listen,
             "--store",        folder_ + "/" + store,
-            "--address-file", AddressFile(store)};
+            "--address-file", AddressFile(store),
+            "--checkpoints",  folder_ + "/" + store + ".checkpoints"};
   }
   std::string AddressFile(const std::string& store) const {
     return folder_ + "/" + store + ".address";
@@ -92,6 +94,61 @@ TEST_F(CoordinatorMainTest, StoreInUseNamesTheOwner) {
   const auto [errors, status] = second.Wait();
   EXPECT_EQ(status, 69);
   EXPECT_THAT(errors, HasSubstr(absl::StrCat("process ", first.pid())));
+}
+
+TEST_F(CoordinatorMainTest, CheckpointsInUseNameTheOwner) {
+  Process first(Flags("a"));
+  ASSERT_NE(first.WaitForLine("serving on"), "");
+  std::vector<std::string> flags = Flags("b");
+  flags.back() = folder_ + "/a.checkpoints";
+  Process second(flags);
+  const auto [errors, status] = second.Wait();
+  EXPECT_EQ(status, 69);
+  EXPECT_THAT(errors, HasSubstr(absl::StrCat("process ", first.pid())));
+  EXPECT_THAT(errors, HasSubstr("name another folder"));
+  first.Signal(SIGKILL);
+  first.Wait();
+  Process third(flags);
+  EXPECT_NE(third.WaitForLine("serving on"), "");
+}
+
+TEST_F(CoordinatorMainTest, CheckpointsThatCannotBeKeptAreSaid) {
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/file", "").ok());
+  for (const std::string root : {"/file", "/file/below"}) {
+    std::vector<std::string> flags = Flags("store");
+    flags.back() = folder_ + root;
+    Process process(flags);
+    const auto [errors, status] = process.Wait();
+    EXPECT_NE(status, 0) << root;
+    EXPECT_THAT(errors, HasSubstr("folder of checkpoints " + folder_ + root));
+  }
+}
+
+TEST_F(CoordinatorMainTest, AStoreElsewhereNeedsItsKey) {
+  const auto run = [this](const std::vector<std::string>& more) {
+    std::vector<std::string> flags = {"--store", folder_ + "/store"};
+    flags.insert(flags.end(), more.begin(), more.end());
+    return Process(flags).Wait();
+  };
+  const auto [no_key, no_key_status] =
+      run({"--checkpoint-store", "127.0.0.1:1"});
+  EXPECT_EQ(no_key_status, 2);
+  EXPECT_THAT(no_key, HasSubstr("--checkpoint-store-key"));
+  EXPECT_EQ(run({"--checkpoint-store-key", "key"}).second, 2);
+  EXPECT_EQ(
+      run({"--checkpoint-store", "nonsense", "--checkpoint-store-key", "key"})
+          .second,
+      2);
+  EXPECT_EQ(run({"--checkpoint-store", "127.0.0.1:1", "--checkpoint-store-key",
+                 "key", "--checkpoints", folder_})
+                .second,
+            2);
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/key", "short\n").ok());
+  const auto [short_key, short_key_status] =
+      run({"--checkpoint-store", "127.0.0.1:1", "--checkpoint-store-key",
+           folder_ + "/key", "--listen", "127.0.0.1:0"});
+  EXPECT_EQ(short_key_status, 1);
+  EXPECT_THAT(short_key, HasSubstr("wanted at least 16"));
 }
 
 TEST_F(CoordinatorMainTest, DamagedStoreIsRefusedWithAdvice) {

@@ -69,6 +69,19 @@ absl::Status WriteProbe(FileSystem& files, const std::string& path) {
   return files.Remove(path);
 }
 
+// Of the folder as a whole, with what to do.
+absl::Status OfRoot(const absl::Status& status, const std::string& root) {
+  const std::string context = absl::StrCat("folder of checkpoints ", root);
+  std::string advice;
+  if (absl::IsPermissionDenied(status)) {
+    advice = "; it must be one that this user may write to";
+  } else if (absl::IsResourceExhausted(status)) {
+    advice = "; make room, or name a folder on another disk";
+  }
+  return WithMessage(status,
+                     absl::StrCat(context, ": ", status.message(), advice));
+}
+
 bool SameId(const CheckpointId& a, const CheckpointId& b) {
   return a.job_id() == b.job_id() && a.step() == b.step() &&
          a.epoch() == b.epoch();
@@ -78,21 +91,21 @@ bool SameId(const CheckpointId& a, const CheckpointId& b) {
 
 absl::StatusOr<CheckpointStore> CheckpointStore::Open(FileSystem& files,
                                                       std::string root) {
-  const std::string context = absl::StrCat("folder of checkpoints ", root);
   if (const absl::Status made = files.MakeFolder(root); !made.ok()) {
     const auto kind = files.KindOf(root);
     if (kind.ok() && *kind == PathKind::kFile) {
       return absl::FailedPreconditionError(
-          absl::StrCat(context, ": it is a file; name a folder"));
+          absl::StrCat("folder of checkpoints ", root,
+                       ": it is a file; name a folder"));
     }
-    return WithContext(made, context);
+    return OfRoot(made, root);
   }
   if (const absl::Status status = files.List(root).status(); !status.ok()) {
-    return WithContext(status, context);
+    return OfRoot(status, root);
   }
   if (const absl::Status status = WriteProbe(files, Inside(root, kProbeFile));
       !status.ok()) {
-    return WithContext(status, context);
+    return OfRoot(status, root);
   }
   return CheckpointStore(files, std::move(root));
 }

@@ -1,5 +1,7 @@
 #include "checkpoint/store/checkpoint_store.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -16,6 +18,7 @@
 namespace penstock {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -249,9 +252,30 @@ TEST(CheckpointStoreOpenTest, AFolderThatCannotBeWrittenIsRefused) {
       break;
     }
     EXPECT_TRUE(absl::IsResourceExhausted(status)) << operation << status;
-    EXPECT_THAT(std::string(status.message()),
-                HasSubstr("folder of checkpoints /r"));
+    EXPECT_THAT(
+        std::string(status.message()),
+        AllOf(HasSubstr("folder of checkpoints /r"), HasSubstr("make room")));
   }
+}
+
+TEST(CheckpointStoreOpenTest, AReadOnlyFolderIsRefusedWithWhatToDo) {
+  const std::string root = absl::StrCat(::testing::TempDir(), "/read_only");
+  std::filesystem::create_directories(root);
+  std::filesystem::permissions(root, std::filesystem::perms::owner_read |
+                                         std::filesystem::perms::owner_exec);
+  // The superuser may write everywhere; anyone else stands for it.
+  constexpr uid_t kNobody = 65534;
+  const uid_t user = geteuid();
+  if (user == 0 && seteuid(kNobody) != 0) {
+    GTEST_SKIP() << "the superuser here cannot become another user";
+  }
+  const auto files = MakePosixFileSystem();
+  const absl::Status status = CheckpointStore::Open(*files, root).status();
+  ASSERT_EQ(seteuid(user), 0);
+  std::filesystem::permissions(root, std::filesystem::perms::owner_all);
+  EXPECT_TRUE(absl::IsPermissionDenied(status)) << status;
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr(root), HasSubstr("this user may write to")));
 }
 
 TEST(CheckpointStoreOpenTest, AFileIsNoFolder) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,11 @@ class CheckpointPort {
   // The manifest of one of them, compared with its COMMIT. Blocks.
   //   NOT_FOUND, DATA_LOSS, UNIMPLEMENTED  as CheckpointStore::Read.
   virtual ManifestOrStatus ReadNow(const CheckpointId& id) = 0;
+
+  // Removes what imports that ended early have left of jobs that are not among
+  // these; nothing that is complete, and nothing in a store that others may use
+  // too. Returns at once.
+  virtual void RemoveStrays(std::set<std::string> known_jobs) {}
 
   // In the order of the calls. `done` gets the event that effects.h promises.
   virtual void Do(CheckpointWork work,

@@ -1,12 +1,19 @@
 #include "coordinator/service/hosted_checkpoints.h"
 
+#include <algorithm>
+#include <limits>
 #include <utility>
 #include <variant>
 
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
+#include "base/file_lock.h"
 #include "base/status_macros.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/store/checkpoint_store.h"
+#include "checkpoint/store/commit_store.h"
+#include "checkpoint/store/root_lock.h"
+#include "checkpoint/transfer/remote_store.h"
 #include "checkpoint/transfer/transfer_server.h"
 #include "coordinator/service/work_queue.h"
 #include "spdlog/spdlog.h"
@@ -14,18 +21,34 @@
 namespace penstock {
 namespace {
 
-class HostedCheckpoints final : public CheckpointPort {
+// For a store that starts beside the coordinator; one that is not there is to
+// be said soon.
+constexpr absl::Duration kFirstPatience = absl::Seconds(10);
+
+// Later than all.
+constexpr int64_t kNoLiveEpoch = std::numeric_limits<int64_t>::max();
+
+// What a folder of one's own needs beside its CommitStore.
+struct OwnedFolder {
+  std::unique_ptr<FileSystem> files;
+  FileLock lock;
+  // Null where stage servers see the folder themselves.
+  std::unique_ptr<TransferServer> transfers;
+};
+
+// A port to any store; does what blocks on threads of its own.
+class QueuedCheckpoints final : public CheckpointPort {
  public:
-  HostedCheckpoints(std::unique_ptr<FileSystem> files, CheckpointStore store,
-                    std::unique_ptr<TransferServer> transfers,
+  // `folder` is null of a store elsewhere.
+  QueuedCheckpoints(std::unique_ptr<OwnedFolder> folder,
+                    std::unique_ptr<CommitStore> store,
                     CheckpointStoreSettings settings)
-      : files_(std::move(files)),
+      : folder_(std::move(folder)),
         store_(std::move(store)),
-        transfers_(std::move(transfers)),
         settings_(std::move(settings)) {}
 
-  ~HostedCheckpoints() override {
-    if (transfers_ != nullptr) transfers_->Stop();
+  ~QueuedCheckpoints() override {
+    if (transfers() != nullptr) transfers()->Stop();
   }
 
   CheckpointStoreSettings settings() const override { return settings_; }
@@ -33,7 +56,7 @@ class HostedCheckpoints final : public CheckpointPort {
   absl::StatusOr<std::vector<CheckpointId>> List(
       const std::string& job_id) override {
     PENSTOCK_ASSIGN_OR_RETURN(const std::vector<StoredCheckpoint> stored,
-                              store_.List(job_id));
+                              store_->List(job_id));
     std::vector<CheckpointId> ids;
     for (const StoredCheckpoint& one : stored) {
       if (one.state == StoredCheckpointState::kCommitted) ids.push_back(one.id);
@@ -42,8 +65,19 @@ class HostedCheckpoints final : public CheckpointPort {
   }
 
   ManifestOrStatus ReadNow(const CheckpointId& id) override {
-    PENSTOCK_ASSIGN_OR_RETURN(CheckpointManifest manifest, store_.Read(id));
+    PENSTOCK_ASSIGN_OR_RETURN(CheckpointManifest manifest, store_->Read(id));
     return std::make_shared<const CheckpointManifest>(std::move(manifest));
+  }
+
+  void RemoveStrays(std::set<std::string> known_jobs) override {
+    if (folder_ == nullptr) return;
+    changes_.Add([this, known_jobs = std::move(known_jobs)] {
+      const auto jobs = store_->ListJobs();
+      if (!jobs.ok()) return Warn("strays stay", jobs.status());
+      for (const std::string& job : *jobs) {
+        if (!known_jobs.contains(job)) CollectGarbage(job, kNoLiveEpoch);
+      }
+    });
   }
 
   void Do(CheckpointWork work,
@@ -61,24 +95,23 @@ class HostedCheckpoints final : public CheckpointPort {
   void Verify(const CheckpointId& id,
               std::function<bool(int64_t, int64_t)> report,
               std::function<void(absl::Status)> done) override {
-    verifications_.Add(
-        [this, id, report = std::move(report), done = std::move(done)] {
-          done(store_.Verify(
-              id, [&report](const CheckpointStore::Progress& progress) {
-                return report(progress.done_bytes, progress.total_bytes);
-              }));
-        });
+    verifications_.Add([this, id, report = std::move(report),
+                        done = std::move(done)] {
+      done(store_->Verify(id, [&report](const CommitStore::Progress& progress) {
+        return report(progress.done_bytes, progress.total_bytes);
+      }));
+    });
   }
 
  private:
   using Done = std::function<void(ClusterEvent)>;
 
   void Change(const CommitCheckpoint& work, const Done& done) {
-    done(CheckpointStored{work.manifest.id(), store_.Commit(work.manifest)});
+    done(CheckpointStored{work.manifest.id(), store_->Commit(work.manifest)});
   }
 
   void Change(const RemoveCheckpoint& work, const Done& done) {
-    done(CheckpointRemoved{work.id, store_.Delete(work.id)});
+    done(CheckpointRemoved{work.id, store_->Delete(work.id)});
   }
 
   void Change(const ReadManifest& work, const Done& done) {
@@ -86,19 +119,28 @@ class HostedCheckpoints final : public CheckpointPort {
   }
 
   void Change(const BeginStoreEpoch& work, const Done&) {
-    if (transfers_ != nullptr) {
-      transfers_->BeginEpoch(work.job_id, work.epoch);
+    if (transfers() != nullptr) {
+      transfers()->BeginEpoch(work.job_id, work.epoch);
     }
-    const auto removed = store_.CollectGarbage(work.job_id, work.epoch);
-    if (!removed.ok()) {
-      spdlog::warn("garbage of job {} stays: {}", work.job_id,
-                   std::string(removed.status().message()));
-    }
+    CollectGarbage(work.job_id, work.epoch);
   }
 
-  const std::unique_ptr<FileSystem> files_;
-  CheckpointStore store_;
-  const std::unique_ptr<TransferServer> transfers_;
+  void CollectGarbage(const std::string& job_id, int64_t live_epoch) {
+    const auto removed = store_->CollectGarbage(job_id, live_epoch);
+    if (removed.ok()) return;
+    Warn(absl::StrCat("garbage of job ", job_id, " stays"), removed.status());
+  }
+
+  static void Warn(const std::string& what, const absl::Status& why) {
+    spdlog::warn("{}: {}", what, std::string(why.message()));
+  }
+
+  TransferServer* transfers() const {
+    return folder_ == nullptr ? nullptr : folder_->transfers.get();
+  }
+
+  const std::unique_ptr<OwnedFolder> folder_;
+  const std::unique_ptr<CommitStore> store_;
   const CheckpointStoreSettings settings_;
   // A verification may take minutes; nothing is to wait for it.
   WorkQueue changes_;
@@ -113,6 +155,7 @@ absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenHostedCheckpoints(
   std::unique_ptr<FileSystem> files = MakePosixFileSystem();
   PENSTOCK_ASSIGN_OR_RETURN(CheckpointStore store,
                             CheckpointStore::Open(*files, options.root));
+  PENSTOCK_ASSIGN_OR_RETURN(FileLock lock, LockRoot(options.root));
   CheckpointStoreSettings settings;
   settings.root = options.root;
   settings.key = options.key;
@@ -129,9 +172,32 @@ absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenHostedCheckpoints(
                            : absl::StrCat(options.advertised_host,
                                           bound.substr(bound.rfind(':')));
   }
-  return std::make_unique<HostedCheckpoints>(std::move(files), std::move(store),
-                                             std::move(transfers),
-                                             std::move(settings));
+  auto folder = std::make_unique<OwnedFolder>(
+      OwnedFolder{std::move(files), std::move(lock), std::move(transfers)});
+  return std::make_unique<QueuedCheckpoints>(
+      std::move(folder), std::make_unique<CheckpointStore>(std::move(store)),
+      std::move(settings));
+}
+
+absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenRemoteCheckpoints(
+    const RemoteCheckpointsOptions& options) {
+  RemoteStoreOptions remote{options.address, options.key};
+  remote.patience = std::min(kFirstPatience, options.patience);
+  const absl::Status answer =
+      MakeRemoteStore(remote, SystemClock())->ListJobs().status();
+  if (absl::IsPermissionDenied(answer)) {
+    return absl::PermissionDeniedError(absl::StrCat(
+        "the store at ", options.address, " does not know this coordinator's ",
+        "key; give both the same key file (", answer.message(), ")"));
+  }
+  PENSTOCK_RETURN_IF_ERROR(answer);
+  CheckpointStoreSettings settings;
+  settings.address = options.address;
+  settings.key = options.key;
+  remote.patience = options.patience;
+  return std::make_unique<QueuedCheckpoints>(
+      /*folder=*/nullptr, MakeRemoteStore(std::move(remote), SystemClock()),
+      std::move(settings));
 }
 
 }  // namespace penstock

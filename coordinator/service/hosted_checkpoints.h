@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "coordinator/service/checkpoint_port.h"
 
 namespace penstock {
@@ -21,10 +22,27 @@ struct HostedCheckpointsOptions {
   std::string key;
 };
 
-// The coordinator's own store: a folder, and a TransferService for it.
-//   Errors as CheckpointStore::Open and TransferServer::Start.
+// The coordinator's own store: a folder, which nobody else owns meanwhile, and
+// a TransferService for it.
+//   Errors as CheckpointStore::Open, LockRoot and TransferServer::Start.
 absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenHostedCheckpoints(
     const HostedCheckpointsOptions& options);
+
+struct RemoteCheckpointsOptions {
+  // "host:port" of a penstock-store, as stage servers dial it too.
+  std::string address;
+  // The key that the store has.
+  std::string key;
+  // How long a call waits for a store that is away.
+  absl::Duration patience = absl::Seconds(60);
+};
+
+// The store of a penstock-store process, which must answer now; later it may be
+// away for a while.
+//   UNAVAILABLE        nobody answers there.
+//   PERMISSION_DENIED  the store has another key.
+absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenRemoteCheckpoints(
+    const RemoteCheckpointsOptions& options);
 
 }  // namespace penstock
 

@@ -5,9 +5,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
+#include "base/clock.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/manifest/test_checkpoint.h"
 #include "checkpoint/shards/directory_shard_store.h"
+#include "checkpoint/store/checkpoint_store.h"
+#include "checkpoint/transfer/token.h"
+#include "checkpoint/transfer/transfer_server.h"
+#include "checkpoint/transfer/transfer_shard_store.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -16,6 +21,26 @@ namespace {
 
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
+
+void PutShards(ShardStore& store, const TestCheckpoint& checkpoint) {
+  for (const auto& [name, bytes] : checkpoint.shards) {
+    auto upload =
+        store.Begin(checkpoint.manifest.id(), name, bytes.size()).value();
+    ASSERT_TRUE(upload->Append(bytes).ok());
+    ASSERT_TRUE(upload->Finish().ok());
+  }
+}
+
+ClusterEvent Do(CheckpointPort& port, CheckpointWork work) {
+  ClusterEvent answer;
+  absl::Notification done;
+  port.Do(std::move(work), [&](ClusterEvent event) {
+    answer = std::move(event);
+    done.Notify();
+  });
+  done.WaitForNotification();
+  return answer;
+}
 
 class HostedCheckpointsTest : public ::testing::Test {
  protected:
@@ -31,24 +56,11 @@ class HostedCheckpointsTest : public ::testing::Test {
   }
 
   void PutShards(const TestCheckpoint& checkpoint) {
-    const auto store = MakeDirectoryShardStore(*files_, root_);
-    for (const auto& [name, bytes] : checkpoint.shards) {
-      auto upload =
-          store->Begin(checkpoint.manifest.id(), name, bytes.size()).value();
-      ASSERT_TRUE(upload->Append(bytes).ok());
-      ASSERT_TRUE(upload->Finish().ok());
-    }
+    penstock::PutShards(*MakeDirectoryShardStore(*files_, root_), checkpoint);
   }
 
   ClusterEvent Do(CheckpointWork work) {
-    ClusterEvent answer;
-    absl::Notification done;
-    port_->Do(std::move(work), [&](ClusterEvent event) {
-      answer = std::move(event);
-      done.Notify();
-    });
-    done.WaitForNotification();
-    return answer;
+    return penstock::Do(*port_, std::move(work));
   }
 
   const std::unique_ptr<FileSystem> files_;
@@ -106,9 +118,37 @@ TEST_F(HostedCheckpointsTest, ANewEpochRemovesWhatTheOldOneLeft) {
   EXPECT_FALSE(std::filesystem::exists(folder));
 }
 
+TEST_F(HostedCheckpointsTest, StraysOfJobsThatNobodyKnowsAreRemoved) {
+  for (const char* job : {"known", "stray", "kept"}) {
+    PutShards(MakeTestCheckpoint(TestCheckpointId(job, 5, 1)));
+  }
+  const TestCheckpoint kept =
+      MakeTestCheckpoint(TestCheckpointId("kept", 5, 1));
+  Do(CommitCheckpoint{kept.manifest});
+  port_->RemoveStrays({"known"});
+  Do(ReadManifest{"known", kept.manifest.id()});
+  const auto is_there = [&](const std::string& job) {
+    return std::filesystem::exists(
+        absl::StrCat(root_, "/", job, "/step-000000005.e0001"));
+  };
+  EXPECT_TRUE(is_there("known"));
+  EXPECT_FALSE(is_there("stray"));
+  EXPECT_TRUE(is_there("kept"));
+}
+
 TEST_F(HostedCheckpointsTest, ServersAreToldAnAddressTheyCanDial) {
   EXPECT_THAT(port_->settings().address, ::testing::StartsWith("127.0.0.1:"));
   EXPECT_EQ(port_->settings().root, root_);
+}
+
+TEST_F(HostedCheckpointsTest, ASecondOwnerOfTheFolderIsRefused) {
+  HostedCheckpointsOptions options;
+  options.root = root_;
+  options.key = "a key of the store's";
+  const absl::Status second = OpenHostedCheckpoints(options).status();
+  EXPECT_TRUE(absl::IsUnavailable(second)) << second;
+  port_.reset();
+  EXPECT_TRUE(OpenHostedCheckpoints(options).ok());
 }
 
 TEST(OpenHostedCheckpointsTest, ARootThatIsAFileIsRefused) {
@@ -121,6 +161,75 @@ TEST(OpenHostedCheckpointsTest, ARootThatIsAFileIsRefused) {
   const auto port = OpenHostedCheckpoints(options);
   EXPECT_FALSE(port.ok());
   EXPECT_THAT(port.status().message(), ::testing::HasSubstr(path));
+}
+
+// The store of another process, here of this one.
+class RemoteCheckpointsTest : public ::testing::Test {
+ protected:
+  RemoteCheckpointsTest() : files_(MakePosixFileSystem()) {
+    const std::string root = absl::StrCat(
+        ::testing::TempDir(), "/",
+        ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::remove_all(root);
+    store_ = std::make_unique<CheckpointStore>(
+        CheckpointStore::Open(*files_, root).value());
+    TransferServer::Options options;
+    options.key = kKey;
+    options.owned_store = store_.get();
+    server_ = TransferServer::Start(*files_, root, options).value();
+  }
+
+  absl::StatusOr<std::unique_ptr<CheckpointPort>> Open(const std::string& key) {
+    RemoteCheckpointsOptions options;
+    options.address = server_->address();
+    options.key = key;
+    options.patience = absl::Milliseconds(500);
+    return OpenRemoteCheckpoints(options);
+  }
+
+  static constexpr char kKey[] = "0123456789abcdef";
+  const std::unique_ptr<FileSystem> files_;
+  std::unique_ptr<CheckpointStore> store_;
+  std::unique_ptr<TransferServer> server_;
+};
+
+TEST_F(RemoteCheckpointsTest, WhatServersSendThereIsCommittedAndRead) {
+  const auto port = Open(kKey);
+  ASSERT_TRUE(port.ok()) << port.status();
+  const CheckpointStoreSettings settings = (*port)->settings();
+  EXPECT_EQ(settings.address, server_->address());
+  EXPECT_EQ(settings.root, "");
+  const TestCheckpoint checkpoint =
+      MakeTestCheckpoint(TestCheckpointId("a", 5, 1));
+  TransferClientOptions client;
+  client.address = settings.address;
+  client.token = MakeTransferToken(settings.key, {"a", 1});
+  PutShards(*MakeTransferShardStore(client, SystemClock()), checkpoint);
+  const auto stored = std::get<CheckpointStored>(
+      Do(**port, CommitCheckpoint{checkpoint.manifest}));
+  ASSERT_TRUE(stored.status.ok()) << stored.status;
+  EXPECT_THAT((*port)->List("a").value(), SizeIs(1));
+  EXPECT_EQ((*(*port)->ReadNow(stored.id))->files_size(),
+            checkpoint.manifest.files_size());
+  // Garbage of an epoch before goes there too.
+  PutShards(*MakeTransferShardStore(client, SystemClock()),
+            MakeTestCheckpoint(TestCheckpointId("a", 6, 1)));
+  (*port)->Do(BeginStoreEpoch{"a", 2}, [](ClusterEvent) {});
+  Do(**port, ReadManifest{"a", stored.id});
+  EXPECT_THAT(store_->List("a").value(), SizeIs(1));
+}
+
+TEST_F(RemoteCheckpointsTest, AnotherKeyIsSaid) {
+  const absl::Status refused = Open("fedcba9876543210").status();
+  EXPECT_TRUE(absl::IsPermissionDenied(refused)) << refused;
+  EXPECT_THAT(refused.message(), ::testing::HasSubstr("the same key file"));
+}
+
+TEST_F(RemoteCheckpointsTest, AStoreThatIsNotThereIsNamed) {
+  server_->Stop();
+  const absl::Status refused = Open(kKey).status();
+  EXPECT_TRUE(absl::IsUnavailable(refused)) << refused;
+  EXPECT_THAT(refused.message(), ::testing::HasSubstr(server_->address()));
 }
 
 }  // namespace

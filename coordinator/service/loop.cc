@@ -1,6 +1,7 @@
 #include "coordinator/service/loop.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,6 +40,7 @@ absl::StatusOr<std::unique_ptr<Loop>> Loop::Start(
     std::unique_ptr<StateStore> store, Options options) {
   std::unique_ptr<Loop> loop(new Loop(std::move(store), std::move(options)));
   PENSTOCK_RETURN_IF_ERROR(loop->Recover());
+  loop->RemoveStrays();
   loop->thread_ = std::thread([raw = loop.get()] { raw->Run(); });
   return loop;
 }
@@ -125,6 +127,13 @@ absl::Status Loop::Recover() {
   spdlog::info("term {}: {} jobs, {} stage servers in the store", state_.term,
                state_.jobs.size(), state_.servers.size());
   return absl::OkStatus();
+}
+
+void Loop::RemoveStrays() {
+  if (checkpoints_ == nullptr) return;
+  std::set<std::string> known;
+  for (const auto& [id, job] : state_.jobs) known.insert(id);
+  checkpoints_->RemoveStrays(std::move(known));
 }
 
 void Loop::HandOver(std::vector<CheckpointWork> work) {

@@ -127,6 +127,8 @@ class Loop {
   // Those that the stored jobs do not know as complete are read.
   absl::StatusOr<std::vector<FoundCheckpoint>> FindCheckpoints(
       const StoredState& stored);
+  // Once, before anyone can begin an import.
+  void RemoveStrays();
   void HandOver(std::vector<CheckpointWork> work);
   void Run();
   std::vector<Item> TakeItems();

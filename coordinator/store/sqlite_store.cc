@@ -6,10 +6,10 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/status_context.h"
 #include "base/status_macros.h"
 #include "coordinator/core/job_machine.h"
-#include "coordinator/store/file_lock.h"
 #include "coordinator/store/sqlite.h"
 
 namespace penstock {

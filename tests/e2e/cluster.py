@@ -42,6 +42,7 @@ def binary(name):
         "penstock": "client/penstock",
         "penstock-coordinator": "coordinator/penstock-coordinator",
         "penstock-stage-server": "stage_server/penstock-stage-server",
+        "penstock-store": "checkpoint/penstock-store",
     }[name])
 
 
@@ -94,6 +95,10 @@ class Cluster:
         self.folder = folder
         self.address = "127.0.0.1:0"
         self.coordinator = None
+        # More flags of each coordinator that is started.
+        self.coordinator_flags = []
+        self.store = None
+        self.store_address = "127.0.0.1:0"
         self.servers = {}
         self._others = []
 
@@ -102,8 +107,9 @@ class Cluster:
 
     def __exit__(self, kind, value, trace):
         everything = list(self.servers.values()) + self._others
-        if self.coordinator is not None:
-            everything.append(self.coordinator)
+        for process in (self.coordinator, self.store):
+            if process is not None:
+                everything.append(process)
         for process in everything:
             if process.poll() is None:
                 process.kill()
@@ -138,20 +144,42 @@ class Cluster:
         self.coordinator = self._start("coordinator.log", [
             binary("penstock-coordinator"), "--listen", self.address,
             "--store", self._path("store.db"), "--address-file", address_file,
-            f"--exit-with-parent={os.getpid()}"],
+            f"--exit-with-parent={os.getpid()}", *self.coordinator_flags],
             # Python ignores SIGXFSZ itself; a child inherits that or not.
             restore_signals=not ignore_file_size_signal)
 
+        self.address = self._wait_for_address(self.coordinator, address_file)
+
+    def _wait_for_address(self, process, address_file):
         def address():
-            if self.coordinator.poll() is not None:
-                raise AssertionError("the coordinator has ended")
+            if process.poll() is not None:
+                raise AssertionError(f"{process.args[0]} has ended")
             try:
                 with open(address_file, encoding="utf-8") as f:
                     return f.read().strip()
             except FileNotFoundError:
                 return ""
 
-        self.address = wait_for(address, "the coordinator listens")
+        return wait_for(address, f"{process.args[0]} listens")
+
+    def start_store(self):
+        """A penstock-store, which coordinators started from now on use; the
+        first time on a free port, afterwards on the same one."""
+        address_file = self._path("store-address")
+        key_file = self._path("store-key")
+        if os.path.exists(address_file):
+            os.remove(address_file)
+        with open(key_file, "w", encoding="utf-8") as f:
+            f.write("a secret of the tests\n")
+        self.store = self._start("store.log", [
+            binary("penstock-store"), "--root", self._path("kept"),
+            "--key-file", key_file, "--listen", self.store_address,
+            "--address-file", address_file,
+            f"--exit-with-parent={os.getpid()}"])
+        self.store_address = self._wait_for_address(self.store, address_file)
+        self.coordinator_flags = [
+            "--checkpoint-store", self.store_address,
+            "--checkpoint-store-key", key_file]
 
     def kill_coordinator(self):
         self.coordinator.send_signal(signal.SIGKILL)

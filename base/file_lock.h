@@ -1,5 +1,5 @@
-#ifndef PENSTOCK_COORDINATOR_STORE_FILE_LOCK_H_
-#define PENSTOCK_COORDINATOR_STORE_FILE_LOCK_H_
+#ifndef PENSTOCK_BASE_FILE_LOCK_H_
+#define PENSTOCK_BASE_FILE_LOCK_H_
 
 #include <string>
 
@@ -8,10 +8,12 @@
 namespace penstock {
 
 // One process at a time, by flock(2): the kernel lets go when the process ends,
-// however it ends. The file stays; it holds the last owner's process id.
+// however it ends. The file stays; it holds the last owner's process id and
+// host.
 class FileLock {
  public:
-  // FAILED_PRECONDITION, naming the owner's process id, if it is taken.
+  // FAILED_PRECONDITION, naming the owner's process id and host, if it is
+  // taken. Else as ErrnoStatus.
   static absl::StatusOr<FileLock> Take(const std::string& path);
   FileLock(FileLock&& other) noexcept;
   FileLock& operator=(FileLock&& other) = delete;
@@ -25,4 +27,4 @@ class FileLock {
 
 }  // namespace penstock
 
-#endif  // PENSTOCK_COORDINATOR_STORE_FILE_LOCK_H_
+#endif  // PENSTOCK_BASE_FILE_LOCK_H_

@@ -1,7 +1,8 @@
-#include "coordinator/store/file_lock.h"
+#include "base/file_lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -13,6 +14,14 @@
 #include "base/file.h"
 
 namespace penstock {
+namespace {
+
+std::string HostName() {
+  char name[HOST_NAME_MAX + 1] = {};
+  return gethostname(name, sizeof(name) - 1) == 0 ? name : "a host of no name";
+}
+
+}  // namespace
 
 absl::StatusOr<FileLock> FileLock::Take(const std::string& path) {
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
@@ -23,12 +32,12 @@ absl::StatusOr<FileLock> FileLock::Take(const std::string& path) {
     if (error != EWOULDBLOCK) return ErrnoStatus(error, "lock", path);
     const std::string owner = ReadFile(path).value_or("");
     return absl::FailedPreconditionError(
-        absl::StrCat("in use by another coordinator, process ",
-                     absl::StripAsciiWhitespace(owner), " (", path, ")"));
+        absl::StrCat("in use by process ", absl::StripAsciiWhitespace(owner),
+                     " (", path, ")"));
   }
-  const std::string pid = absl::StrCat(getpid(), "\n");
-  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) !=
-                                   static_cast<ssize_t>(pid.size())) {
+  const std::string owner = absl::StrCat(getpid(), " on ", HostName(), "\n");
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, owner.data(), owner.size(), 0) !=
+                                   static_cast<ssize_t>(owner.size())) {
     return ErrnoStatus(errno, "write", path);
   }
   return lock;
