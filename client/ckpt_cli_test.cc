@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "checkpoint/safetensors/header.h"
 #include "client/cli.h"
 #include "client/follow/fake_coordinator.h"
 #include "gmock/gmock.h"
@@ -166,6 +167,82 @@ TEST_F(CkptCliTest, SuspendAndResumeShowTheState) {
   EXPECT_THAT(out_.str(), HasSubstr("SUSPENDING"));
   ASSERT_EQ(Run(coordinator, {"resume", "j-1"}), 0) << err_.str();
   EXPECT_THAT(out_.str(), HasSubstr("QUEUED"));
+}
+
+// Of a coordinator that is told to keep two weights in a folder of this
+// machine; gpt2 calls them "transformer.wte.weight".
+BeginImportResponse ImportInto(const std::string& root) {
+  BeginImportResponse begun;
+  begun.mutable_checkpoint()->set_job_id("j-9");
+  begun.mutable_checkpoint()->set_epoch(1);
+  begun.mutable_store()->set_root(root);
+  ShardFile& file = *begun.add_files();
+  file.set_layer_name("embed");
+  file.set_kind(ShardFile::WEIGHTS);
+  ShardTensor& tensor = *file.add_tensors();
+  tensor.set_name("embed.token.weight");
+  tensor.add_shape(2);
+  return begun;
+}
+
+std::string FileWith(const std::string& name) {
+  SafetensorsHeader header;
+  header.tensors = {{name, StoredType::kFloat32, {2}}};
+  return EncodeHeader(header).value() + std::string(8, '\1');
+}
+
+TEST_F(CkptCliTest, ImportSendsTheFilesAndSaysWhatToStartFrom) {
+  FakeCoordinator coordinator({.import = ImportInto(folder_)});
+  Write("model.safetensors", FileWith("embed.token.weight"));
+  ASSERT_EQ(Run(coordinator, {"ckpt", "import", Path("model.safetensors"),
+                              Path("job.yaml")}),
+            0)
+      << err_.str();
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("j-9@0"), HasSubstr("--from j-9")));
+  const CommitImportRequest sent = coordinator.imported();
+  EXPECT_EQ(sent.job().name(), "job-imported");
+  EXPECT_EQ(sent.idempotency_key(), "key");
+  ASSERT_EQ(sent.files_size(), 1);
+  EXPECT_TRUE(std::filesystem::exists(folder_ + "/j-9/step-000000000.e0001/" +
+                                      sent.files(0).name()));
+  Write("model.safetensors", FileWith("transformer.wte.weight"));
+  ASSERT_EQ(Run(coordinator, {"ckpt", "import", folder_, Path("job.yaml"),
+                              "--name", "base", "--format", "gpt2"}),
+            0)
+      << err_.str();
+  EXPECT_EQ(coordinator.imported().job().name(), "base");
+}
+
+TEST_F(CkptCliTest, ImportRefusesWhatDoesNotFit) {
+  FakeCoordinator coordinator({.import = ImportInto(folder_)});
+  EXPECT_EQ(
+      Run(coordinator, {"ckpt", "import", Path("none"), Path("job.yaml")}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("none"));
+  Write("other.safetensors", FileWith("other"));
+  const std::vector<std::string> other = {
+      "ckpt", "import", Path("other.safetensors"), Path("job.yaml")};
+  EXPECT_EQ(Run(coordinator, other), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("\"embed.token.weight\" is missing"));
+  Write("other.safetensors", "no file at all");
+  EXPECT_EQ(Run(coordinator, other), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("other.safetensors"));
+  EXPECT_EQ(Run(coordinator, {"ckpt", "import", folder_}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("job_file"));
+  EXPECT_EQ(Run(coordinator, {"ckpt", "import", folder_, Path("job.yaml"),
+                              "--format", "gpt3"}),
+            2);
+  EXPECT_EQ(coordinator.imported().files_size(), 0);
+}
+
+TEST_F(CkptCliTest, ExportRefusesAFolderThatIsNotEmpty) {
+  GetCheckpointResponse checkpoint = CheckpointOfStep(5);
+  checkpoint.mutable_manifest()->set_format_version(1);
+  checkpoint.mutable_manifest()->mutable_state()->set_step(5);
+  checkpoint.mutable_manifest()->clear_files();
+  FakeCoordinator coordinator({.checkpoints = {checkpoint}});
+  EXPECT_EQ(Run(coordinator, {"ckpt", "export", "j-1@5", folder_}), 1);
+  EXPECT_THAT(err_.str(), HasSubstr("is not empty"));
+  EXPECT_EQ(Run(coordinator, {"ckpt", "export", "j-1@6", Path("new")}), 3);
 }
 
 TEST_F(CkptCliTest, SubmitSaysWhatToStartFrom) {

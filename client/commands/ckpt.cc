@@ -1,14 +1,9 @@
-#include <filesystem>
-#include <iostream>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "checkpoint/exchange/export_weights.h"
-#include "checkpoint/files/file_system.h"
-#include "checkpoint/shards/directory_shard_store.h"
-#include "checkpoint/transfer/transfer_shard_store.h"
+#include "client/commands/ckpt_progress.h"
 #include "client/commands/command.h"
 #include "client/follow/follow_stream.h"
 #include "client/render/checkpoint_view.h"
@@ -17,9 +12,6 @@
 namespace penstock {
 namespace {
 
-constexpr char kCheckpointHelp[] =
-    "<job>@<step>, or <job> for its newest complete one";
-
 struct CkptFlags {
   std::string name;
   std::string other;
@@ -27,12 +19,6 @@ struct CkptFlags {
   bool force = false;
   OutputFormat format = OutputFormat::kText;
 };
-
-// A damaged checkpoint is a failure; DATA_LOSS of a stream is another thing.
-absl::Status AsFailure(const absl::Status& status) {
-  if (!absl::IsDataLoss(status)) return status;
-  return absl::FailedPreconditionError(status.message());
-}
 
 ExitCode List(CommandContext& context, const CkptFlags& flags) {
   const auto coordinator = context.Connect();
@@ -79,21 +65,6 @@ ExitCode Diff(CommandContext& context, const CkptFlags& flags) {
   return ExitCode::kOk;
 }
 
-// One line that is written over and over on a terminal; elsewhere nothing.
-void ShowProgress(const Environment& environment, int64_t done, int64_t total) {
-  if (!environment.err_is_terminal || total <= 0) return;
-  *environment.err << "\r\033[K" << BytesText(done) << " of "
-                   << BytesText(total) << "  "
-                   << PercentText(static_cast<double>(done) /
-                                  static_cast<double>(total))
-                   << std::flush;
-}
-
-void EndProgress(const Environment& environment) {
-  if (!environment.err_is_terminal) return;
-  *environment.err << "\r\033[K" << std::flush;
-}
-
 ExitCode Verify(CommandContext& context, const CkptFlags& flags) {
   const auto coordinator = context.Connect();
   if (!coordinator.ok()) return context.Fail(coordinator.status());
@@ -124,45 +95,6 @@ ExitCode Verify(CommandContext& context, const CkptFlags& flags) {
   context.Print(flags.format,
                 {{"checkpoint", flags.name}, {"sound", true}, {"bytes", bytes}},
                 absl::StrCat(flags.name, ": sound, ", BytesText(bytes), "\n"));
-  return ExitCode::kOk;
-}
-
-ExitCode Export(CommandContext& context, const CkptFlags& flags) {
-  const auto coordinator = context.Connect();
-  if (!coordinator.ok()) return context.Fail(coordinator.status());
-  const auto answer = (*coordinator)->GetCheckpoint(flags.name);
-  if (!answer.ok()) return context.Fail(AsFailure(answer.status()));
-  if (!answer->has_manifest()) {
-    return context.Fail(absl::FailedPreconditionError(
-        absl::StrCat("the checkpoint ", flags.name, " is ",
-                     StateName(answer->info().state()),
-                     "; only a complete one can be exported")));
-  }
-  const Environment& environment = context.environment();
-  const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
-  const CheckpointStoreAddress& at = answer->store();
-  const std::unique_ptr<ShardStore> store =
-      at.address().empty()
-          ? MakeDirectoryShardStore(*files, at.root())
-          : MakeTransferShardStore({.address = at.address(),
-                                    .token = at.token(),
-                                    .patience = absl::Seconds(10)},
-                                   *environment.clock);
-  const std::string folder = std::filesystem::absolute(
-      std::filesystem::path(environment.working_folder) / flags.other);
-  const absl::Status status =
-      ExportWeights(*store, answer->manifest(), *files, folder,
-                    [&](int64_t done, int64_t total) {
-                      ShowProgress(environment, done, total);
-                      return !context.interrupt().tripped();
-                    });
-  EndProgress(environment);
-  if (!status.ok()) return context.Fail(AsFailure(status));
-  context.Print(
-      flags.format,
-      {{"checkpoint", CheckpointName(answer->info())}, {"folder", folder}},
-      absl::StrCat(CheckpointName(answer->info()), ": weights in ", folder,
-                   "\n"));
   return ExitCode::kOk;
 }
 
@@ -207,11 +139,6 @@ CLI::App& AddAbout(CLI::App& parent, CommandContext& context,
   command.add_option("checkpoint", flags->name, kCheckpointHelp)
       ->required()
       ->type_name("CHECKPOINT");
-  if (name == "export") {
-    command.add_option("folder", flags->other, "An empty or a new one")
-        ->required()
-        ->type_name("FOLDER");
-  }
   if (name == "diff") {
     command.add_option("other", flags->other, kCheckpointHelp)
         ->required()
@@ -270,12 +197,8 @@ void AddCkpt(CLI::App& app, CommandContext& context) {
   AddAbout(
       ckpt, context, "rm", "Delete one", {"penstock ckpt rm gpt-nano@500"},
       [&context](const CkptFlags& flags) { return Remove(context, flags); });
-  AddAbout(
-      ckpt, context, "export",
-      "Write the weights of one into a folder, as safetensors files with "
-      "an index that Hugging Face's packages read",
-      {"penstock ckpt export gpt-nano@500 weights/"},
-      [&context](const CkptFlags& flags) { return Export(context, flags); });
+  AddCkptExport(ckpt, context);
+  AddCkptImport(ckpt, context);
   AddAbout(ckpt, context, "diff", "Show what differs between two",
            {"penstock ckpt diff gpt-nano@500 gpt-nano@1000"},
            [&context](const CkptFlags& flags) { return Diff(context, flags); });

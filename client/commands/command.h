@@ -105,6 +105,8 @@ void AddCancel(CLI::App& app, CommandContext& context);
 void AddSuspend(CLI::App& app, CommandContext& context);
 void AddResume(CLI::App& app, CommandContext& context);
 void AddCkpt(CLI::App& app, CommandContext& context);
+void AddCkptExport(CLI::App& ckpt, CommandContext& context);
+void AddCkptImport(CLI::App& ckpt, CommandContext& context);
 void AddServers(CLI::App& app, CommandContext& context);
 void AddSchedule(CLI::App& app, CommandContext& context);
 void AddSimulate(CLI::App& app, CommandContext& context);

@@ -238,6 +238,26 @@ absl::StatusOr<CheckpointInfo> CoordinatorClient::DeleteCheckpoint(
   return std::move(*response.mutable_info());
 }
 
+absl::StatusOr<BeginImportResponse> CoordinatorClient::BeginImport(
+    const Job& job) {
+  BeginImportRequest request;
+  *request.mutable_job() = job;
+  BeginImportResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->BeginImport(context, request, &response);
+  }));
+  return response;
+}
+
+absl::StatusOr<CheckpointInfo> CoordinatorClient::CommitImport(
+    const CommitImportRequest& request) {
+  CommitImportResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return jobs_->CommitImport(context, request, &response);
+  }));
+  return std::move(*response.mutable_info());
+}
+
 absl::StatusOr<ListServersResponse> CoordinatorClient::ListServers() {
   ListServersResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {

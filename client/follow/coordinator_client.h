@@ -61,6 +61,10 @@ class CoordinatorClient {
   absl::StatusOr<CheckpointInfo> DeleteCheckpoint(
       const std::string& checkpoint, bool force,
       const std::string& idempotency_key);
+  // With the job's model; CommitImport with what has been sent since.
+  absl::StatusOr<BeginImportResponse> BeginImport(const Job& job);
+  absl::StatusOr<CheckpointInfo> CommitImport(
+      const CommitImportRequest& request);
   absl::StatusOr<ListServersResponse> ListServers();
   // Without a step the newest that was traced.
   absl::StatusOr<GetTimelineResponse> GetTimeline(const std::string& job,

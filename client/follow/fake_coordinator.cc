@@ -46,6 +46,11 @@ std::string FakeCoordinator::cancel_reason() const {
   return cancel_reason_;
 }
 
+CommitImportRequest FakeCoordinator::imported() const {
+  MutexLock lock(&mutex_);
+  return imported_;
+}
+
 void FakeCoordinator::WaitForSubmission() {
   MutexLock lock(&mutex_);
   while (submissions_ == 0) changed_.Wait(&mutex_);
@@ -326,6 +331,26 @@ grpc::Status FakeCoordinator::DeleteCheckpoint(
             "it is the only one; --force deletes it"};
   }
   *response->mutable_info() = found.info();
+  return grpc::Status::OK;
+}
+
+grpc::Status FakeCoordinator::BeginImport(grpc::ServerContext* context,
+                                          const BeginImportRequest*,
+                                          BeginImportResponse* response) {
+  *response = script_.import;
+  return Gate(context);
+}
+
+grpc::Status FakeCoordinator::CommitImport(grpc::ServerContext* context,
+                                           const CommitImportRequest* request,
+                                           CommitImportResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  MutexLock lock(&mutex_);
+  imported_ = *request;
+  *response->mutable_info()->mutable_id() = request->checkpoint();
+  response->mutable_info()->set_job_name(request->job().name());
+  response->mutable_info()->set_state(CHECKPOINT_STATE_COMMITTED);
   return grpc::Status::OK;
 }
 

@@ -36,6 +36,8 @@ class FakeCoordinator final : public JobService::Service,
     bool always_break = false;
     // Of the job, by step.
     std::vector<GetCheckpointResponse> checkpoints;
+    // What an import is told; its files are taken as they are sent.
+    BeginImportResponse import;
     // How a verification ends.
     grpc::Status verdict;
     // Stage servers that are registered, all idle.
@@ -57,6 +59,8 @@ class FakeCoordinator final : public JobService::Service,
   Job submitted() const;
   int submissions() const;
   std::string cancel_reason() const;
+  // The newest import.
+  CommitImportRequest imported() const;
   // Waits for the first submission.
   void WaitForSubmission();
   // Waits for the first progress stream.
@@ -105,6 +109,10 @@ class FakeCoordinator final : public JobService::Service,
   grpc::Status DeleteCheckpoint(grpc::ServerContext*,
                                 const DeleteCheckpointRequest*,
                                 DeleteCheckpointResponse*) override;
+  grpc::Status BeginImport(grpc::ServerContext*, const BeginImportRequest*,
+                           BeginImportResponse*) override;
+  grpc::Status CommitImport(grpc::ServerContext*, const CommitImportRequest*,
+                            CommitImportResponse*) override;
 
   // NOT_FOUND unless the script has "j-1@<step>".
   grpc::Status Find(const std::string& checkpoint,
@@ -123,6 +131,7 @@ class FakeCoordinator final : public JobService::Service,
   int submissions_ ABSL_GUARDED_BY(mutex_) = 0;
   JobState state_ ABSL_GUARDED_BY(mutex_) = JOB_STATE_RUNNING;
   std::string cancel_reason_ ABSL_GUARDED_BY(mutex_);
+  CommitImportRequest imported_ ABSL_GUARDED_BY(mutex_);
   bool shutdown_ ABSL_GUARDED_BY(mutex_) = false;
   bool broke_ ABSL_GUARDED_BY(mutex_) = false;
   bool followed_ ABSL_GUARDED_BY(mutex_) = false;

@@ -64,6 +64,8 @@ std::string LossOf(const CheckpointInfo& info) {
 }
 
 std::string MadeBy(const CheckpointInfo& info) {
+  // Not by a run.
+  if (info.stages() == 0) return info.schedule();
   return absl::StrCat(
       info.schedule(), ", ", info.stages(),
       info.stages() == 1 ? " stage" : " stages", " on ", info.ranks(),

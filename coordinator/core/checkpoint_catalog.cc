@@ -36,13 +36,14 @@ std::string NearestTo(const JobRecord& job, int64_t step) {
 }
 
 // The newest job of this name that has a complete checkpoint; null without one.
+// One of step 0 has been imported: there is nothing to go on with.
 const JobRecord* NewestOfName(const ClusterState& state,
                               const std::string& name) {
   const JobRecord* newest = nullptr;
   for (const JobRecord* job : JobsInOrder(state)) {
-    if (job->info.job().name() == name && NewestCommitted(*job) != nullptr) {
-      newest = job;
-    }
+    if (job->info.job().name() != name) continue;
+    const CheckpointInfo* const committed = NewestCommitted(*job);
+    if (committed != nullptr && committed->id().step() > 0) newest = job;
   }
   return newest;
 }
@@ -230,8 +231,11 @@ absl::Status CheckDeletion(const ClusterState& state,
   if (committed > 1) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrCat(
       what, " is the only complete one of job ", info.id().job_id(), " (",
-      job.info.job().name(), "); without it ", info.id().step(),
-      " steps of training are lost; --force deletes it"));
+      job.info.job().name(), "); without it ",
+      info.id().step() == 0
+          ? "the imported weights"
+          : absl::StrCat(info.id().step(), " steps of training"),
+      " are lost; --force deletes it"));
 }
 
 }  // namespace penstock

@@ -106,6 +106,21 @@ struct CheckpointDamaged {
   std::string why;
 };
 
+// Weights that came from elsewhere are a complete checkpoint in the store: they
+// become that of a new job, which never runs. The answer is the job's id.
+struct WeightsImported {
+  Fence fence;
+  // Not empty.
+  std::string idempotency_key;
+  // Of its id are the job and the epoch.
+  std::shared_ptr<const CheckpointManifest> manifest;
+  // Made by `BuildPlan` of the job whose model they are of.
+  std::shared_ptr<const Plan> plan;
+  std::vector<int> parameter_layers;
+  // Where they come from, for people.
+  std::string source;
+};
+
 struct ServerRegistered {
   RegisterRequest request;
   // "ipv4:127.0.0.1:40312", as the transport names the peer.
@@ -138,8 +153,8 @@ using ClusterEvent =
                  JobSuspendRequested, JobResumeRequested,
                  CheckpointPinRequested, CheckpointDeleteRequested,
                  CheckpointStored, CheckpointRemoved, ManifestRead,
-                 CheckpointDamaged, ServerRegistered, SessionOpened,
-                 SessionClosed, SessionSpoke>;
+                 CheckpointDamaged, WeightsImported, ServerRegistered,
+                 SessionOpened, SessionClosed, SessionSpoke>;
 
 }  // namespace penstock
 

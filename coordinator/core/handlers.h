@@ -19,6 +19,9 @@ absl::StatusOr<std::string> On(const JobCancelRequested& event, Turn& turn);
 absl::StatusOr<std::string> On(const JobSuspendRequested& event, Turn& turn);
 absl::StatusOr<std::string> On(const JobResumeRequested& event, Turn& turn);
 
+// import_events.cc: weights that were trained elsewhere.
+absl::StatusOr<std::string> On(const WeightsImported& event, Turn& turn);
+
 // server_events.cc: servers come, go and are judged.
 absl::StatusOr<std::string> On(const CoordinatorStarted& event, Turn& turn);
 absl::StatusOr<std::string> On(const Tick& event, Turn& turn);

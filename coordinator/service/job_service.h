@@ -74,6 +74,14 @@ class JobServiceAdapter final : public JobService::CallbackService {
       const DeleteCheckpointRequest* request,
       DeleteCheckpointResponse* response) override;
 
+  // import_calls.cc
+  grpc::ServerUnaryReactor* BeginImport(grpc::CallbackServerContext* context,
+                                        const BeginImportRequest* request,
+                                        BeginImportResponse* response) override;
+  grpc::ServerUnaryReactor* CommitImport(
+      grpc::CallbackServerContext* context, const CommitImportRequest* request,
+      CommitImportResponse* response) override;
+
  private:
   Loop& loop_;
   const IdSource new_id_;
