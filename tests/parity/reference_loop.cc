@@ -502,6 +502,17 @@ absl::StatusOr<TrainingRecord> TrainInOneLoop(const Job& job, int num_steps,
   });
 }
 
+std::vector<VersionedStage> RulesOf(
+    const Plan& plan, const std::function<VersionedStage(int)>& rule) {
+  std::vector<VersionedStage> stages;
+  for (int stage = 0; stage < plan.stages_size(); ++stage) {
+    const auto& layers = plan.stages(stage).layers();
+    stages.push_back(rule(stage));
+    stages.back().layers.assign(layers.begin(), layers.end());
+  }
+  return stages;
+}
+
 absl::StatusOr<TrainingRecord> ReplayVersions(
     const Job& job, int num_steps, const std::vector<VersionedStage>& stages,
     int newest_only_after) {

@@ -4,12 +4,14 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "proto/job.pb.h"
+#include "proto/plan.pb.h"
 
 namespace penstock {
 
@@ -70,15 +72,18 @@ struct VersionedStage {
   double rate_factor = 1;
 };
 
+// `rule(stage)` of each stage of the plan, with the layers that it has there.
+std::vector<VersionedStage> RulesOf(
+    const Plan& plan, const std::function<VersionedStage(int)>& rule);
+
 // The same loop over a run whose microbatches read weights some updates old:
 // microbatch by microbatch, through the whole run, each layer with the weights
 // that the rule of its stage names, all of which are kept. It knows no
 // schedule, and differs from `TrainInOneLoop` in this:
 //
 // * a step is the job's microbatches, as there, but each stage updates after
-// its
-//   own number of them, and counts its updates for the learning rate, of which
-//   it makes steps * microbatches / microbatches_per_update in all;
+//   its own number of them, and counts its updates for the learning rate, of
+//   which it makes steps * microbatches / microbatches_per_update in all;
 // * a microbatch's loss counts 1 / microbatches_per_update of the last stage;
 //   another stage's gradients are times its own share, before they are clipped;
 // * a stage clips by the norm of its own gradient; there are no norms to

@@ -117,13 +117,7 @@ Job JobOf(const ReplicaCase& test) {
 }
 
 std::vector<VersionedStage> RulesOf(const ReplicaCase& test, const Plan& plan) {
-  std::vector<VersionedStage> stages;
-  for (int stage = 0; stage < plan.stages_size(); ++stage) {
-    VersionedStage& rule = stages.emplace_back(RuleOf(test, stage));
-    const auto& layers = plan.stages(stage).layers();
-    rule.layers.assign(layers.begin(), layers.end());
-  }
-  return stages;
+  return RulesOf(plan, [&](int stage) { return RuleOf(test, stage); });
 }
 
 class VersionReplicasTest : public ::testing::TestWithParam<ReplicaCase> {};

@@ -103,13 +103,7 @@ Job JobOf(const VersionCase& test) {
 }
 
 std::vector<VersionedStage> RulesOf(const VersionCase& test, const Plan& plan) {
-  std::vector<VersionedStage> stages;
-  for (int stage = 0; stage < plan.stages_size(); ++stage) {
-    VersionedStage& rule = stages.emplace_back(RuleOf(test, stage));
-    const auto& layers = plan.stages(stage).layers();
-    rule.layers.assign(layers.begin(), layers.end());
-  }
-  return stages;
+  return RulesOf(plan, [&](int stage) { return RuleOf(test, stage); });
 }
 
 class WeightVersionsTest : public ::testing::TestWithParam<VersionCase> {};

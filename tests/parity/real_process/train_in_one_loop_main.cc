@@ -34,19 +34,16 @@ std::string WeightsDigest(const std::vector<std::string>& layer_digests) {
 }
 
 std::vector<VersionedStage> RulesOf(const Plan& plan) {
-  std::vector<VersionedStage> stages;
-  for (int stage = 0; stage < plan.stages_size(); ++stage) {
-    const auto& layers = plan.stages(stage).layers();
+  return RulesOf(plan, [&](int stage) {
     const wire::VersionRule& rule = plan.schedule().versions(stage);
-    stages.push_back(
-        {{layers.begin(), layers.end()},
-         rule.microbatches_per_update(),
-         rule.delay(),
-         plan.schedule().placement(stage).ranks_size(),
-         static_cast<double>(rule.microbatches_per_update()) /
-             plan.schedule().versions(0).microbatches_per_update()});
-  }
-  return stages;
+    return VersionedStage{
+        {},
+        rule.microbatches_per_update(),
+        rule.delay(),
+        plan.schedule().placement(stage).ranks_size(),
+        static_cast<double>(rule.microbatches_per_update()) /
+            plan.schedule().versions(0).microbatches_per_update()};
+  });
 }
 
 absl::StatusOr<TrainingRecord> TrainPlan(const Plan& plan) {
