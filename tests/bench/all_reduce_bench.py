@@ -14,25 +14,14 @@ only the part of the links' limit is measured.
 
 import argparse
 import os
-import pathlib
 import re
-import socket
 import statistics
 import subprocess
-import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-CACHE = pathlib.Path(os.environ.get(
-    "XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "penstock"
+from torch_processes import ROOT, has_torch, run_torch
+
 OURS = ROOT / "bazel-bin/tests/bench/all_reduce_bench"
-PYTHON = CACHE / "peers/bin/python"
 REPEATS = 9
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def ours(ranks, mib, way):
@@ -47,19 +36,8 @@ def ours(ranks, mib, way):
 
 def gloo(ranks, mib):
     """Seconds of an all_reduce."""
-    environment = dict(os.environ, MASTER_ADDR="127.0.0.1",
-                       MASTER_PORT=str(free_port()), WORLD_SIZE=str(ranks),
-                       OMP_NUM_THREADS="1", GLOO_SOCKET_IFNAME="lo")
-    command = [PYTHON, ROOT / "tests/bench/torch_all_reduce.py",
-               "--mib", str(mib), "--repeats", str(REPEATS)]
-    processes = [subprocess.Popen(command,
-                                  env=dict(environment, RANK=str(rank)),
-                                  stdout=subprocess.PIPE, text=True)
-                 for rank in range(ranks)]
-    outputs = [process.communicate()[0] for process in processes]
-    if any(process.returncode for process in processes):
-        sys.exit("the PyTorch side failed; see above")
-    return float(outputs[0].splitlines()[-1])
+    return float(run_torch("torch_all_reduce.py", ranks, "--mib", mib,
+                           "--repeats", REPEATS))
 
 
 def spread(values):
@@ -72,7 +50,6 @@ def main():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--mib", type=int, default=64)
     options = parser.parse_args()
-    has_torch = (CACHE / "peers/.complete").exists()
     print(f"{os.cpu_count()} cores, {options.mib} MiB, {options.rounds} "
           f"interleaved rounds", flush=True)
     for way in ("shared_memory", "tcp"):
@@ -82,7 +59,7 @@ def main():
                 time, part = ours(ranks, options.mib, way)
                 parts.append(part)
                 seconds.append(time)
-                if has_torch:
+                if has_torch():
                     ratios.append(gloo(ranks, options.mib) / time)
             print(f"{way:13} {ranks} processes: "
                   f"{statistics.median(seconds) * 1e3:.1f} ms, of the links' "

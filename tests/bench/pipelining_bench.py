@@ -17,15 +17,12 @@ import argparse
 import json
 import os
 import pathlib
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-CACHE = pathlib.Path(os.environ.get(
-    "XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "penstock"
+from torch_processes import ROOT, run_torch
+
 VOCABULARY = 256
 
 
@@ -83,12 +80,6 @@ partition:
 """
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def penstock(case, folder, run):
     job = folder / "job.yaml"
     tokens = folder / "tokens.bin"
@@ -110,19 +101,8 @@ def penstock(case, folder, run):
 
 
 def torch(case):
-    command = [CACHE / "peers/bin/python", ROOT / "tests/bench/torch_pipeline.py",
-               json.dumps(case)]
-    environment = dict(os.environ, MASTER_ADDR="127.0.0.1",
-                       MASTER_PORT=str(free_port()), WORLD_SIZE="2",
-                       OMP_NUM_THREADS="1", GLOO_SOCKET_IFNAME="lo")
-    ranks = [subprocess.Popen([str(c) for c in command],
-                              env=dict(environment, RANK=str(rank)),
-                              stdout=subprocess.PIPE, text=True)
-             for rank in range(2)]
-    outputs = [rank.communicate()[0] for rank in ranks]
-    if any(rank.returncode for rank in ranks):
-        sys.exit("the PyTorch side failed; see above")
-    return json.loads(outputs[0].splitlines()[-1])["tokens_per_second"]
+    return json.loads(run_torch("torch_pipeline.py", 2, json.dumps(case)))[
+        "tokens_per_second"]
 
 
 def spread(values):
