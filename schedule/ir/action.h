@@ -52,7 +52,8 @@ struct Action {
   // overlaps, X runs first.
   bool overlaps_next = false;
   // Weights that an F, R or backward uses, or that a U publishes (version k + 1
-  // from k) and its G sums for; unset where a flush leaves only one.
+  // from k) and its G sums for, or that a tied weight's SF and RF move and its
+  // SB and RB are for; unset where a flush leaves only one.
   std::optional<int32_t> version;
   // SF RF SB RB: index into `Schedule::edges`, and the rank at the other end.
   // `stage` is the one on this rank: the sender's at a send, the receiver's at

@@ -193,11 +193,11 @@ void AppendAction(const Action& action, const EdgeNames& names,
   const bool of_stage =
       action.op == Op::kUpdate || action.op == Op::kReduceGradient;
   if (!of_stage) AppendMicrobatches(action, out);
+  if (action.version) absl::StrAppend(out, "@", *action.version);
   if (!of_stage && !IsCompute(action.op)) {
     AppendChannel(action, names, out);
     return;
   }
-  if (action.version) absl::StrAppend(out, "@", *action.version);
   if (action.overlaps_next) out->append("&");
 }
 
@@ -212,13 +212,14 @@ absl::StatusOr<Action> TakeAction(TextCursor& cursor, const EdgeNames& names) {
   const bool of_stage =
       action.op == Op::kUpdate || action.op == Op::kReduceGradient;
   if (!of_stage) PENSTOCK_RETURN_IF_ERROR(TakeMicrobatches(cursor, &action));
-  if (!of_stage && !IsCompute(action.op)) {
-    PENSTOCK_RETURN_IF_ERROR(TakeChannel(cursor, names, &action));
-    return action;
-  }
-  if (cursor.Take("@")) {
+  const bool communication = !of_stage && !IsCompute(action.op);
+  if ((!communication || action.microbatch == kWholeStep) && cursor.Take("@")) {
     PENSTOCK_ASSIGN_OR_RETURN(action.version,
                               cursor.Number("a weight version", kMaxNumber));
+  }
+  if (communication) {
+    PENSTOCK_RETURN_IF_ERROR(TakeChannel(cursor, names, &action));
+    return action;
   }
   if (IsCompute(action.op)) action.overlaps_next = cursor.Take("&");
   return action;

@@ -135,8 +135,9 @@ absl::StatusOr<Action> ActionFromProto(const wire::Action& proto,
   PENSTOCK_RETURN_IF_ERROR(CheckField(
       "microbatch", compute || (communication && proto.has_microbatch()),
       proto.has_microbatch(), proto.microbatch()));
-  const bool versioned =
-      compute || action.op == Op::kReduceGradient || action.op == Op::kUpdate;
+  const bool versioned = compute || action.op == Op::kReduceGradient ||
+                         action.op == Op::kUpdate ||
+                         (communication && !proto.has_microbatch());
   PENSTOCK_RETURN_IF_ERROR(CheckField("version",
                                       versioned && proto.has_version(),
                                       proto.has_version(), proto.version()));

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "schedule/ir/chain.h"
 #include "schedule/ir/unroll.h"
@@ -16,6 +17,8 @@
 
 namespace penstock {
 namespace {
+
+using ::testing::HasSubstr;
 
 using Parameters = std::map<std::string, std::string>;
 
@@ -46,6 +49,57 @@ TEST(ContinuousTest, EveryGeneratorAndSizeVerifiesLowered) {
       }
     }
   }
+}
+
+ScheduleRequest TiedRequest(const std::string& generator, int ranks, int stages,
+                            int microbatches) {
+  ScheduleRequest request{.generator = generator,
+                          .num_ranks = ranks,
+                          .num_stages = stages,
+                          .num_microbatches = microbatches,
+                          .edges = ChainEdges(stages)};
+  request.edges.push_back(
+      {EdgeKind::kTiedWeight, "wte", StageId(0), StageId(stages - 1)});
+  return request;
+}
+
+TEST(ContinuousTest, WeightsThatAreTiedUnderOneRuleVerifyLowered) {
+  for (int p = 2; p <= 6; ++p) {
+    for (int m = 1; m <= 8; ++m) {
+      const absl::StatusOr<Schedule> vertical =
+          MakeSchedule(TiedRequest("pipedream_vertical", p, p, m));
+      EXPECT_TRUE(vertical.ok()) << p << " " << m << " " << vertical.status();
+      if (m < p - 1) continue;
+      const absl::StatusOr<Schedule> two =
+          MakeSchedule(TiedRequest("pipedream_2bw", p, p, m));
+      EXPECT_TRUE(two.ok()) << p << " " << m << " " << two.status();
+    }
+  }
+}
+
+TEST(ContinuousTest, WeightsThatAreTiedBetweenReplicasVerifyLowered) {
+  for (const std::vector<int>& replicas :
+       std::vector<std::vector<int>>{{2}, {1, 1, 2}, {2, 1, 3}, {3, 2, 1}}) {
+    ScheduleRequest request = TiedRequest("pipedream_2bw", 3, 3, 6);
+    request.replicas = replicas;
+    const absl::StatusOr<Schedule> schedule = MakeSchedule(request);
+    EXPECT_TRUE(schedule.ok()) << schedule.status();
+  }
+}
+
+TEST(ContinuousTest, ATieBetweenOtherRulesOrOnOneRankIsRefused) {
+  EXPECT_THAT(
+      std::string(
+          MakeSchedule(TiedRequest("pipedream", 2, 2, 2)).status().message()),
+      HasSubstr("edge 1 (wte) ties stage 1 to stage 0, whose microbatches "
+                "read other versions"));
+  EXPECT_THAT(
+      std::string(
+          MakeSchedule(TiedRequest("wpipe", 2, 4, 2)).status().message()),
+      HasSubstr("read other versions"));
+  ScheduleRequest one_rank = TiedRequest("wpipe", 2, 4, 2);
+  one_rank.edges.back().to = StageId(2);
+  EXPECT_FALSE(MakeSchedule(one_rank).ok());
 }
 
 struct Replicas {

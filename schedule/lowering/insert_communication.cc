@@ -255,28 +255,15 @@ absl::Status CheckActions(const Schedule& schedule) {
   return absl::OkStatus();
 }
 
-absl::Status CheckTied(const Schedule& schedule,
-                       const std::vector<TiedEnds>& tied) {
-  if (!schedule.is_continuous()) return absl::OkStatus();
-  for (const TiedEnds& ends : tied) {
-    if (ends.weights_in.empty()) continue;
-    const EdgeId edge = ends.weights_in[0].edge;
-    return absl::InvalidArgumentError(absl::StrCat(
-        "edge ", edge.value(), " (", schedule.edges[edge.value()].tensor,
-        ") ties a weight across ranks; a continuous schedule cannot carry it: "
-        "put both stages on one rank or use a schedule that flushes"));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<Schedule> InsertCommunication(Schedule schedule) {
   PENSTOCK_RETURN_IF_ERROR(CheckActions(schedule));
   PENSTOCK_ASSIGN_OR_RETURN(std::vector<StageEnds> ends, EndsByStage(schedule));
   PENSTOCK_ASSIGN_OR_RETURN(Holders holders, Holders::Of(schedule));
-  const std::vector<TiedEnds> tied = TiedEndsByRank(schedule);
-  PENSTOCK_RETURN_IF_ERROR(CheckTied(schedule, tied));
+  // Those of a continuous schedule: insert_tied_messages.h.
+  std::vector<TiedEnds> tied(schedule.num_ranks());
+  if (!schedule.is_continuous()) tied = TiedEndsByRank(schedule);
   const Map map{schedule, std::move(holders), std::move(ends)};
   for (RankLists* lists : SectionsOf(schedule)) {
     for (size_t rank = 0; rank < lists->size(); ++rank) {

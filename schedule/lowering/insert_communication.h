@@ -19,13 +19,13 @@ namespace penstock {
 // X's sends and then Y's receives stand between the two, so that X waits for
 // nothing that only Y takes (docs/decisions/006).
 //
-// Tied weight, once a step: SB* right after the user's last backward (before
-// RB*, where the user is on several ranks and its gradient is reduced first),
-// RB* of the owner before N, SF* of the owner and then RF* of the user at the
-// end of the list, after every U. All of a rank's sends at the end stand before
-// its receives, so that two ranks that own weights for each other do not wait
-// in a circle. Without N and U (a list that does not update), RB* ends the list
-// and nothing goes forward. Who sends to whom: tied_weights.h.
+// Tied weight of a flush, once a step: SB* right after the user's last backward
+// (before RB*, where the user is on several ranks and its gradient is reduced
+// first), RB* of the owner before N, SF* of the owner and then RF* of the user
+// at the end of the list, after every U. All of a rank's sends at the end stand
+// before its receives, so that two ranks that own weights for each other do not
+// wait in a circle. Without N and U (a list that does not update), RB* ends the
+// list and nothing goes forward. Who sends to whom: tied_weights.h.
 //
 // The lists of ranks may be empty but for one, to lower what one rank runs
 // without making the others, if the stages are each on one rank.
@@ -33,8 +33,7 @@ namespace penstock {
 //   INVALID_ARGUMENT  communication is there already; an edge of stages that do
 //                     not exist, or of one stage to itself; a stage on no rank;
 //                     a microbatch whose F is on no rank or on several; a pair
-//                     without its second; a tied weight between ranks in a
-//                     continuous schedule.
+//                     without its second.
 absl::StatusOr<Schedule> InsertCommunication(Schedule schedule);
 
 }  // namespace penstock

@@ -11,6 +11,7 @@
 #include "schedule/lowering/insert_communication.h"
 #include "schedule/lowering/insert_recompute.h"
 #include "schedule/lowering/insert_reductions.h"
+#include "schedule/lowering/insert_tied_messages.h"
 #include "schedule/lowering/insert_updates.h"
 #include "schedule/verifier/verify.h"
 
@@ -78,6 +79,7 @@ absl::StatusOr<Schedule> Lower(Schedule schedule,
   PENSTOCK_ASSIGN_OR_RETURN(schedule, InsertReductions(std::move(schedule)));
   PENSTOCK_ASSIGN_OR_RETURN(schedule, InsertUpdates(std::move(schedule)));
   PENSTOCK_ASSIGN_OR_RETURN(schedule, InsertCommunication(std::move(schedule)));
+  PENSTOCK_ASSIGN_OR_RETURN(schedule, InsertTiedMessages(std::move(schedule)));
   return AnnotateVersions(std::move(schedule));
 }
 

@@ -201,7 +201,9 @@ void CheckSchedule(ScheduleRequest request, uint64_t stride, Counts* counts) {
       request.generator,
       {request.num_ranks, 0, request.num_microbatches, request.parameters});
   if (!stages.ok()) return;
-  request.edges = EdgesOf(*stages, (*info)->update_policy == "flush");
+  const std::string& policy = (*info)->update_policy;
+  request.edges = EdgesOf(*stages, policy == "flush" || policy == "vertical" ||
+                                       policy == "double_buffer");
   const absl::StatusOr<Schedule> sound = MakeSchedule(request);
   if (sound.status().code() == absl::StatusCode::kInvalidArgument) return;
   ASSERT_TRUE(sound.ok()) << sound.status();

@@ -89,15 +89,15 @@ INSTANTIATE_TEST_SUITE_P(
                 kSound,
                 {{"0F1 ", ""}},
                 "line 6, column 1: complete: r0: 0F1 is missing"},
-        BadFile{"cyclic_waits",
-                kSound,
-                {{"0F1 0SF1[h>r1] 0RB0[h<r1] 0B0",
-                  "0RB0[h<r1] 0B0 0F1 0SF1[h>r1]"},
-                 {"1F0 1B0 1SB0[h>r0] 1RF1[h<r0] 1F1 1B1 1SB1[h>r0]",
-                  "1RF1[h<r0] 1F0 1B0 1SB0[h>r0] 1F1 1B1 1SB1[h>r0]"}},
-                "line 6, column 20: deadlock_free: r0 action 2: wait cycle: "
-                "r0 at 0RB0[h<r1] waits for 1SB0[h>r0] of r1; r1 at 1RF1[h<r0]"
-                " waits for 0SF1[h>r1] of r0"},
+        BadFile{
+            "cyclic_waits",
+            kSound,
+            {{"0F1 0SF1[h>r1] 0RB0[h<r1] 0B0", "0RB0[h<r1] 0B0 0F1 0SF1[h>r1]"},
+             {"1F0 1B0 1SB0[h>r0] 1RF1[h<r0] 1F1 1B1 1SB1[h>r0]",
+              "1RF1[h<r0] 1F0 1B0 1SB0[h>r0] 1F1 1B1 1SB1[h>r0]"}},
+            "line 6, column 20: deadlock_free: r0 action 2: wait cycle: "
+            "r0 at 0RB0[h<r1] waits for 1SB0[h>r0] of r1; r1 at 1RF1[h<r0]"
+            " waits for 0SF1[h>r1] of r0"},
         BadFile{"format_version",
                 kSound,
                 {{"schedule 1", "schedule 3"}},

@@ -18,12 +18,21 @@ namespace {
 struct Post {
   MicrobatchId microbatch;
   Half half;
+  // Of a tied weight in a continuous schedule; else 0.
+  int version;
   RankId rank;
   int position;
 };
 
+// Which message of its channel.
+using MessageKey = std::tuple<int, Half, int>;
+
+MessageKey KeyOf(const Post& post) {
+  return {post.microbatch.value(), post.half, post.version};
+}
+
 bool IsSameMessage(const Post& a, const Post& b) {
-  return a.microbatch == b.microbatch && a.half == b.half;
+  return KeyOf(a) == KeyOf(b);
 }
 
 // One direction of an edge between two ranks, in the lists' order.
@@ -34,11 +43,11 @@ struct Channel {
 // Edge, whether backward, sending rank, receiving rank.
 using ChannelKey = std::tuple<int, bool, int, int>;
 
-using MessageCounts = absl::flat_hash_map<std::pair<int, Half>, int>;
+using MessageCounts = absl::flat_hash_map<MessageKey, int>;
 
 MessageCounts CountsOf(const std::vector<Post>& posts) {
   MessageCounts counts;
-  for (const Post& post : posts) ++counts[{post.microbatch.value(), post.half}];
+  for (const Post& post : posts) ++counts[KeyOf(post)];
   return counts;
 }
 
@@ -112,7 +121,8 @@ class PairingCheck {
       Channel& channel = channels_[ChannelKey(edge, IsGradient(action.op),
                                               from.value(), to.value())];
       (send ? channel.sends : channel.receives)
-          .push_back({action.microbatch, action.half, rank, position});
+          .push_back({action.microbatch, action.half,
+                      action.version.value_or(0), rank, position});
       if (IsThereAlready(rank, action)) {
         found_.Add(rank, position,
                    absl::StrCat(subject_.TextOf(action), " is there twice"));
@@ -126,7 +136,8 @@ class PairingCheck {
     if (action.microbatch == kWholeStep) {
       // An end that sends may send to several; one that receives, from one.
       const int peer = IsSend(action.op) ? action.peer.value() : -1;
-      return ++tied_[{edge, action.op, rank.value(), peer}] > 1;
+      return ++tied_[{edge, action.op, rank.value(), peer,
+                      action.version.value_or(0)}] > 1;
     }
     uint8_t& posted = posted_.At(edge, action.microbatch.value());
     const int bits = HalvesOf(action.half) << ShiftOf(action.op);
@@ -143,7 +154,7 @@ class PairingCheck {
                     const std::vector<Post>& others, absl::string_view other) {
     MessageCounts left = CountsOf(others);
     for (const Post& post : posts) {
-      if (--left[{post.microbatch.value(), post.half}] < 0) {
+      if (--left[KeyOf(post)] < 0) {
         found_.Add(post.rank, post.position,
                    absl::StrCat(TextOf(post), " has no ", other));
       }
@@ -225,9 +236,10 @@ class PairingCheck {
     found_.Add(rank, -1, absl::StrCat(subject_.TextOf(action), " is missing"));
   }
 
-  // Receives only: a send that is not there leaves a receive unpaired.
+  // Receives only: a send that is not there leaves a receive unpaired. Those of
+  // a continuous schedule: the rule tied_weight.
   void FindMissingTied(int index) {
-    if (!subject_.lowered()) return;
+    if (!subject_.lowered() || subject_.schedule().is_continuous()) return;
     const Edge& edge = subject_.schedule().edges[index];
     FindMissingTied(Op::kReceiveBackward, index, edge.from, edge.to);
     FindMissingTied(Op::kReceiveForward, index, edge.to, edge.from);
@@ -237,7 +249,7 @@ class PairingCheck {
     for (const RankId rank : subject_.schedule().placement[stage.value()]) {
       if (found_.full()) return;
       if (!subject_.ListIsThere(rank) || subject_.Holds(rank, other) ||
-          tied_.contains({index, op, rank.value(), -1})) {
+          tied_.contains({index, op, rank.value(), -1, 0})) {
         continue;
       }
       const std::vector<RankId>& peers =
@@ -252,8 +264,8 @@ class PairingCheck {
   const Subject& subject_;
   RuleViolations found_;
   CellTable<uint8_t> posted_;
-  // Edge, op, rank and, of a send, peer.
-  absl::flat_hash_map<std::tuple<int, Op, int, int>, int> tied_;
+  // Edge, op, rank, of a send peer, version.
+  absl::flat_hash_map<std::tuple<int, Op, int, int, int>, int> tied_;
   absl::flat_hash_map<ChannelKey, Channel> channels_;
 };
 

@@ -32,7 +32,29 @@ r0:
 r1:
 )";
 
+// Both ranks read one update late; stage 1 uses a weight of stage 0.
+constexpr char kTied[] = R"(penstock-schedule 1
+name by_hand
+microbatches 1
+policy double_buffer
+placement r0 r1
+versions 1/1 1/1
+edge activation h 0>1
+edge tied_weight w 0>1
+prologue
+r0: 0SF*@0[w>r1] 0F0@0 0SF0[h>r1] 0F1@0 0SF1[h>r1] 0RB0[h<r1] 0B0@0 0RB*@1[w<r1] 0U@1 0SF*@1[w>r1]
+r1: 1RF0[h<r0] 1F0@0 1B0@0 1SB0[h>r0] 1SB*@1[w>r0] 1U@1
+period
+r0: 0F2@1 0SF2[h>r1] 0RB1[h<r1] 0B1@0 0RB*@2[w<r1] 0U@2 0SF*@2[w>r1]
+r1: 1RF1[h<r0] 1RF*@0[w<r0] 1F1@0 1B1@0 1SB1[h>r0] 1SB*@2[w>r0] 1U@2
+epilogue
+r0: 0RB1[h<r1] 0B1@0 0RB*@2[w<r1] 0U@2 0SF*@2[w>r1]
+r1: 1RF1[h<r0] 1RF*@0[w<r0] 1F1@0 1B1@0 1SB1[h>r0] 1SB*@2[w>r0] 1U@2 1RF*@1[w<r0] 1RF*@2[w<r0]
+)";
+
 TEST(VerifyContinuousTest, SoundSchedulesHaveNoViolations) {
+  EXPECT_THAT(Lines(Verify(ReadSchedule(kTied))), IsEmpty());
+  EXPECT_THAT(Lines(VerifyRank(ReadSchedule(kTied), RankId(1))), IsEmpty());
   EXPECT_THAT(Lines(Verify(ReadSchedule(kPipedreamText))), IsEmpty());
   EXPECT_THAT(Lines(Verify(ReadSchedule(kReplicas))), IsEmpty());
   for (const int rank : {0, 1}) {
@@ -115,6 +137,53 @@ INSTANTIATE_TEST_SUITE_P(
         Broken{kPipedreamText,
                {{"0U@1", "0G@1 0U@1"}},
                "0G@1 reduces a stage that is on this rank alone"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    TiedWeight, BrokenContinuousTest,
+    ::testing::Values(
+        Broken{kTied,
+               {{"0RB*@1[w<r1] 0U@1", "0U@1 0RB*@1[w<r1]"}},
+               "tied_weight r0@7: 0U@1 has no 0RB*@1 of w before it"},
+        Broken{kTied,
+               {{"0RB*@1[w<r1] 0U@1", "0RB*@1[w<r1] 0RB*@2[w<r1] 0U@1"},
+                {"0RB*@2[w<r1] ", ""}},
+               "tied_weight r0@8: 0RB*@2[w<r1] comes before 0U@1"},
+        Broken{kTied,
+               {{"0U@1 0SF*@1[w>r1]", "0SF*@1[w>r1] 0U@1"}},
+               "0SF*@1[w>r1] is not sent right after its update; the newest "
+               "version is 0"},
+        Broken{kTied,
+               {{"0SF*@0", "0SF*"}},
+               "0SF*[w>r1] names no version; want that of the update"},
+        Broken{kTied,
+               {{"1B0@0 1SB0[h>r0] 1SB*@1[w>r0]",
+                 "1SB*@1[w>r0] 1B0@0 1SB0[h>r0]"}},
+               "tied_weight r1@2: 1SB*@1[w>r0] comes before the backward "
+               "1B0@0"},
+        Broken{kTied,
+               {{"1SB*@1[w>r0] 1U@1", "1U@1 1SB*@1[w>r0]"}},
+               "1SB*@1[w>r0] is out of turn; the stage's newest version is 1"},
+        Broken{kTied,
+               {{"period", "period"}, {"1RF*@0[w<r0] 1F1@0", "1F1@0"}},
+               "reads version 1 of w, which has not come; the newest there is "
+               "0"},
+        Broken{kTied,
+               {{"1RF*@1[w<r0] 1RF*@2[w<r0]", "1RF*@2[w<r0] 1RF*@1[w<r0]"}},
+               "1RF*@2[w<r0] comes out of turn, after version 0"},
+        Broken{kTied,
+               {{" 1RF*@1[w<r0] 1RF*@2[w<r0]", " 1RF*@1[w<r0]"}},
+               "tied_weight r1@-1: version 2 of w does not come; the stage's "
+               "newest is 2"},
+        Broken{kTied,
+               {{"1SB*@1[w>r0] 1U@1", "1SB*@1[w>r0] 1U@1 1RF*@0[w<r0]"},
+                {"1RF*@0[w<r0] 1F1@0 1B1@0", "1RF*@1[w<r0] 1F1@0 1B1@0"},
+                {"1RF*@0[w<r0] 1F1@0 1B1@0",
+                 "1RF*@1[w<r0] 1RF*@2[w<r0] 1F1@0 1B1@0"},
+                {"1RF*@1[w<r0] 1RF*@2[w<r0]\n", "\n"}},
+               "1F1@0 reads version 0 of w, whose place version 2 has taken"},
+        Broken{kTied,
+               {{"0SF*@1[w>r1]", ""}},
+               "comm_pairing r1@13: 1RF*@1[w<r0] has no send"}));
 
 INSTANTIATE_TEST_SUITE_P(
     OtherRules, BrokenContinuousTest,

@@ -114,8 +114,9 @@ class OrderCheck {
       CheckCompute(i);
       if (action.overlaps_next) CheckPair(i);
     } else if (IsSend(action.op) || IsReceive(action.op)) {
-      return action.microbatch == kWholeStep ? CheckTied(i)
-                                             : CheckActivation(i);
+      if (action.microbatch != kWholeStep) return CheckActivation(i);
+      if (!subject_.schedule().is_continuous()) CheckTied(i);
+      return;
     }
     if (subject_.schedule().is_continuous()) return;
     if (action.op == Op::kAgreeNorm) {

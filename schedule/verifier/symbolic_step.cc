@@ -38,6 +38,8 @@ using Values = std::map<Key, uint64_t>;
 struct Message {
   int microbatch;
   Half half;
+  // Of a tied weight in a continuous schedule.
+  std::optional<int32_t> version;
   // By half; the same twice for what has none.
   uint64_t values[2];
 };
@@ -59,6 +61,8 @@ struct Rank {
   std::set<Key> unused;
   std::set<Key> summed;
   std::map<int, uint64_t> tied_gradients;
+  // Of a continuous schedule: by edge and version, those that are kept.
+  std::map<int, std::map<int64_t, uint64_t>> tied_weights;
 };
 
 Value Find(const Values& values, Key key) {
@@ -246,7 +250,26 @@ class SymbolicRun {
     if (schedule_.is_continuous() && !action.version) return std::nullopt;
     const Copy& copy = ranks_[rank].copies.at(action.stage.value());
     const auto it = copy.versions.find(action.version.value_or(copy.newest));
-    return it == copy.versions.end() ? std::nullopt : Value(it->second);
+    if (it == copy.versions.end()) return std::nullopt;
+    return schedule_.is_continuous() ? WithTied(rank, action, it->second)
+                                     : Value(it->second);
+  }
+
+  // With what the stage uses of other ranks' stages, which is its own at first.
+  Value WithTied(int rank, const Action& action, uint64_t weights) const {
+    if (*action.version == 0) return weights;
+    for (size_t e = 0; e < schedule_.edges.size(); ++e) {
+      const Edge& edge = schedule_.edges[e];
+      if (edge.kind != EdgeKind::kTiedWeight || edge.to != action.stage) {
+        continue;
+      }
+      const auto kept = ranks_[rank].tied_weights.find(static_cast<int>(e));
+      if (kept == ranks_[rank].tied_weights.end()) return std::nullopt;
+      const auto it = kept->second.find(*action.version);
+      if (it == kept->second.end()) return std::nullopt;
+      weights = Expression(kTiedIn, {weights, it->second});
+    }
+    return weights;
   }
 
   // What came for an edge whose other end is not on this rank.
@@ -382,6 +405,9 @@ class SymbolicRun {
       const Value tied = TiedGradient(rank, static_cast<int>(e));
       if (!tied) return Fail();
       value = Expression(kUpdated, {value, *tied});
+      if (schedule_.is_continuous()) {
+        ranks_[rank].tied_gradients.erase(static_cast<int>(e));
+      }
     }
     copy.newest = version;
     copy.versions[version] = value;
@@ -408,12 +434,22 @@ class SymbolicRun {
     const Edge& edge = schedule_.edges[e];
     const bool forward = action.op == Op::kSendForward;
     if ((forward ? edge.from : edge.to) != action.stage) return Fail();
-    Message message{b, action.half, {0, 0}};
+    Message message{b, action.half, action.version, {0, 0}};
     if (action.microbatch == kWholeStep) {
       if (edge.kind != EdgeKind::kTiedWeight) return Fail();
       const Copy& copy = at.copies[s];
+      const int64_t version = action.version.value_or(0);
+      if (action.version.has_value() != schedule_.is_continuous()) {
+        return Fail();
+      }
+      // A gradient that is reduced is kept until its U, by its version.
+      const bool is_kept = !forward && IsShared(s);
+      if (schedule_.is_continuous() && !is_kept &&
+          version != copy.newest + (forward ? 0 : 1)) {
+        return Fail();
+      }
       const Value value = forward ? Value(copy.versions.at(copy.newest))
-                                  : GradientOf(rank, s, 0);
+                                  : GradientOf(rank, s, version);
       if (!value) return false;
       message.values[0] = TensorOf(*value, e);
     } else {
@@ -440,7 +476,10 @@ class SymbolicRun {
     if (channel.empty()) return false;
     const Message message = channel.front();
     channel.pop_front();
-    if (b != message.microbatch || action.half != message.half) return Fail();
+    if (b != message.microbatch || action.half != message.half ||
+        action.version != message.version) {
+      return Fail();
+    }
     if (action.microbatch == kWholeStep) {
       return ReceiveTied(rank, action, message.values[0]);
     }
@@ -458,11 +497,22 @@ class SymbolicRun {
     if (action.op == Op::kReceiveBackward) {
       // A sum that is still to be reduced would count it on every rank.
       const int s = action.stage.value();
-      if (IsShared(s) && !reductions_[{s, 0}].contains(rank)) return Fail();
+      if (!schedule_.is_continuous() && IsShared(s) &&
+          !reductions_[{s, 0}].contains(rank)) {
+        return Fail();
+      }
       return at.tied_gradients.insert({action.edge.value(), value}).second ||
              Fail();
     }
     Copy& copy = at.copies[action.stage.value()];
+    if (schedule_.is_continuous()) {
+      std::map<int64_t, uint64_t>& kept = at.tied_weights[action.edge.value()];
+      const int64_t newest = kept.empty() ? -1 : kept.rbegin()->first;
+      if (action.version.value_or(-1) != newest + 1) return Fail();
+      kept[newest + 1] = value;
+      kept.erase(newest - schedule_.versions[action.stage.value()].delay);
+      return true;
+    }
     if (copy.newest == 0) return Fail();
     uint64_t& weights = copy.versions[copy.newest];
     weights = Expression(kTiedIn, {weights, value});

@@ -18,6 +18,7 @@
 #include "schedule/verifier/placement.h"
 #include "schedule/verifier/staleness.h"
 #include "schedule/verifier/subject.h"
+#include "schedule/verifier/tied_weight.h"
 #include "schedule/verifier/update_complete.h"
 #include "schedule/verifier/weight_version.h"
 
@@ -105,6 +106,7 @@ void CheckRules(const Subject& subject, const VerifyOptions& options,
   CheckAccumulationOrder(subject, all);
   CheckDrained(subject, all);
   CheckUpdateComplete(subject, all);
+  CheckTiedWeight(subject, all);
   CheckMemoryBound(subject, options.memory, all);
   if (all_ranks) CheckDeadlockFree(subject, all);
 }

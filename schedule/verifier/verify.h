@@ -23,16 +23,16 @@ struct VerifyOptions {
 
 // Everything that is wrong with the schedule, rule by rule: placement,
 // complete, order, comm_pairing, deadlock_free, weight_version, staleness,
-// accumulation_order, drained, update_complete, memory_bound (each in a header
-// of its own, which says what it means). Empty: the schedule is sound, and
-// every stage server that runs its list ends it.
+// accumulation_order, drained, update_complete, tied_weight, memory_bound (each
+// in a header of its own, which says what it means). Empty: the schedule is
+// sound, and every stage server that runs its list ends it.
 //
 // A continuous schedule is judged by two of its runs: one without a period and
 // one with so many that the last of them meet nothing that the first did not
 // (periods.h).
 //
-// Never stops at the first violation, but tells at most a hundred of a rule, and
-// with a hundred of placement and complete leaves the other rules out.
+// Never stops at the first violation, but tells at most a hundred of a rule,
+// and with a hundred of placement and complete leaves the other rules out.
 // Takes any value, however broken. Pure; linear in the actions.
 std::vector<Violation> Verify(const Schedule& schedule,
                               const VerifyOptions& options = {});

@@ -93,8 +93,12 @@ class VersionCheck {
 void CheckFlush(const Subject& subject, RankId rank, RuleViolations& found) {
   const std::vector<Action>& actions = subject.actions(rank);
   for (size_t i = 0; i < actions.size() && !found.full(); ++i) {
-    const int64_t only = IsCompute(actions[i].op) ? 0 : 1;
-    if (actions[i].version.value_or(only) == only) continue;
+    const Op op = actions[i].op;
+    const bool moves = IsSend(op) || IsReceive(op);
+    const int64_t only = IsCompute(op) ? 0 : 1;
+    if (!actions[i].version || (!moves && *actions[i].version == only)) {
+      continue;
+    }
     found.Add(rank, static_cast<int>(i),
               absl::StrCat(subject.TextOf(actions[i]),
                            ": a flush leaves one version; want none named"));
