@@ -277,7 +277,7 @@ int64_t AlignedElements(const ParameterSpec& parameter) {
 // Weights, gradients and optimizer state of the rank's stages. In float32 the
 // newest version is the master. Gradients are as many as there are updates
 // whose sums are under way. A tied use has a gradient of its own, and a copy of
-// the weight where its owner is elsewhere.
+// each version of the weight where its owner is elsewhere.
 absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
                        const Graph& graph, RankId rank, MemoryUse* use) {
   const Job& job = plan.job();
@@ -291,7 +291,8 @@ absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
   const int64_t version_bytes = has_masters ? 2 : kFloatBytes;
   const int64_t moments = job.optimizer().kind() == "sgd" ? 1 : 2;
   std::set<std::string> owned;
-  std::vector<ParameterSpec> tied;
+  // With the bytes of a copy.
+  std::vector<std::pair<ParameterSpec, int64_t>> tied;
   int64_t elements = 0;
   int64_t weight_bytes = 0;
   int64_t gradient_bytes = 0;
@@ -306,7 +307,8 @@ absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
                               ParametersOf(layer));
     for (const ParameterSpec& parameter : parameters) {
       if (!parameter.tied_to.empty()) {
-        tied.push_back(parameter);
+        tied.push_back({parameter, parameter.num_elements() * version_bytes *
+                                       VersionsOf(schedule, stage)});
         gradient_bytes += parameter.num_elements() * gradient_bytes_each;
         continue;
       }
@@ -319,10 +321,9 @@ absl::Status AddStatic(const Plan& plan, const Schedule& schedule,
   use->set_weight_bytes(weight_bytes);
   use->set_gradient_bytes(gradient_bytes);
   use->set_optimizer_bytes(elements * kFloatBytes * moments);
-  for (const ParameterSpec& parameter : tied) {
+  for (const auto& [parameter, bytes] : tied) {
     if (owned.count(parameter.tied_to) > 0) continue;
-    use->set_weight_bytes(use->weight_bytes() +
-                          parameter.num_elements() * version_bytes);
+    use->set_weight_bytes(use->weight_bytes() + bytes);
   }
   return absl::OkStatus();
 }

@@ -17,6 +17,7 @@ namespace {
 
 constexpr char kFlush[] = "flush";
 constexpr char kVertical[] = "vertical";
+constexpr char kDoubleBuffer[] = "double_buffer";
 constexpr char kPerStage[] = "per_stage";
 
 absl::StatusOr<std::string> PolicyOfFile(const std::string& text,
@@ -68,15 +69,18 @@ absl::Status CheckReplicas(const Job& job) {
 }
 
 absl::Status CheckTied(const Job& job, const std::vector<Edge>& edges) {
+  // All stages read one version for a microbatch.
+  const std::string& policy = job.weights().policy();
+  if (policy == kVertical || policy == kDoubleBuffer) return absl::OkStatus();
   for (const Edge& edge : edges) {
     if (edge.kind != EdgeKind::kTiedWeight) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         "partition: \"", edge.tensor, "\" belongs to stage ", edge.from.value(),
         " and is used in stage ", edge.to.value(), ", which with ",
         PolicyText(job),
-        " do not update together; put owner and user into one stage with "
-        "partition.layers, give the model weights that are not tied, or take a "
-        "schedule that flushes"));
+        " read other versions of it; put owner and user into one stage with "
+        "partition.layers, give the model weights that are not tied, or take "
+        "weights.policy double_buffer, vertical or flush"));
   }
   return absl::OkStatus();
 }

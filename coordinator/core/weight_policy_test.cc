@@ -202,14 +202,23 @@ TEST(WeightPolicyTest, ATypeThatRanksWouldHaveToAgreeOnIsRefused) {
   EXPECT_TRUE(BuildPlan(job).ok()) << BuildPlan(job).status();
 }
 
-TEST(WeightPolicyTest, AWeightThatTwoStagesShareIsNamed) {
-  Job job = JobWith("pipedream_2bw", "");
+TEST(WeightPolicyTest, AWeightOfTwoStagesThatReadOtherVersionsIsNamed) {
+  Job job = JobWith("pipedream", "");
   (*job.mutable_model()->mutable_overrides())["tied"] = "true";
   EXPECT_THAT(
       Refusal(job),
       AllOf(HasSubstr("\"embed.token.weight\" belongs to stage 0 and is used "
                       "in stage 1"),
-            HasSubstr("weights that are not tied")));
+            HasSubstr("weights that are not tied"),
+            HasSubstr("weights.policy double_buffer, vertical or flush")));
+}
+
+TEST(WeightPolicyTest, StagesThatReadOneVersionMayShareAWeight) {
+  for (const std::string schedule : {"pipedream_2bw", "pipedream_vertical"}) {
+    Job job = JobWith(schedule, "");
+    (*job.mutable_model()->mutable_overrides())["tied"] = "true";
+    EXPECT_TRUE(BuildPlan(job).ok()) << BuildPlan(job).status();
+  }
 }
 
 TEST(WeightPolicyTest, AWeightThatIsTiedWithinAStageIsFine) {

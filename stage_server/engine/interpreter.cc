@@ -344,6 +344,9 @@ Interpreter::Issue Interpreter::IssueAt(int64_t step, int64_t position) const {
   if (!IsSend(issue.action.op) && !IsReceive(issue.action.op)) return issue;
   issue.channel = channel_of_cell_[list_.PlaceAt(position).cell];
   issue.of = list_.StepOf(step, issue.action.microbatch);
+  if (list_.runs_on() && issue.action.microbatch == kWholeStep) {
+    issue.of = {issue.action.version.value_or(0), kWholeStep.value()};
+  }
   return issue;
 }
 

@@ -142,59 +142,6 @@ absl::Status ModelBackend::MakeBuffers() {
   return absl::OkStatus();
 }
 
-std::optional<std::pair<const ModelBackend::Part*, int>>
-ModelBackend::FindOwned(const std::string& parameter) const {
-  for (const auto& [id, part] : parts_) {
-    const std::vector<ParameterSpec>& specs = part.weights->parameters();
-    for (size_t i = 0; i < specs.size(); ++i) {
-      if (specs[i].name == parameter) {
-        return std::pair(&part, static_cast<int>(i));
-      }
-    }
-  }
-  return std::nullopt;
-}
-
-absl::Status ModelBackend::MakeSites() {
-  for (const TiedSite& site : plan_.tied_sites) {
-    SiteTensors& tensors = sites_.emplace_back();
-    const auto owner = FindOwned(site.owner_parameter);
-    if (owner.has_value()) {
-      const WeightStore& weights = *owner->first->weights;
-      for (int slot = 0; slot < weights.num_gradients(); ++slot) {
-        tensors.owner_gradients.push_back(
-            weights.Gradient(owner->second, slot));
-      }
-      tensors.owner_master = owner->first->weights->Master(owner->second);
-    }
-    if (!plan_.Holds(site.user_stage)) continue;
-    PENSTOCK_ASSIGN_OR_RETURN(
-        const std::vector<ParameterSpec> specs,
-        ParametersOf(plan_.graph.layers[site.user_layer]));
-    for (const ParameterSpec& spec : specs) {
-      if (spec.name != site.user_parameter) continue;
-      const at::TensorOptions options =
-          at::TensorOptions().dtype(at::kFloat).device(device_.torch_device());
-      const Part& user = parts_.at(site.user_stage);
-      for (int slot = 0; slot < user.weights->num_gradients(); ++slot) {
-        tensors.gradients.push_back(at::zeros(spec.shape, options));
-      }
-      if (owner.has_value()) {
-        const WeightStore& weights = *owner->first->weights;
-        for (int slot = 0; slot < weights.max_versions(); ++slot) {
-          tensors.weights.push_back(weights.WeightLeaf(owner->second, slot));
-        }
-        continue;
-      }
-      const at::Tensor drawn = at::empty(spec.shape, at::kFloat);
-      PENSTOCK_RETURN_IF_ERROR(InitialValue(spec, plan_.job.seed(), drawn));
-      tensors.weights.push_back(
-          drawn.to(options.dtype(weight_type())).requires_grad_());
-    }
-  }
-  return absl::OkStatus();
-}
-
 absl::Status ModelBackend::MakeModules() {
   for (const RankStage& stage : plan_.stages) {
     Part& part = parts_[stage.id];
@@ -298,6 +245,8 @@ absl::Status ModelBackend::EndList() {
   int num_in_flight = 0;
   for (const auto& [id, part] : parts_) {
     num_in_flight += part.module->num_in_flight();
+    if (!runs_on()) continue;
+    PENSTOCK_RETURN_IF_ERROR(CheckTiedHave(id, part.weights->newest_version()));
   }
   if (num_in_flight == 0 && store_.num_held() == 0) return absl::OkStatus();
   return absl::InternalError(
@@ -349,7 +298,11 @@ absl::Status ModelBackend::ForwardPiece(StageId stage, MicrobatchId piece,
                               data_->Read(input, at.step, at.piece));
     request.data.push_back(std::move(value));
   }
-  const absl::StatusOr<int> slot = part.weights->Hold(piece, version);
+  absl::StatusOr<int> slot = part.weights->Hold(piece, version);
+  if (slot.ok() && runs_on()) {
+    const absl::Status tied = CheckTiedHave(stage, version.value_or(0));
+    if (!tied.ok()) slot = tied;
+  }
   if (!slot.ok()) {
     return WithContext(slot.status(), Where("F", stage, piece));
   }
@@ -434,14 +387,6 @@ absl::Status ModelBackend::CheckGradientIsWhole(StageId stage) const {
                    " has not yet the gradient of all its microbatches"));
 }
 
-absl::StatusOr<int> ModelBackend::SiteOf(EdgeId edge) const {
-  for (size_t i = 0; i < plan_.tied_sites.size(); ++i) {
-    if (plan_.tied_sites[i].edge == edge) return static_cast<int>(i);
-  }
-  return absl::InternalError(
-      absl::StrCat("edge ", edge.value(), " is of no tied weight"));
-}
-
 absl::StatusOr<at::Tensor> ModelBackend::Outgoing(const Action& send) {
   const Edge& edge = plan_.schedule.edges[send.edge.value()];
   if (edge.kind == EdgeKind::kTiedWeight) return OutgoingTied(send);
@@ -456,17 +401,6 @@ absl::StatusOr<at::Tensor> ModelBackend::Outgoing(const Action& send) {
     const at::NoGradGuard no_grad;
     return at::cat(pieces);
   });
-}
-
-absl::StatusOr<at::Tensor> ModelBackend::OutgoingTied(const Action& send) {
-  PENSTOCK_ASSIGN_OR_RETURN(const int site, SiteOf(send.edge));
-  if (DirectionOf(send.op) == Direction::kBackward) {
-    PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(send.stage));
-    return sites_[site].gradients[0];
-  }
-  if (parts_.at(send.stage).updated) return sites_[site].owner_master;
-  return absl::InternalError(absl::StrCat(
-      "stage ", send.stage.value(), " has not been updated in this step"));
 }
 
 absl::StatusOr<at::Tensor> ModelBackend::Buffer(const Action& receive) {
@@ -515,49 +449,6 @@ absl::Status ModelBackend::Incoming(const Action& receive, at::Tensor tensor) {
                                         pieces[i], std::move(piece)));
   }
   return absl::OkStatus();
-}
-
-absl::Status ModelBackend::IncomingTied(const Action& receive,
-                                        at::Tensor tensor) {
-  PENSTOCK_ASSIGN_OR_RETURN(const int index, SiteOf(receive.edge));
-  SiteTensors& site = sites_[index];
-  const bool is_weight = DirectionOf(receive.op) == Direction::kForward;
-  if (std::exchange(is_weight ? site.weight_came : site.gradient_came, true) ||
-      (!is_weight && sites_added_)) {
-    return absl::InternalError("it came twice, or too late");
-  }
-  if (!is_weight) {
-    site.gradients.assign(1, std::move(tensor));
-    return absl::OkStatus();
-  }
-  PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(receive.stage));
-  return CatchTorch("taking a tied weight", [&] {
-    const at::NoGradGuard no_grad;
-    site.weights[0].copy_(tensor);
-  });
-}
-
-absl::Status ModelBackend::AddSites() {
-  if (std::exchange(sites_added_, true)) return absl::OkStatus();
-  for (size_t i = 0; i < sites_.size(); ++i) {
-    const TiedSite& site = plan_.tied_sites[i];
-    if (sites_[i].owner_gradients.empty()) continue;
-    if (!site.is_local && !sites_[i].gradient_came) {
-      return absl::InternalError(absl::StrCat(
-          "the gradient of \"", site.user_parameter, "\" has not come"));
-    }
-    if (site.is_local) {
-      PENSTOCK_RETURN_IF_ERROR(CheckGradientIsWhole(site.user_stage));
-    }
-  }
-  return CatchTorch("adding tied gradients", [&] {
-    const at::NoGradGuard no_grad;
-    for (const SiteTensors& site : sites_) {
-      if (!site.owner_gradients.empty()) {
-        site.owner_gradients[0].add_(site.gradients[0]);
-      }
-    }
-  });
 }
 
 absl::StatusOr<std::vector<at::Tensor>> ModelBackend::Gradients(StageId stage) {
@@ -739,8 +630,10 @@ MemoryUse ModelBackend::CountedMemory() const {
     for (const at::Tensor& gradient : site.gradients) {
       use.set_gradient_bytes(use.gradient_bytes() + gradient.nbytes());
     }
-    if (!site.owner_gradients.empty()) continue;
-    use.set_weight_bytes(use.weight_bytes() + site.weights[0].nbytes());
+    if (site.owner != nullptr) continue;
+    for (const at::Tensor& weight : site.weights) {
+      use.set_weight_bytes(use.weight_bytes() + weight.nbytes());
+    }
   }
   use.set_peak_bytes(use.weight_bytes() + use.gradient_bytes() +
                      use.optimizer_bytes());

@@ -49,7 +49,9 @@ namespace penstock {
 // the update, without one) the owner's gets the sites added in layer order,
 // whether they came over an edge or lie here. A user on the owner's rank reads
 // the owner's memory; elsewhere it has a copy, replaced once a step from the
-// owner's master.
+// owner's master. Of a schedule that never drains it has a copy of each version
+// that its stage keeps, replaced in turn as the owner's updates come; both
+// stages read the same one for a microbatch.
 //
 // A snapshot of a stage is copied when it has made the updates of the step and
 // not begun the next one: of a flush that is between two steps, else each stage
@@ -136,16 +138,21 @@ class ModelBackend : public EngineBackend {
   };
   // Where a tied use's gradient is, and its owner's.
   struct SiteTensors {
-    // Here: by slot the site's main gradients, and the leaves of the weight, of
-    // which there is one copy where the owner is elsewhere.
+    // By slot: at the user the site's main gradients and the leaves of the
+    // weight, copies where the owner is elsewhere; at the owner alone the
+    // gradients that came.
     std::vector<at::Tensor> gradients;
     std::vector<at::Tensor> weights;
-    // The owner, where it is on this rank; by slot.
+    // The owner, where it is on this rank; else null.
+    const WeightStore* owner = nullptr;
+    int owner_parameter = 0;
     std::vector<at::Tensor> owner_gradients;
-    at::Tensor owner_master;
-    // Over the edge, in this step.
+    // Over the edge, in this step; of a schedule that never drains: the update
+    // of the last that came.
     bool gradient_came = false;
     bool weight_came = false;
+    int64_t gradient_version = 0;
+    int64_t weight_version = 0;
   };
 
   ModelBackend(RankPlan plan, Device& device, Optimizer optimizer)
@@ -179,7 +186,11 @@ class ModelBackend : public EngineBackend {
   std::vector<BoundTensor> StateOfLayer(const Part& part, size_t position,
                                         ShardFile::Kind kind) const;
   // Copies of other ranks' tied weights, which are loaded like one's own.
-  std::vector<BoundTensor> BorrowedState();
+  struct Borrowed {
+    BoundTensor bound;
+    at::Tensor leaf;
+  };
+  std::vector<Borrowed> BorrowedState(const StateSource& source);
   void Copy(Part& part);
   void CopyIfDue(Part& part);
   absl::Status Restore(StateSource& source);
@@ -221,6 +232,13 @@ class ModelBackend : public EngineBackend {
   }
   absl::StatusOr<at::Tensor> OutgoingTied(const Action& send);
   absl::Status IncomingTied(const Action& receive, at::Tensor tensor);
+  absl::StatusOr<at::Tensor> OutgoingTiedAlone(const SiteTensors& site,
+                                               const Action& send);
+  absl::Status IncomingTiedAlone(SiteTensors& site, const Action& receive,
+                                 at::Tensor tensor);
+  // Whether what the stage borrows is of this version or a later one.
+  absl::Status CheckTiedHave(StageId stage, int64_t version) const;
+  absl::Status AddSitesAlone(StageId stage, int64_t update);
   absl::Status ForwardPiece(StageId stage, MicrobatchId piece,
                             std::optional<int32_t> version);
   absl::Status EvaluatePiece(StageId stage, MicrobatchId piece);

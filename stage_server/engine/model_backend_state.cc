@@ -248,23 +248,44 @@ void ModelBackend::BeginAt(const TrainState& state, bool other_shape) {
       part.earlier_updates = stage.updates() - version;
     }
     if (!runs_on()) continue;
+    for (size_t i = 0; i < sites_.size(); ++i) {
+      if (plan_.tied_sites[i].owner_stage == id) {
+        sites_[i].gradient_version = version;
+      }
+      if (plan_.tied_sites[i].user_stage == id) {
+        sites_[i].weight_version = version;
+      }
+    }
     part.num_reduced = version;
     const auto first = version * plan_.PiecesPerUpdate(id);
     part.module->BeginUpdate(1.0f, MicrobatchId(static_cast<int>(first)));
   }
 }
 
-std::vector<ModelBackend::BoundTensor> ModelBackend::BorrowedState() {
-  std::vector<BoundTensor> state;
+std::vector<ModelBackend::Borrowed> ModelBackend::BorrowedState(
+    const StateSource& source) {
+  std::vector<Borrowed> state;
   for (size_t i = 0; i < sites_.size(); ++i) {
     const TiedSite& site = plan_.tied_sites[i];
-    if (sites_[i].weights.empty() || sites_[i].owner_master.defined()) continue;
-    at::Tensor values = at::empty(
-        sites_[i].weights[0].sizes(),
-        at::TensorOptions().dtype(at::kFloat).device(device_.torch_device()));
-    StateTensor tensor = StateTensorOf(ShardFile::WEIGHTS, site.owner_layer,
-                                       site.owner_parameter, values);
-    state.push_back({std::move(tensor), std::move(values), true});
+    if (sites_[i].weights.empty() || sites_[i].owner != nullptr) continue;
+    const WeightStore& user = *parts_.at(site.user_stage).weights;
+    const int64_t newest = user.newest_version();
+    const auto add = [&](ShardFile::Kind kind, std::string name,
+                         at::ScalarType type, int64_t version) {
+      const at::Tensor& leaf = sites_[i].weights[user.SlotOf(version)];
+      at::Tensor values = at::empty(leaf.sizes(), leaf.options().dtype(type));
+      StateTensor tensor =
+          StateTensorOf(kind, site.owner_layer, std::move(name), values);
+      state.push_back({{std::move(tensor), std::move(values), true}, leaf});
+    };
+    add(ShardFile::WEIGHTS, site.owner_parameter, at::kFloat, newest);
+    if (source.weights_only() || source.other_shape()) continue;
+    for (int64_t version = newest - 1; version >= user.oldest_version();
+         --version) {
+      add(ShardFile::OLDER_VERSIONS,
+          absl::StrCat(site.owner_parameter, "@", newest - version),
+          weight_type(), version);
+    }
   }
   return state;
 }
@@ -281,10 +302,8 @@ absl::Status ModelBackend::FillState(StateSource& source) {
   }
   return CatchTorch("loading the state", [&]() -> absl::Status {
     const at::NoGradGuard no_grad;
-    const size_t num_own = state.size();
-    for (BoundTensor& bound : BorrowedState()) {
-      state.push_back(std::move(bound));
-    }
+    const std::vector<Borrowed> borrowed = BorrowedState(source);
+    for (const Borrowed& one : borrowed) state.push_back(one.bound);
     std::vector<StateSlot> slots;
     std::vector<at::Tensor> on_host;
     for (const BoundTensor& bound : state) {
@@ -305,11 +324,7 @@ absl::Status ModelBackend::FillState(StateSource& source) {
         state[i].values.copy_(on_host[i]);
       }
     }
-    size_t borrowed = num_own;
-    for (SiteTensors& site : sites_) {
-      if (site.weights.empty() || site.owner_master.defined()) continue;
-      site.weights[0].copy_(state[borrowed++].values);
-    }
+    for (const Borrowed& one : borrowed) one.leaf.copy_(one.bound.values);
     for (auto& [id, part] : parts_) part.weights->TakeMasters();
     return absl::OkStatus();
   });

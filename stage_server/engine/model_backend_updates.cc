@@ -99,10 +99,7 @@ absl::Status ModelBackend::UpdateWeights(StageId stage, int64_t update) {
   const std::string where = absl::StrCat("stage ", stage.value());
   Part& part = parts_.at(stage);
   const int slot = part.weights->GradientSlotOf(update);
-  for (size_t i = 0; i < sites_.size(); ++i) {
-    if (plan_.tied_sites[i].owner_stage != stage) continue;
-    sites_[i].owner_gradients[slot].add_(sites_[i].gradients[slot]);
-  }
+  PENSTOCK_RETURN_IF_ERROR(AddSitesAlone(stage, update));
   const GlobalNorm norm = CombineSquares(SquaresOf(part, slot));
   if (norm.broken_layer.has_value()) {
     return WithContext(

@@ -346,12 +346,16 @@ absl::Status CheckContinuous(const RankPlan& plan) {
       absl::StrCat("plan: schedule ", schedule.name, " never drains: ");
   for (const TiedSite& site : plan.tied_sites) {
     if (site.owner_stage == site.user_stage) continue;
+    const bool is_alike = schedule.versions[site.owner_stage.value()] ==
+                          schedule.versions[site.user_stage.value()];
+    if (is_alike && site.edge.has_value() && !site.is_local) continue;
     return absl::InvalidArgumentError(absl::StrCat(
         where, "\"", site.user_parameter, "\" in stage ",
         site.user_stage.value(), " is tied to \"", site.owner_parameter,
         "\" in stage ", site.owner_stage.value(),
-        ", which may be of another version; want both in one stage, or "
-        "untied"));
+        is_alike ? " on the same rank" : ", which is of other versions",
+        "; want both in one stage, on different ranks with the same version "
+        "rule, or untied"));
   }
   if (plan.job.dtype() == "float16") {
     return absl::InvalidArgumentError(absl::StrCat(

@@ -180,8 +180,9 @@ struct RankPlan {
 // Pure: no file is read.
 //   INVALID_ARGUMENT  plan, model and rank do not fit together, or the list is
 //                     not sound (list_check.h); says where. Of a schedule that
-//                     never drains also what it cannot have: a weight that is
-//                     tied across stages, float16.
+//                     never drains also what it cannot have: float16, and a
+//                     weight that is tied between stages of other version
+//                     rules, or of one rank.
 absl::StatusOr<RankPlan> ResolveRank(const Plan& plan, RankId rank);
 
 }  // namespace penstock

@@ -137,6 +137,11 @@ void WeightStore::UpdateGroup(const Optimizer& optimizer,
       {pointer(0), pointer(1), pointer(2), pointer(3), pointer(4), pointer(5)});
 }
 
+bool WeightStore::IsHeld(int64_t version) const {
+  return std::any_of(held_.begin(), held_.end(),
+                     [&](const auto& held) { return held.second == version; });
+}
+
 absl::Status WeightStore::Update(const Optimizer& optimizer,
                                  UpdateArguments arguments, Device& device) {
   for (const auto& [microbatch, version] : held_) {

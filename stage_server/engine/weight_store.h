@@ -106,6 +106,10 @@ class WeightStore {
   void BeginAt(int64_t newest) { newest_ = newest; }
   void TakeMasters();
 
+  int SlotOf(int64_t version) const {
+    return static_cast<int>(version % max_versions());
+  }
+
   // The slot of a version, which stays until the microbatch gives it back. No
   // version: the newest.
   //   INTERNAL  it is not there (any more), says which are; the microbatch
@@ -117,6 +121,8 @@ class WeightStore {
   absl::Status CheckHeld(MicrobatchId microbatch,
                          std::optional<int32_t> version) const;
   void GiveBack(MicrobatchId microbatch) { held_.erase(microbatch); }
+  // Whether a microbatch holds the version.
+  bool IsHeld(int64_t version) const;
 
   WeightBytes bytes() const;
 
@@ -131,9 +137,6 @@ class WeightStore {
   WeightStore() = default;
 
   bool has_masters() const { return master_.defined(); }
-  int SlotOf(int64_t version) const {
-    return static_cast<int>(version % max_versions());
-  }
   const at::Tensor& newest_master() const {
     return has_masters() ? master_ : weights_[SlotOf(newest_)];
   }

@@ -120,12 +120,7 @@ class Loop {
         Backward(loss, stages.back().microbatches_per_update);
         PENSTOCK_RETURN_IF_ERROR(CommitStatistics());
         ++b;
-        for (const VersionedStage& stage : stages) {
-          if (b % stage.microbatches_per_update != 0) continue;
-          EndUpdate(stage, b,
-                    static_cast<double>(stages.back().microbatches_per_update) /
-                        stage.microbatches_per_update);
-        }
+        EndUpdates(stages, b);
       }
       record->losses.push_back(loss_sum / num_microbatches);
     }
@@ -255,19 +250,42 @@ class Loop {
     }
   }
 
+  // The updates that the microbatches before `b` end.
+  void EndUpdates(const std::vector<VersionedStage>& stages, int64_t b) {
+    std::vector<int> all_layers;
+    for (const VersionedStage& stage : stages) {
+      if (b % stage.microbatches_per_update != 0) continue;
+      const std::vector<int> layers = LayersOf(stage);
+      all_layers.insert(all_layers.end(), layers.begin(), layers.end());
+      AddMicrobatches(layers, CopiesOf(stage, b));
+    }
+    AddTiedGradients(all_layers);
+    for (const VersionedStage& stage : stages) {
+      if (b % stage.microbatches_per_update != 0) continue;
+      EndUpdate(stage, b,
+                static_cast<double>(stages.back().microbatches_per_update) /
+                    stage.microbatches_per_update);
+    }
+  }
+
+  // By replica: the microbatches of the update, from 0, that are summed there.
+  static std::vector<std::vector<int>> CopiesOf(const VersionedStage& stage,
+                                                int64_t b) {
+    const int64_t per_update = stage.microbatches_per_update;
+    std::vector<std::vector<int>> copies(stage.replicas);
+    for (int64_t i = 0; i < per_update; ++i) {
+      const int64_t replica = (b - per_update + i) % stage.replicas;
+      copies[replica].push_back(static_cast<int>(i));
+    }
+    return copies;
+  }
+
   // The stage's update of the microbatches before `b`, whose gradients are
   // times `share`.
   void EndUpdate(const VersionedStage& stage, int64_t b, double share) {
     const std::vector<int> layers = LayersOf(stage);
     const int64_t per_update = stage.microbatches_per_update;
     const int64_t all = job_.steps() * job_.schedule().microbatches();
-    std::vector<std::vector<int>> copies(stage.replicas);
-    for (int64_t i = 0; i < per_update; ++i) {
-      const int64_t replica = (b - per_update + i) % stage.replicas;
-      copies[replica].push_back(static_cast<int>(i));
-    }
-    AddMicrobatches(layers, copies);
-    AddTiedGradients(layers);
     Update(layers,
            {b / per_update - 1, all / per_update, stage.rate_factor, share},
            share * GradientNorm(layers));

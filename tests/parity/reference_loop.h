@@ -93,8 +93,8 @@ std::vector<VersionedStage> RulesOf(
 // `newest_only_after`: as if that many steps had ended in a drain that left the
 // newest weights alone: microbatches after it read at least the version that
 // their stage had by then. 0: there was none.
-// Requires: every layer in one stage; a tied parameter in that of its owner;
-// not float16.
+// Requires: every layer in one stage; a tied parameter in that of its owner, or
+// in a later one with the same rule; not float16.
 absl::StatusOr<TrainingRecord> ReplayVersions(
     const Job& job, int num_steps, const std::vector<VersionedStage>& stages,
     int newest_only_after = 0);

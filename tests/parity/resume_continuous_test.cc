@@ -28,13 +28,15 @@ struct PolicyCase {
   std::string dtype = "float32";
   // Of each rank.
   std::vector<int> replicas = {1};
+  bool tied = false;
 };
 
 std::string NameOf(const PolicyCase& test) {
   return absl::StrCat(test.policy, "_p", test.ranks, "_m", test.microbatches,
                       "_v", test.chunks, "_", test.optimizer, "_",
                       test.preset == "gpt-nano" ? "gpt" : test.preset, "_",
-                      test.dtype, "_r", absl::StrJoin(test.replicas, "_"));
+                      test.dtype, "_r", absl::StrJoin(test.replicas, "_"),
+                      test.tied ? "_tied" : "");
 }
 
 std::ostream& operator<<(std::ostream& out, const PolicyCase& test) {
@@ -45,7 +47,10 @@ Job JobOf(const PolicyCase& test) {
   const bool is_gpt = test.preset == "gpt-nano";
   Job job =
       is_gpt ? TinyGpt(test.optimizer) : TinyModel(test.preset, test.optimizer);
-  if (is_gpt) (*job.mutable_model()->mutable_overrides())["tied"] = "false";
+  if (is_gpt) {
+    (*job.mutable_model()->mutable_overrides())["tied"] =
+        test.tied ? "true" : "false";
+  }
   job.set_dtype(test.dtype);
   job.set_batch_size(2 * test.microbatches);
   job.set_steps(12);
@@ -92,6 +97,10 @@ INSTANTIATE_TEST_SUITE_P(
         PolicyCase{.policy = "double_buffer", .dtype = "bfloat16"},
         PolicyCase{.policy = "stash", .ranks = 3, .replicas = {2, 1, 1}},
         PolicyCase{.policy = "double_buffer", .replicas = {2}},
+        PolicyCase{.policy = "double_buffer", .tied = true},
+        PolicyCase{
+            .policy = "double_buffer", .dtype = "bfloat16", .tied = true},
+        PolicyCase{.policy = "vertical", .ranks = 3, .tied = true},
         PolicyCase{.policy = "grouped", .chunks = 2},
         PolicyCase{.policy = "grouped",
                    .ranks = 3,

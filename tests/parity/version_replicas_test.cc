@@ -238,6 +238,23 @@ std::vector<ReplicaCase> OtherCases() {
        .microbatches = 4,
        .ranks = 1,
        .tied = true});
+  add({.name = "tied_between_stages",
+       .policy = "double_buffer",
+       .replicas = {2},
+       .microbatches = 4,
+       .ranks = 2,
+       .tied = true});
+  add({.name = "tied_between_stages_of_other_widths",
+       .policy = "double_buffer",
+       .replicas = {1, 2},
+       .microbatches = 4,
+       .ranks = 2,
+       .tied = true});
+  add({.name = "tied_between_stages_of_fewer_users",
+       .policy = "double_buffer",
+       .replicas = {3, 1, 2},
+       .microbatches = 6,
+       .tied = true});
   add({.name = "evaluated", .evaluate_every = 6});
   add({.name = "evaluated_double_buffer",
        .policy = "double_buffer",

@@ -204,6 +204,45 @@ std::vector<VersionCase> OtherCases() {
   return cases;
 }
 
+// Weights that are tied between the first and the last stage, where both read
+// the same version.
+std::vector<VersionCase> TiedCases() {
+  std::vector<VersionCase> cases;
+  for (const std::string policy : {"vertical", "double_buffer"}) {
+    for (const std::string optimizer : {"sgd", "adamw"}) {
+      for (int p = 2; p <= 4; ++p) {
+        cases.push_back(
+            {.name = absl::StrCat(policy, "_", optimizer, "_p", p),
+             .policy = policy,
+             .optimizer = optimizer,
+             .ranks = p,
+             .microbatches = policy == "vertical" ? 2 : std::max(2, p - 1),
+             .tied = true});
+      }
+    }
+    VersionCase test = {.name = absl::StrCat(policy, "_bfloat16"),
+                        .policy = policy,
+                        .ranks = 3,
+                        .microbatches = 3,
+                        .dtype = "bfloat16",
+                        .tied = true};
+    cases.push_back(test);
+    test.name = absl::StrCat(policy, "_evaluated");
+    test.dtype = "float32";
+    test.evaluate_every = policy == "vertical" ? 5 : 8;
+    cases.push_back(test);
+    test.name = absl::StrCat(policy, "_recompute");
+    test.evaluate_every = 0;
+    test.recompute = "always";
+    cases.push_back(test);
+  }
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(Tied, WeightVersionsTest,
+                         ::testing::ValuesIn(TiedCases()),
+                         [](const auto& info) { return info.param.name; });
+
 INSTANTIATE_TEST_SUITE_P(Other, WeightVersionsTest,
                          ::testing::ValuesIn(OtherCases()),
                          [](const auto& info) { return info.param.name; });
@@ -268,6 +307,11 @@ INSTANTIATE_TEST_SUITE_P(
                     .policy = "double_buffer",
                     .ranks = 3,
                     .microbatches = 3},
+        VersionCase{.name = "double_buffer_tied",
+                    .policy = "double_buffer",
+                    .ranks = 3,
+                    .microbatches = 3,
+                    .tied = true},
         VersionCase{.name = "grouped",
                     .policy = "grouped",
                     .ranks = 2,
