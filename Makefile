@@ -9,7 +9,8 @@ THREADED = //base/... //checkpoint/... //client/... //coordinator/... \
 # All code of ours; //tests runs the same code once more, in whole systems.
 CODE = $(THREADED) //models/... //schedule/...
 
-.PHONY: help setup build demo test convergence format lint bench asan tsan clean
+.PHONY: help setup build demo test convergence format lint bench asan tsan chaos \
+  clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -31,6 +32,11 @@ asan: setup  ## the tests beside the code under AddressSanitizer and UBSan
 
 tsan: setup  ## the tests of what has threads under ThreadSanitizer
 	@$(RUN_TESTS) --config=tsan $(THREADED)
+
+chaos: setup  ## kill processes in the middle of checkpoints, 200 times
+	@$(BAZEL) test //tests/e2e:crash_matrix_test --test_output=streamed \
+	  --cache_test_results=no --test_timeout=7200 --test_arg=--runs=200 \
+	  --test_arg=--seed=$$(date +%s)
 
 bench: setup  ## measure; prints ratios with their spread
 	@tools/bench

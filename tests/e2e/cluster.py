@@ -91,8 +91,10 @@ def pids_of_session(leader):
 class Cluster:
     """A coordinator and stage servers; a context manager."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, quiet=False):
+        """`quiet`: prints the logs only when it is asked to."""
         self.folder = folder
+        self.quiet = quiet
         self.address = "127.0.0.1:0"
         self.coordinator = None
         # More flags of each coordinator that is started.
@@ -100,23 +102,20 @@ class Cluster:
         self.store = None
         self.store_address = "127.0.0.1:0"
         self.servers = {}
-        self._others = []
+        self._started = []
 
     def __enter__(self):
         return self
 
     def __exit__(self, kind, value, trace):
-        everything = list(self.servers.values()) + self._others
-        for process in (self.coordinator, self.store):
-            if process is not None:
-                everything.append(process)
-        for process in everything:
+        for process in self._started:
             if process.poll() is None:
                 process.kill()
             process.wait()
-        self._print_logs()
+        if not self.quiet:
+            self.print_logs()
 
-    def _print_logs(self):
+    def print_logs(self):
         for name in sorted(os.listdir(self.folder)):
             if name.endswith(".log"):
                 print(f"---- {name}\n{self.log_of(name[:-4])}", flush=True)
@@ -124,15 +123,25 @@ class Cluster:
     def _path(self, name):
         return os.path.join(self.folder, name)
 
-    def _start(self, log, arguments, **options):
+    def _start(self, log, arguments, environment=None, **options):
+        """`environment`: beside this process's own."""
         with open(self._path(log), "a", encoding="utf-8") as out:
-            return subprocess.Popen(arguments, stdout=out, stderr=out,
-                                    stdin=subprocess.DEVNULL,
-                                    preexec_fn=_end_with_parent, **options)
+            process = subprocess.Popen(
+                arguments, stdout=out, stderr=out, stdin=subprocess.DEVNULL,
+                preexec_fn=_end_with_parent,
+                env={**os.environ, **(environment or {})}, **options)
+        self._started.append(process)
+        return process
+
+    def has_killed(self):
+        """Whether one of the processes has ended by SIGKILL so far."""
+        return any(process.poll() == -signal.SIGKILL
+                   for process in self._started)
 
     # ---- Processes ----
 
-    def start_coordinator(self, ignore_file_size_signal=False):
+    def start_coordinator(self, ignore_file_size_signal=False,
+                          environment=None):
         """The first time on a free port, afterwards on the same one.
 
         `ignore_file_size_signal`: a write beyond RLIMIT_FSIZE is an error, as
@@ -145,6 +154,7 @@ class Cluster:
             binary("penstock-coordinator"), "--listen", self.address,
             "--store", self._path("store.db"), "--address-file", address_file,
             f"--exit-with-parent={os.getpid()}", *self.coordinator_flags],
+            environment,
             # Python ignores SIGXFSZ itself; a child inherits that or not.
             restore_signals=not ignore_file_size_signal)
 
@@ -189,14 +199,14 @@ class Cluster:
         self.servers[name].send_signal(signal.SIGKILL)
         self.servers[name].wait()
 
-    def start_server(self, name, state_of=None, host=None):
+    def start_server(self, name, state_of=None, host=None, environment=None):
         """`state_of`: take the id of that server instead of an own one.
         `host`: what it says that it runs on."""
         self.servers[name] = self._start(name + ".log", [
             binary("penstock-stage-server"), "--coordinator", self.address,
             "--name", name, "--state-dir", self._path(state_of or name),
             f"--exit-with-parent={os.getpid()}"] +
-            ([f"--host-id={host}"] if host else []))
+            ([f"--host-id={host}"] if host else []), environment)
         return self.servers[name]
 
     def start(self, servers):
@@ -233,10 +243,8 @@ class Cluster:
 
     def start_penstock(self, log, *arguments):
         """Starts a command whose output goes to a log."""
-        process = self._start(log, [binary("penstock"), "--coordinator",
-                                    self.address, *arguments])
-        self._others.append(process)
-        return process
+        return self._start(log, [binary("penstock"), "--coordinator",
+                                 self.address, *arguments])
 
     def submit(self, job_file, *arguments):
         """The id of the new job."""
