@@ -277,7 +277,7 @@ TEST(JobViewTest, DescribeTellsWhatIsInMemoryAndWhatItCosts) {
   memory.set_replicate_nanos(31'000'000);
   EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
               HasSubstr("step 40, 2 copies of each part, each step, training "
-                        "stood still for 2.0 ms, with the peer after 31.0 ms"));
+                        "stood still for 2 ms, with the peer after 31 ms"));
   EXPECT_EQ(JobInfoToJson(info).at("in_memory").at("copies"), 2);
 }
 
