@@ -26,7 +26,7 @@ std::string Root(absl::string_view name) {
   return root;
 }
 
-TEST(LockRootTest, ASecondOwnerIsToldWhoHasItAndWhatToDo) {
+TEST(LockRootTest, ASecondOwnerIsToldWhoHasIt) {
   const std::string root = Root("owned");
   const auto first = LockRoot(root);
   ASSERT_TRUE(first.ok()) << first.status();

@@ -321,6 +321,14 @@ class LeavingTest : public RecoveryTest {
     message.mutable_leaving()->set_reason("told to stop (Terminated)");
     cluster_.Say(id, message).IgnoreError();
   }
+
+  // The steps up to the one that is to be kept, and its checkpoint.
+  int64_t KeepNextStep() {
+    const int64_t last = cluster_.NextStep("a");
+    cluster_.MakeSteps("a", 3, last);
+    cluster_.MakeCheckpoint("a", last);
+    return last;
+  }
 };
 
 TEST_F(LeavingTest, ItsJobKeepsACheckpointAndGoesOnWithoutIt) {
@@ -330,9 +338,7 @@ TEST_F(LeavingTest, ItsJobKeepsACheckpointAndGoesOnWithoutIt) {
   Leave("s2");
   EXPECT_EQ(State(), JOB_STATE_SUSPENDING);
   EXPECT_THAT(cluster_.EventKinds(), Contains("SERVER_LEAVING"));
-  const int64_t last = cluster_.NextStep("a");
-  cluster_.MakeSteps("a", 3, last);
-  cluster_.MakeCheckpoint("a", last);
+  const int64_t last = KeepNextStep();
   EXPECT_EQ(State(), JOB_STATE_RECOVERING);
   EXPECT_EQ(Last().cause(), RESTART_CAUSE_PREEMPT);
   EXPECT_EQ(Info().restarts_in_row(), 0);
@@ -370,9 +376,7 @@ TEST_F(LeavingTest, AJobThatMayNotStartAgainIsSuspended) {
   StartAndRun();
   cluster_.MakeSteps("a", 1, 2);
   Leave("s2");
-  const int64_t last = cluster_.NextStep("a");
-  cluster_.MakeSteps("a", 3, last);
-  cluster_.MakeCheckpoint("a", last);
+  KeepNextStep();
   EXPECT_EQ(State(), JOB_STATE_SUSPENDED);
 }
 
@@ -381,9 +385,7 @@ TEST_F(LeavingTest, ASuspendOnRequestIsForGood) {
   cluster_.MakeSteps("a", 1, 2);
   Leave("s2");
   cluster_.Apply(JobSuspendRequested{Fence(), "a", ""}).IgnoreError();
-  const int64_t last = cluster_.NextStep("a");
-  cluster_.MakeSteps("a", 3, last);
-  cluster_.MakeCheckpoint("a", last);
+  KeepNextStep();
   EXPECT_EQ(State(), JOB_STATE_SUSPENDED);
 }
 
