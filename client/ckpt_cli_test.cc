@@ -3,13 +3,13 @@
 #include <filesystem>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
 #include "base/file.h"
 #include "checkpoint/safetensors/header.h"
-#include "client/cli.h"
+#include "client/cli_fixture.h"
 #include "client/follow/fake_coordinator.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -49,48 +49,14 @@ GetCheckpointResponse CheckpointOfStep(int64_t step, uint32_t crc32c = 7) {
   return answer;
 }
 
-class CkptCliTest : public ::testing::Test {
+class CkptCliTest : public CliFixture {
  protected:
-  CkptCliTest() {
-    folder_ = (std::filesystem::path(::testing::TempDir()) /
-               ::testing::UnitTest::GetInstance()->current_test_info()->name())
-                  .lexically_normal();
-    std::filesystem::remove_all(folder_);
-    EXPECT_TRUE(MakeFolder(folder_).ok());
-    Write("text.bin", std::string(4000, '\0'));
-    Write("job.yaml",
-          "model: {preset: gpt-nano}\ndata: {tokens: text.bin}\n"
-          "steps: 3\npartition: {stages: 2}\n");
-  }
-
-  std::string Path(const std::string& name) const {
-    return absl::StrCat(folder_, "/", name);
-  }
-
-  void Write(const std::string& name, const std::string& content) {
-    ASSERT_TRUE(WriteFileAtomically(Path(name), content).ok());
-  }
+  CkptCliTest() { WriteJob(); }
 
   int Run(const FakeCoordinator& coordinator,
           std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"--coordinator", coordinator.address()});
-    out_.str("");
-    err_.str("");
-    environment_.out = &out_;
-    environment_.err = &err_;
-    environment_.working_folder = folder_;
-    environment_.clock = &SystemClock();
-    environment_.interrupt = &interrupt_;
-    environment_.new_key = [] { return "key"; };
-    return static_cast<int>(RunCli(arguments, environment_));
+    return RunAgainst(coordinator, std::move(arguments));
   }
-  nlohmann::json Json() const { return nlohmann::json::parse(out_.str()); }
-
-  std::string folder_;
-  Environment environment_;
-  Interrupt interrupt_;
-  std::ostringstream out_;
-  std::ostringstream err_;
 };
 
 TEST_F(CkptCliTest, ListShowsNameStateAndSize) {
@@ -201,7 +167,7 @@ TEST_F(CkptCliTest, ImportSendsTheFilesAndSaysWhatToStartFrom) {
   EXPECT_THAT(out_.str(), AllOf(HasSubstr("j-9@0"), HasSubstr("--from j-9")));
   const CommitImportRequest sent = coordinator.imported();
   EXPECT_EQ(sent.job().name(), "job-imported");
-  EXPECT_EQ(sent.idempotency_key(), "key");
+  EXPECT_EQ(sent.idempotency_key(), "key-1");
   ASSERT_EQ(sent.files_size(), 1);
   EXPECT_TRUE(std::filesystem::exists(folder_ + "/j-9/step-000000000.e0001/" +
                                       sent.files(0).name()));

@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "base/file.h"
+#include "client/cli_fixture.h"
 #include "client/exit_code.h"
 #include "client/follow/fake_coordinator.h"
 #include "client/schedules/traced_steps.h"
@@ -30,48 +31,13 @@ using ::testing::MatchesRegex;
 using ::testing::Not;
 using ::testing::StartsWith;
 
-// Runs the program in this process, in a folder of its own with a job file and
-// a token file.
-class CliTest : public ::testing::Test {
+class CliTest : public CliFixture {
  protected:
   CliTest() {
-    // Normal, as the paths that the program prints.
-    folder_ = (std::filesystem::path(::testing::TempDir()) /
-               ::testing::UnitTest::GetInstance()->current_test_info()->name())
-                  .lexically_normal();
-    std::filesystem::remove_all(folder_);
-    EXPECT_TRUE(MakeFolder(folder_).ok());
-    Write("text.bin", std::string(4000, '\0'));
-    Write("job.yaml",
-          "model: {preset: gpt-nano}\ndata: {tokens: text.bin}\n"
-          "steps: 3\npartition: {stages: 2}\n");
+    WriteJob();
     environment_.variables["XDG_STATE_HOME"] = folder_;
   }
 
-  std::string Path(const std::string& name) const {
-    return absl::StrCat(folder_, "/", name);
-  }
-  void Write(const std::string& name, const std::string& content) {
-    ASSERT_TRUE(WriteFileAtomically(Path(name), content).ok());
-  }
-
-  int Run(const std::vector<std::string>& arguments) {
-    out_.str("");
-    err_.str("");
-    environment_.out = &out_;
-    environment_.err = &err_;
-    environment_.working_folder = folder_;
-    environment_.executable = Path("bin/penstock");
-    environment_.clock = &SystemClock();
-    environment_.interrupt = &interrupt_;
-    environment_.new_key = [this] { return absl::StrCat("key-", ++keys_); };
-    return static_cast<int>(RunCli(arguments, environment_));
-  }
-  int RunAgainst(const FakeCoordinator& coordinator,
-                 std::vector<std::string> arguments) {
-    arguments.insert(arguments.end(), {"--coordinator", coordinator.address()});
-    return Run(arguments);
-  }
   // Every command as it is typed, the program alone first.
   std::vector<std::string> Commands() {
     EXPECT_EQ(Run({"completion", "bash"}), 0);
@@ -84,14 +50,6 @@ class CliTest : public ::testing::Test {
     }
     return commands;
   }
-  nlohmann::json Json() const { return nlohmann::json::parse(out_.str()); }
-
-  std::string folder_;
-  Environment environment_;
-  Interrupt interrupt_;
-  std::ostringstream out_;
-  std::ostringstream err_;
-  int keys_ = 0;
 };
 
 TEST_F(CliTest, VersionNamesTheBuild) {

@@ -6,9 +6,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "base/clock.h"
-#include "base/file.h"
-#include "client/cli.h"
+#include "client/cli_fixture.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -25,39 +23,7 @@ constexpr char kSound[] =
     "penstock-schedule 1\nname mine\nmicrobatches 2\nplacement r0 r1\n"
     "r0: 0F0 0F1 0B0 0B1\nr1: 1F0 1B0 1F1 1B1\n";
 
-class ScheduleCliTest : public ::testing::Test {
- protected:
-  ScheduleCliTest() {
-    folder_ = (std::filesystem::path(::testing::TempDir()) /
-               ::testing::UnitTest::GetInstance()->current_test_info()->name())
-                  .lexically_normal();
-    std::filesystem::remove_all(folder_);
-    EXPECT_TRUE(MakeFolder(folder_).ok());
-  }
-
-  void Write(const std::string& name, const std::string& content) {
-    ASSERT_TRUE(
-        WriteFileAtomically(absl::StrCat(folder_, "/", name), content).ok());
-  }
-
-  int Run(const std::vector<std::string>& arguments) {
-    out_.str("");
-    err_.str("");
-    environment_.out = &out_;
-    environment_.err = &err_;
-    environment_.working_folder = folder_;
-    environment_.clock = &SystemClock();
-    environment_.interrupt = &interrupt_;
-    return static_cast<int>(RunCli(arguments, environment_));
-  }
-  nlohmann::json Json() const { return nlohmann::json::parse(out_.str()); }
-
-  std::string folder_;
-  Environment environment_;
-  Interrupt interrupt_;
-  std::ostringstream out_;
-  std::ostringstream err_;
-};
+using ScheduleCliTest = CliFixture;
 
 TEST_F(ScheduleCliTest, ListNamesSchedulesWithTheirSources) {
   EXPECT_EQ(Run({"schedule", "list", "-o", "wide"}), 0);
