@@ -1,6 +1,7 @@
 // penstock-store: keeps checkpoints for a coordinator on another machine.
 
 #include <signal.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <iostream>
@@ -15,6 +16,7 @@
 #include "base/file_lock.h"
 #include "base/parent_process.h"
 #include "base/stop_signals.h"
+#include "base/supervisor.h"
 #include "base/version.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/store/checkpoint_store.h"
@@ -97,6 +99,18 @@ absl::Status CheckFlags(const Flags& flags) {
       "if everyone there may read what passes"));
 }
 
+// Until a signal. Meanwhile says that it lives as often as the folder answers:
+// a store whose disk hangs is not kept alive.
+void WaitForSignal(const sigset_t& signals, const std::string& status,
+                   const FileSystem& files, const std::string& root,
+                   Supervisor& supervisor) {
+  constexpr timespec kBeat = {/*tv_sec=*/1, /*tv_nsec=*/0};
+  while (sigtimedwait(&signals, nullptr, &kBeat) < 0) {
+    const absl::Status found = files.KindOf(root).status();
+    supervisor.Turned(found.ok() ? status : std::string(found.message()));
+  }
+}
+
 // Until a signal.
 absl::Status Serve(const Flags& flags, const sigset_t& signals) {
   const absl::StatusOr<std::string> key = ReadTransferKey(flags.key_file);
@@ -121,8 +135,12 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals) {
   }
   spdlog::info("serving {} on {}, build {}", flags.root, (*server)->address(),
                kBuildVersion);
-  int signal = 0;
-  sigwait(&signals, &signal);
+  const std::string status =
+      absl::StrCat("serving ", flags.root, " on ", (*server)->address());
+  Supervisor supervisor;
+  supervisor.Ready(status);
+  WaitForSignal(signals, status, *files, flags.root, supervisor);
+  supervisor.Stopping("stopping; uploads go on when it serves again");
   (*server)->Stop();
   if (!flags.address_file.empty()) unlink(flags.address_file.c_str());
   spdlog::info("stopped; uploads go on when it serves again");

@@ -1,6 +1,7 @@
 // The binary as an operator and a coordinator meet it.
 
 #include <signal.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -13,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/test_notify_socket.h"
 #include "base/test_process.h"
 #include "checkpoint/manifest/test_checkpoint.h"
 #include "checkpoint/store/commit_store.h"
@@ -72,6 +74,23 @@ TEST_F(StoreMainTest, SigtermEndsItCleanly) {
   process.Signal(SIGTERM);
   EXPECT_EQ(process.Wait().second, 0);
   EXPECT_EQ(Address(), "");
+}
+
+TEST_F(StoreMainTest, TellsSystemdWhatItDoes) {
+  TestNotifySocket systemd;
+  setenv("WATCHDOG_USEC", "4000000", /*overwrite=*/1);
+  Process process(Flags());
+  unsetenv("WATCHDOG_USEC");
+  ASSERT_NE(process.WaitForLine("serving"), "");
+  EXPECT_EQ(systemd.Next(), absl::StrCat("READY=1\nSTATUS=serving ", folder_,
+                                         "/root on ", Address(), "\n"));
+  EXPECT_THAT(systemd.Next(), HasSubstr("WATCHDOG=1"));
+  EXPECT_EQ(systemd.Next(), "WATCHDOG=1\n");
+  std::filesystem::rename(folder_ + "/root", folder_ + "/moved");
+  EXPECT_THAT(systemd.NextWith("STATUS="), HasSubstr(folder_ + "/root"));
+  process.Signal(SIGTERM);
+  EXPECT_NE(systemd.NextWith("STOPPING=1"), "");
+  EXPECT_EQ(process.Wait().second, 0);
 }
 
 // kill -9 in the middle of a file, and again before the commit.

@@ -25,8 +25,10 @@
 #include "base/sha256.h"
 #include "base/status_macros.h"
 #include "base/stop_signals.h"
+#include "base/supervisor.h"
 #include "base/version.h"
 #include "checkpoint/transfer/key_file.h"
+#include "coordinator/core/status_line.h"
 #include "coordinator/service/hosted_checkpoints.h"
 #include "coordinator/service/loop.h"
 #include "coordinator/service/server.h"
@@ -284,8 +286,28 @@ absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenCheckpoints(
   return port;
 }
 
+// A loop that turns more seldom than it is watched would be killed.
+absl::Status CheckWatchdog(const Supervisor& supervisor, const Timing& timing) {
+  if (supervisor.watchdog_period() >= 4 * timing.heartbeat) {
+    return absl::OkStatus();
+  }
+  return absl::InvalidArgumentError(absl::StrCat(
+      "--heartbeat ", absl::FormatDuration(timing.heartbeat),
+      " is too long for the unit's WatchdogSec=, ",
+      absl::FormatDuration(supervisor.watchdog_period()),
+      ": wanted at most a fourth of it; give a smaller --heartbeat or a longer "
+      "WatchdogSec="));
+}
+
+// For `systemctl status`.
+std::string WhatItDoes(const LoopView& view, const absl::Status& store) {
+  if (store.ok()) return StatusLine(view.state);
+  return absl::StrCat("nothing can be written: ", store.message());
+}
+
 // Serves until a signal, or until the loop gives up.
-absl::Status Serve(const Flags& flags, const sigset_t& signals) {
+absl::Status Serve(const Flags& flags, const sigset_t& signals,
+                   Supervisor& supervisor) {
   const std::string path = flags.store.empty() ? DefaultStore() : flags.store;
   absl::StatusOr<std::unique_ptr<StateStore>> store = OpenSqliteStore(path);
   if (!store.ok()) return store.status();
@@ -297,6 +319,10 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals) {
   options.cluster_secret = RandomHex(64);
   options.open_checkpoints = [&flags, &path](const std::string& secret) {
     return OpenCheckpoints(flags, path, secret);
+  };
+  options.on_beat = [&supervisor](const LoopView& view,
+                                  const absl::Status& store) {
+    supervisor.Turned(WhatItDoes(view, store));
   };
   options.on_stop = [&mutex, &gave_up](const absl::Status& why) {
     {
@@ -318,8 +344,10 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals) {
     if (!written.ok()) return written;
   }
   spdlog::info("serving on {}, build {}", (*server)->address(), kBuildVersion);
+  supervisor.Ready(absl::StrCat("serving on ", (*server)->address()));
   int signal = 0;
   sigwait(&signals, &signal);
+  supervisor.Stopping("stopping; running jobs go on without it");
   (*server)->Stop(absl::UnavailableError("the coordinator is stopping"));
   if (!flags.address_file.empty()) unlink(flags.address_file.c_str());
   const MutexLock lock(&mutex);
@@ -340,6 +368,11 @@ int Main(int argc, char** argv) {
   if (const absl::Status status = CheckFlags(flags); !status.ok()) {
     return Fail(status, kExitUsage);
   }
+  Supervisor supervisor;
+  if (const absl::Status status = CheckWatchdog(supervisor, flags.timing);
+      !status.ok()) {
+    return Fail(status, kExitUsage);
+  }
   spdlog::set_default_logger(spdlog::stderr_color_mt("coordinator"));
   const sigset_t signals = BlockStopSignals();
   if (flags.exit_with_parent != 0) {
@@ -348,7 +381,7 @@ int Main(int argc, char** argv) {
       return Fail(status, kExitFailed);
     }
   }
-  const absl::Status status = Serve(flags, signals);
+  const absl::Status status = Serve(flags, signals, supervisor);
   return status.ok() ? 0 : Fail(status, ExitCodeOf(status));
 }
 

@@ -1,5 +1,6 @@
 // The binary as an operator meets it.
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "base/file.h"
+#include "base/test_notify_socket.h"
 #include "base/test_process.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -199,6 +201,44 @@ TEST_F(CoordinatorMainTest, EndsWithItsParent) {
   char byte;
   EXPECT_EQ(read(ends[0], &byte, 1), 0);
   waitpid(parent, nullptr, 0);
+}
+
+TEST_F(CoordinatorMainTest, TellsSystemdWhatItDoes) {
+  TestNotifySocket systemd;
+  setenv("WATCHDOG_USEC", "20000000", /*overwrite=*/1);
+  Process process(Flags("store"));
+  unsetenv("WATCHDOG_USEC");
+  ASSERT_NE(process.WaitForLine("serving on"), "");
+  // In either order: the loop turns before the port is open.
+  std::string told = systemd.Next();
+  absl::StrAppend(&told, systemd.NextWith("STATUS="));
+  EXPECT_THAT(told, HasSubstr("READY=1\nSTATUS=serving on " +
+                              AddressOf("store") + "\n"));
+  EXPECT_THAT(told, HasSubstr("STATUS=no jobs; 0 of 0 stage servers connected\n"
+                              "WATCHDOG=1\n"));
+  process.Signal(SIGTERM);
+  EXPECT_NE(systemd.NextWith("STOPPING=1"), "");
+  EXPECT_EQ(process.Wait().second, 0);
+}
+
+// A store that it cannot have is found out before it says that it is ready.
+TEST_F(CoordinatorMainTest, IsNotReadyWithoutItsStore) {
+  Process first(Flags("store"));
+  ASSERT_NE(first.WaitForLine("serving on"), "");
+  TestNotifySocket systemd;
+  Process second(Flags("store"));
+  EXPECT_EQ(second.Wait().second, 69);
+  EXPECT_EQ(systemd.NextIfAny(), "");
+}
+
+TEST_F(CoordinatorMainTest, AHeartbeatThatIsLongForTheWatchdogIsRefused) {
+  setenv("WATCHDOG_USEC", "3000000", /*overwrite=*/1);
+  Process process(Flags("store"));
+  unsetenv("WATCHDOG_USEC");
+  const auto [errors, status] = process.Wait();
+  EXPECT_EQ(status, 2);
+  EXPECT_THAT(errors, HasSubstr("--heartbeat 1s is too long"));
+  EXPECT_THAT(errors, HasSubstr("WatchdogSec=, 3s"));
 }
 
 TEST_F(CoordinatorMainTest, RefusesAParentThatIsNotItsOwn) {

@@ -25,6 +25,7 @@
 #include "base/file.h"
 #include "base/parent_process.h"
 #include "base/status_macros.h"
+#include "base/supervisor.h"
 #include "base/version.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/shards/directory_shard_store.h"
@@ -99,9 +100,11 @@ sigset_t BlockStopSignals() {
 class SignalWatch {
  public:
   SignalWatch(const sigset_t& signals, const std::string& name,
-              const ServerOptions& options, ServerLoop& loop)
-      : signals_(signals), thread_([this, name, &options, &loop] {
+              const ServerOptions& options, ServerLoop& loop,
+              Supervisor& supervisor)
+      : signals_(signals), thread_([this, name, &options, &loop, &supervisor] {
           int signal = Wait();
+          if (!done_) supervisor.Stopping("told to stop");
           const auto stop = [&](absl::Duration leave_within) {
             loop.Post(StopRequested{
                 absl::StrCat("stage server ", name, " was told to stop (",
@@ -268,7 +271,10 @@ absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
   PENSTOCK_ASSIGN_OR_RETURN(ServerIdentity identity, IdentityOf(options));
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device,
                             MakeDevice(options.device));
-  ServerLoop loop(SystemClock());
+  Supervisor supervisor;
+  ServerLoop loop(SystemClock(), [&supervisor](const SessionCore& core) {
+    supervisor.Turned(core.StatusLine());
+  });
   const auto post = [&loop](Event event) { loop.Post(std::move(event)); };
   LogTo(loop);
   spdlog::info("penstock-stage-server {} {} on {}, coordinator {}",
@@ -279,13 +285,15 @@ absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<TransferServer> memory_server,
                             ServeMemory(options, memory));
   identity.memory_address = memory.address();
-  const SignalWatch watch(signals, identity.name, options, loop);
+  const SignalWatch watch(signals, identity.name, options, loop, supervisor);
   SessionLimits limits;
   limits.memory_keep = absl::Seconds(options.memory_keep_seconds);
   SessionCore core(identity, limits);
   SessionClient client(options.coordinator, SystemClock(), post);
   auto executor = std::make_unique<Executor>(
       PartsOf(options, identity, *device, memory), SystemClock(), post);
+  // Also without its coordinator, which may start later.
+  supervisor.Ready("started");
   const Exit exit = loop.Run(core, client, *executor);
   client.Shutdown(kSessionPatience);
   if (!exit.executor_left) {

@@ -1,11 +1,14 @@
 #include "checkpoint/transfer/transfer_server.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "checkpoint/transfer/chunk.h"
+#include "checkpoint/transfer/health.h"
 #include "checkpoint/transfer/server_options.h"
 #include "checkpoint/transfer/store_service.h"
 #include "checkpoint/transfer/transfer_service.h"
@@ -31,6 +34,7 @@ class GrpcTransferServer : public TransferServer {
   ~GrpcTransferServer() override { Stop(); }
 
   absl::Status Listen(const std::string& address) {
+    EnableHealthAndReflection();
     grpc::ServerBuilder builder;
     SetServerOptions(kMaxTransferMessageBytes, builder);
     int port = 0;
@@ -48,6 +52,11 @@ class GrpcTransferServer : public TransferServer {
           " for checkpoints: it is no host:port, taken, or another machine's"));
     }
     address_ = absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
+    std::vector<std::string> services = {TransferService::service_full_name()};
+    if (store_service_ != nullptr) {
+      services.push_back(StoreService::service_full_name());
+    }
+    SetServing(*server_, services);
     return absl::OkStatus();
   }
 
@@ -59,6 +68,7 @@ class GrpcTransferServer : public TransferServer {
 
   void Stop() override {
     if (server_ == nullptr) return;
+    SetNotServing(*server_);
     // Files go on at the next server, so nothing is worth waiting for.
     server_->Shutdown(absl::ToChronoTime(SystemClock().Now()));
     server_->Wait();

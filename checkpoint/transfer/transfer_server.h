@@ -15,9 +15,10 @@
 namespace penstock {
 
 // A TransferService over one folder of checkpoints, on a port and threads of
-// its own. Writes shards of any checkpoint that is not committed, for servers
-// of its job and epoch; reads committed ones, for servers of any job. Commits
-// and deletes nothing: that is the CheckpointStore's of the same folder.
+// its own, with grpc.health.v1.Health and reflection. Writes shards of any
+// checkpoint that is not committed, for servers of its job and epoch; reads
+// committed ones, for servers of any job. Commits and deletes nothing: that is
+// the CheckpointStore's of the same folder.
 //
 // Thread-safe.
 class TransferServer {

@@ -220,6 +220,7 @@ std::vector<Loop::Item> Loop::TakeItems() {
 void Loop::Run() {
   while (true) {
     std::vector<Item> items = TakeItems();
+    const absl::Time tick = next_tick_;
     absl::Status ended;
     {
       const MutexLock lock(&mutex_);
@@ -241,6 +242,9 @@ void Loop::Run() {
       RunTurn(std::move(items));
     }
     PumpWatches();
+    if (options_.on_beat && next_tick_ != tick) {
+      options_.on_beat({state_, *store_}, store_status_);
+    }
   }
 }
 

@@ -73,6 +73,9 @@ class Loop {
     std::function<absl::StatusOr<std::unique_ptr<CheckpointPort>>(
         const std::string& cluster_secret)>
         open_checkpoints;
+    // The loop has come round: called once a heartbeat on the loop thread, with
+    // why the store cannot be written, if it cannot. Must not block.
+    std::function<void(const LoopView&, const absl::Status& store)> on_beat;
     // The process must stop serving: another coordinator took over, or the
     // store is damaged. Called once at most, on the loop thread.
     std::function<void(const absl::Status&)> on_stop;

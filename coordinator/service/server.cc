@@ -17,9 +17,9 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "checkpoint/transfer/health.h"
 #include "checkpoint/transfer/server_options.h"
 #include "grpc/support/log.h"
-#include "grpcpp/health_check_service_interface.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "spdlog/spdlog.h"
@@ -104,7 +104,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   std::unique_ptr<CoordinatorServer> server(
       new CoordinatorServer(loop, std::move(new_id)));
   QuietGrpcLog();
-  grpc::EnableDefaultHealthCheckService(true);
+  EnableHealthAndReflection();
   grpc::ServerBuilder builder;
   SetServerOptions(kMaxMessageBytes, builder);
   int port = 0;
@@ -119,6 +119,9 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   }
   server->address_ =
       absl::StrCat(address.substr(0, address.rfind(':')), ":", port);
+  SetServing(*server->server_, {JobService::service_full_name(),
+                                AdminService::service_full_name(),
+                                StageControl::service_full_name()});
   return server;
 }
 
@@ -128,6 +131,7 @@ CoordinatorServer::~CoordinatorServer() {
 
 void CoordinatorServer::Stop(const absl::Status& why) {
   if (server_ == nullptr) return;
+  SetNotServing(*server_);
   loop_.EndStreams(why);
   server_->Shutdown(absl::ToChronoTime(SystemClock().Now() + kStopLimit));
   server_->Wait();

@@ -15,8 +15,8 @@
 
 namespace penstock {
 
-// The coordinator's gRPC server: JobService, AdminService, StageControl and
-// grpc.health.v1.Health on one address, without TLS.
+// The coordinator's gRPC server: JobService, AdminService, StageControl,
+// grpc.health.v1.Health and reflection on one address, without TLS.
 class CoordinatorServer {
  public:
   // Serves on `address`, "host:port"; port 0 takes a free one. `loop` must

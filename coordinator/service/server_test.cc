@@ -4,11 +4,13 @@
 
 #include <atomic>
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "base/version.h"
+#include "checkpoint/transfer/test_health.h"
 #include "coordinator/core/job_fixture.h"
 #include "coordinator/service/fake_stage_server.h"
 #include "coordinator/store/memory_store.h"
@@ -73,6 +75,7 @@ class ServerTest : public ::testing::Test {
     options.timing = timing_;
     options.build_version = kBuildVersion;
     options.cluster_secret = "secret";
+    options.on_beat = on_beat_;
     options.on_stop = [this](const absl::Status& status) {
       stop_status_ = status;
       stopped_.Notify();
@@ -175,6 +178,7 @@ class ServerTest : public ::testing::Test {
   }
 
   Timing timing_;
+  std::function<void(const LoopView&, const absl::Status&)> on_beat_;
   std::atomic<int> last_id_ = 0;
   absl::Status stop_status_;
   absl::Notification stopped_;
@@ -541,6 +545,38 @@ TEST_F(ServerTest, ServersAreListedWithTheTerm) {
   EXPECT_EQ(response.coordinator_build_version(), kBuildVersion);
   ASSERT_EQ(response.servers_size(), 1);
   EXPECT_EQ(response.servers(0).state(), SERVER_STATE_IDLE);
+}
+
+TEST_F(ServerTest, ProbesAreToldThatEveryServiceServes) {
+  Start();
+  EXPECT_EQ(HealthOf(channel_, ""), "SERVING");
+  for (const std::string service :
+       {"JobService", "AdminService", "StageControl"}) {
+    EXPECT_EQ(HealthOf(channel_, "penstock." + service), "SERVING") << service;
+    EXPECT_THAT(ReflectedServices(channel_), HasSubstr("penstock." + service));
+  }
+  EXPECT_EQ(HealthOf(channel_, "penstock.StoreService"), "NOT_FOUND");
+  Stop();
+  EXPECT_EQ(HealthOf(channel_, ""), "UNAVAILABLE");
+}
+
+TEST_F(ServerTest, TheLoopBeatsWithTheStateAndTheStoresTrouble) {
+  std::atomic<bool> full = false;
+  absl::Notification well, ill;
+  on_beat_ = [&](const LoopView& view, const absl::Status& store) {
+    EXPECT_GE(view.state.term, 1);
+    if (store.ok() && !well.HasBeenNotified()) well.Notify();
+    if (absl::IsResourceExhausted(store) && !ill.HasBeenNotified()) {
+      ill.Notify();
+    }
+  };
+  Start(std::make_unique<LimitedStore>(&full));
+  well.WaitForNotification();
+  full = true;
+  SubmitJobResponse response;
+  EXPECT_FALSE(Submit(SmallJob(), "key", &response).ok());
+  ill.WaitForNotification();
+  Stop();
 }
 
 TEST_F(ServerTest, TakenPortIsSaidInOneLine) {

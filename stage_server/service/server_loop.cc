@@ -75,20 +75,23 @@ Exit ServerLoop::Run(SessionCore& core, SessionClient& client,
     for (Effect& effect : effects) {
       if (auto exit = std::visit(performer, effect)) return *std::move(exit);
     }
-    const Event event = Next(core.next_wake());
-    effects = core.Apply(event, Now());
+    on_turn_(core);
+    const std::optional<Event> event = Next(core.next_wake());
+    effects.clear();
+    if (event.has_value()) effects = core.Apply(*event, Now());
   }
 }
 
-Event ServerLoop::Next(absl::Time wake) {
+std::optional<Event> ServerLoop::Next(absl::Time wake) {
   MutexLock lock(&mutex_);
-  while (events_.empty()) {
+  if (events_.empty()) {
     const absl::Duration left = wake - Now();
     if (left <= absl::ZeroDuration()) return Tick{};
-    // In short waits: the deadline is on a clock that may be set.
+    // A short wait: the deadline is on a clock that may be set.
     wake_.WaitWithDeadline(
         &mutex_,
         clock_.Now() + std::min(left, absl::Duration(absl::Seconds(1))));
+    if (events_.empty()) return std::nullopt;
   }
   // A tick that is due is not kept waiting by a stream of events.
   if (Now() >= wake) return Tick{};

@@ -2,6 +2,9 @@
 #define PENSTOCK_STAGE_SERVER_SERVICE_SERVER_LOOP_H_
 
 #include <deque>
+#include <functional>
+#include <optional>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/mutex.h"
@@ -16,7 +19,12 @@ namespace penstock {
 // and carries its effects out; the only thread that touches core and client.
 class ServerLoop {
  public:
-  explicit ServerLoop(const Clock& clock) : clock_(clock) {}
+  // `on_turn` is called on the thread of `Run` each time that the loop comes
+  // round, at least once a second. Must not block.
+  explicit ServerLoop(
+      const Clock& clock,
+      std::function<void(const SessionCore&)> on_turn = [](const auto&) {})
+      : clock_(clock), on_turn_(std::move(on_turn)) {}
   ServerLoop(const ServerLoop&) = delete;
   ServerLoop& operator=(const ServerLoop&) = delete;
 
@@ -32,10 +40,12 @@ class ServerLoop {
   // Wall time that never steps back, so that a clock that is set does not
   // shorten a grace or delay a heartbeat.
   absl::Time Now() const;
-  // A posted event, or `Tick` at `wake`.
-  Event Next(absl::Time wake) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A posted event, or `Tick` at `wake`; nothing if neither comes within a
+  // second.
+  std::optional<Event> Next(absl::Time wake) ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Clock& clock_;
+  const std::function<void(const SessionCore&)> on_turn_;
   const absl::Time start_time_ = clock_.Now();
   const int64_t start_nanos_ = MonotonicNanos();
 

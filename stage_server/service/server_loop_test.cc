@@ -1,5 +1,7 @@
 #include "stage_server/service/server_loop.h"
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,7 +82,9 @@ class ServerLoopTest : public ::testing::Test {
   int64_t term_ = 4;
   int64_t sequence_ = 0;
   FakeWorld world_;
-  ServerLoop loop_{SystemClock()};
+  // How often the loop has come round.
+  std::atomic<int> turns_ = 0;
+  ServerLoop loop_{SystemClock(), [this](const SessionCore&) { ++turns_; }};
   std::unique_ptr<FakeStageControl> coordinator_;
   Exit exit_;
   std::thread thread_;
@@ -94,6 +98,17 @@ TEST_F(ServerLoopTest, BeatsWhileItIsIdle) {
                     })
                     .has_value());
   }
+}
+
+TEST_F(ServerLoopTest, TurnsWhileNothingHappens) {
+  coordinator_->Stop();
+  const int64_t start = MonotonicNanos();
+  int seen = turns_;
+  for (int turn = 0; turn < 2; ++turn) {
+    while (turns_ == seen) std::this_thread::yield();
+    seen = turns_;
+  }
+  EXPECT_LT(absl::Nanoseconds(MonotonicNanos() - start), absl::Seconds(10));
 }
 
 TEST_F(ServerLoopTest, RunsTwoJobsOneAfterTheOther) {

@@ -716,4 +716,37 @@ void SessionCore::Log(Level level, std::string text) {
   effects_.push_back(WriteLog{level, std::move(text)});
 }
 
+std::string SessionCore::EpochLine() const {
+  const Epoch& epoch = *epoch_;
+  const std::string where =
+      absl::StrCat(ToString(epoch.key), ", rank ", epoch.desired.rank());
+  if (epoch.leaving) return absl::StrCat(where, ": leaving");
+  switch (epoch.phase) {
+    case Phase::kLoading:
+      return absl::StrCat(where, ": loading");
+    case Phase::kLoaded:
+    case Phase::kConnecting:
+      return absl::StrCat(where, ": connecting");
+    case Phase::kReady:
+      return absl::StrCat(where, ": connected");
+    case Phase::kRunning:
+      if (epoch.reports.last_step() == 0) {
+        return absl::StrCat(where, ": running");
+      }
+      return absl::StrCat(where, ": running, step ", epoch.reports.last_step());
+    case Phase::kFaulted:
+      return absl::StrCat(where, ": failed: ", epoch.error);
+  }
+  return where;
+}
+
+std::string SessionCore::StatusLine() const {
+  std::string line = epoch_.has_value() ? EpochLine() : "idle";
+  if (stopping_.has_value() || leave_at_ != absl::InfiniteFuture()) {
+    absl::StrAppend(&line, "; told to stop");
+  }
+  if (link_ != Link::kOpen) absl::StrAppend(&line, "; no coordinator");
+  return line;
+}
+
 }  // namespace penstock

@@ -82,6 +82,10 @@ class SessionCore {
 
   int64_t term() const { return term_; }
 
+  // What it is at, in one line, for `systemctl status`: "job-1 epoch 2, rank 0:
+  // running, step 7; no coordinator", where that is so.
+  std::string StatusLine() const;
+
  private:
   enum class Link {
     kOffline,      // until `retry_at_`
@@ -173,6 +177,7 @@ class SessionCore {
   void Flush();
   void FlushSoon();
   void Log(WriteLog::Level level, std::string text);
+  std::string EpochLine() const;
 
   const ServerIdentity identity_;
   const SessionLimits limits_;

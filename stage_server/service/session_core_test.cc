@@ -423,5 +423,41 @@ TEST_F(SessionCoreTest, AFaultIsToldAgainInTheNextSession) {
   EXPECT_EQ(sent_[1].status().error(), "boom");
 }
 
+// ---- What people see ------------------------------------------------------
+
+TEST_F(SessionCoreTest, SaysInALineWhatItIsAt) {
+  Keep(core_.Start(now_));
+  EXPECT_EQ(core_.StatusLine(), "idle; no coordinator");
+  AnswerRegister();
+  EXPECT_EQ(core_.StatusLine(), "idle");
+  Say(DesiredState::RUN);
+  EXPECT_EQ(core_.StatusLine(), ToString(kJob) + ", rank 1: loading");
+  Apply(Loaded{kJob, DataAddress()});
+  EXPECT_EQ(core_.StatusLine(), ToString(kJob) + ", rank 1: connecting");
+  Apply(Connected{kJob});
+  EXPECT_EQ(core_.StatusLine(), ToString(kJob) + ", rank 1: running");
+  FinishStep(7);
+  EXPECT_EQ(core_.StatusLine(), ToString(kJob) + ", rank 1: running, step 7");
+  Break();
+  EXPECT_EQ(core_.StatusLine(),
+            ToString(kJob) + ", rank 1: running, step 7; no coordinator");
+}
+
+TEST_F(SessionCoreTest, SaysThatItIsToEndAndStillHasARank) {
+  Run();
+  Apply(StopRequested{"SIGTERM", absl::Seconds(30)});
+  EXPECT_EQ(core_.StatusLine(),
+            ToString(kJob) + ", rank 1: running; told to stop");
+}
+
+TEST_F(SessionCoreTest, SaysWhatHasFailed) {
+  Run();
+  Failed failed;
+  failed.epoch = kJob;
+  failed.why = absl::InternalError("boom");
+  Apply(failed);
+  EXPECT_THAT(core_.StatusLine(), HasSubstr("rank 1: failed: boom"));
+}
+
 }  // namespace
 }  // namespace penstock
