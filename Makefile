@@ -9,8 +9,11 @@ THREADED = //base/... //checkpoint/... //client/... //coordinator/... \
 # All code of ours; //tests runs the same code once more, in whole systems.
 CODE = $(THREADED) //models/... //schedule/...
 
-.PHONY: help setup build demo test convergence format lint bench asan tsan chaos \
-  clean
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+.PHONY: help setup build install deb demo test convergence format lint bench asan \
+  tsan chaos clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 14
@@ -19,7 +22,13 @@ setup:  ## install what is missing (Debian packages, libtorch)
 	@tools/setup
 
 build: setup  ## build every binary
-	@$(BAZEL) build //coordinator:penstock-coordinator //stage_server:penstock-stage-server //client:penstock
+	@$(BAZEL) build //coordinator:penstock-coordinator //checkpoint:penstock-store //stage_server:penstock-stage-server //client:penstock
+
+install:  ## install what `make build` has built: PREFIX=/usr/local DESTDIR=
+	@tools/install --prefix "$(PREFIX)" --destdir "$(DESTDIR)"
+
+deb: build  ## make a Debian package of it in dist/
+	@tools/package_deb
 
 demo: setup  ## train gpt-nano on real text: coordinator and 2 stage servers
 	@tools/demo
