@@ -335,6 +335,50 @@ TEST_F(CliTest, ListStatusServersAndCancelPrintWhatTheyGet) {
   EXPECT_THAT(out_.str(), HasSubstr("CANCELLED"));
 }
 
+TEST_F(CliTest, ServersAreCordonedAndUncordonedByName) {
+  FakeCoordinator coordinator({.servers = 2});
+  ASSERT_EQ(RunAgainst(coordinator, {"servers", "cordon", "host-0", "host-1",
+                                     "--reason", "new disks"}),
+            0)
+      << err_.str();
+  EXPECT_EQ(out_.str(),
+            "host-0 (s-0): IDLE,CORDONED\nhost-1 (s-1): IDLE,CORDONED\n");
+  EXPECT_EQ(RunAgainst(coordinator, {"servers", "uncordon", "host-1"}), 0);
+  EXPECT_EQ(out_.str(), "host-1 (s-1): IDLE\n");
+  EXPECT_EQ(RunAgainst(coordinator, {"servers", "list", "-o", "wide"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("IDLE,CORDONED"));
+  EXPECT_THAT(out_.str(), HasSubstr("new disks"));
+  EXPECT_EQ(RunAgainst(coordinator, {"servers", "list", "-o", "json"}), 0);
+  EXPECT_EQ(Json().at(0).at("state"), "IDLE");
+  EXPECT_EQ(Json().at(0).at("duty"), "CORDONED");
+  EXPECT_TRUE(Json().at(1).at("duty").is_null());
+  EXPECT_EQ(RunAgainst(coordinator, {"status"}), 0);
+  EXPECT_THAT(out_.str(), HasSubstr("servers: 1 IDLE 1 IDLE,CORDONED"));
+}
+
+TEST_F(CliTest, DrainIsWaitedForOnRequest) {
+  FakeCoordinator coordinator({.servers = 1, .draining_listings = 2});
+  EXPECT_EQ(RunAgainst(coordinator,
+                       {"servers", "drain", "host-0", "--deadline", "60"}),
+            0);
+  EXPECT_EQ(coordinator.drain_deadline(), 60);
+  EXPECT_EQ(out_.str(), "host-0 (s-0): IDLE,DRAINING\n");
+  EXPECT_EQ(RunAgainst(coordinator,
+                       {"servers", "drain", "host-0", "--wait", "-o", "json"}),
+            0);
+  EXPECT_EQ(Json().at(0).at("duty"), "CORDONED");
+}
+
+TEST_F(CliTest, ServersThatAreNotThereAndDeadlinesThatAreNoneAreRefused) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"servers", "cordon", "nobody"}), 3);
+  EXPECT_THAT(err_.str(), HasSubstr("no stage server \"nobody\""));
+  EXPECT_EQ(RunAgainst(coordinator, {"servers", "drain"}), 2);
+  EXPECT_EQ(RunAgainst(coordinator,
+                       {"servers", "drain", "host-0", "--deadline", "-1"}),
+            2);
+}
+
 TEST_F(CliTest, LogsAndEventsAreOneLineEach) {
   FakeCoordinator::Script script;
   script.logs.resize(2);

@@ -37,7 +37,7 @@ ExitCode ClusterStatus(CommandContext& context, CoordinatorClient& coordinator,
   if (!jobs.ok()) return context.Fail(jobs.status());
   std::map<std::string, int> counts;
   for (const ServerInfo& server : servers->servers()) {
-    ++counts[StateName(server.state())];
+    ++counts[StateText(server)];
   }
   nlohmann::ordered_json json = {
       {"coordinator", coordinator.setting().address},

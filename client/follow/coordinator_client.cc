@@ -266,6 +266,50 @@ absl::StatusOr<ListServersResponse> CoordinatorClient::ListServers() {
   return response;
 }
 
+absl::StatusOr<ServerInfo> CoordinatorClient::CordonServer(
+    const std::string& server, const std::string& reason,
+    const std::string& idempotency_key) {
+  CordonServerRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  request.set_server(server);
+  request.set_reason(reason);
+  CordonServerResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return admin_->CordonServer(context, request, &response);
+  }));
+  return std::move(*response.mutable_server());
+}
+
+absl::StatusOr<ServerInfo> CoordinatorClient::DrainServer(
+    const std::string& server, const std::string& reason,
+    double deadline_seconds, const std::string& idempotency_key) {
+  DrainServerRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  request.set_server(server);
+  request.set_reason(reason);
+  request.set_deadline_seconds(deadline_seconds);
+  DrainServerResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return admin_->DrainServer(context, request, &response);
+  }));
+  return std::move(*response.mutable_server());
+}
+
+absl::StatusOr<ServerInfo> CoordinatorClient::UncordonServer(
+    const std::string& server, const std::string& idempotency_key) {
+  UncordonServerRequest request;
+  request.mutable_fence();
+  request.set_idempotency_key(idempotency_key);
+  request.set_server(server);
+  UncordonServerResponse response;
+  PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
+    return admin_->UncordonServer(context, request, &response);
+  }));
+  return std::move(*response.mutable_server());
+}
+
 absl::StatusOr<GetTimelineResponse> CoordinatorClient::GetTimeline(
     const std::string& job, std::optional<int64_t> step) {
   GetTimelineRequest request;

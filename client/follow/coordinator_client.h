@@ -66,6 +66,16 @@ class CoordinatorClient {
   absl::StatusOr<CheckpointInfo> CommitImport(
       const CommitImportRequest& request);
   absl::StatusOr<ListServersResponse> ListServers();
+  absl::StatusOr<ServerInfo> CordonServer(const std::string& server,
+                                          const std::string& reason,
+                                          const std::string& idempotency_key);
+  // Without an end if `deadline_seconds` is 0.
+  absl::StatusOr<ServerInfo> DrainServer(const std::string& server,
+                                         const std::string& reason,
+                                         double deadline_seconds,
+                                         const std::string& idempotency_key);
+  absl::StatusOr<ServerInfo> UncordonServer(const std::string& server,
+                                            const std::string& idempotency_key);
   // Without a step the newest that was traced.
   absl::StatusOr<GetTimelineResponse> GetTimeline(const std::string& job,
                                                   std::optional<int64_t> step);

@@ -51,6 +51,11 @@ CommitImportRequest FakeCoordinator::imported() const {
   return imported_;
 }
 
+double FakeCoordinator::drain_deadline() const {
+  MutexLock lock(&mutex_);
+  return drain_deadline_;
+}
+
 void FakeCoordinator::WaitForSubmission() {
   MutexLock lock(&mutex_);
   while (submissions_ == 0) changed_.Wait(&mutex_);
@@ -209,20 +214,79 @@ grpc::Status FakeCoordinator::ListServers(grpc::ServerContext* context,
                                           ListServersResponse* response) {
   const grpc::Status gate = Gate(context);
   if (!gate.ok()) return gate;
-  {
-    MutexLock lock(&mutex_);
-    listed_ = true;
-    changed_.SignalAll();
-  }
+  MutexLock lock(&mutex_);
+  listed_ = true;
+  changed_.SignalAll();
   response->set_coordinator_term(3);
   response->set_coordinator_build_version("0.1.0");
+  const bool drained = listings_left_-- <= 0;
+  for (auto& [name, duty] : duties_) {
+    if (drained && duty.first == SERVER_DUTY_DRAINING) {
+      duty.first = SERVER_DUTY_CORDONED;
+    }
+  }
   for (int i = 0; i < script_.servers; ++i) {
-    ServerInfo& server = *response->add_servers();
-    server.set_id(absl::StrCat("s-", i));
-    server.set_name(absl::StrCat("host-", i));
-    server.set_state(SERVER_STATE_IDLE);
+    *response->add_servers() = Server(i);
   }
   return grpc::Status::OK;
+}
+
+ServerInfo FakeCoordinator::Server(int index) {
+  ServerInfo server;
+  server.set_id(absl::StrCat("s-", index));
+  server.set_name(absl::StrCat("host-", index));
+  server.set_state(SERVER_STATE_IDLE);
+  const auto duty = duties_.find(server.name());
+  if (duty == duties_.end()) return server;
+  server.set_duty(duty->second.first);
+  server.set_duty_reason(duty->second.second);
+  return server;
+}
+
+grpc::Status FakeCoordinator::SetDuty(const std::string& name, ServerDuty duty,
+                                      const std::string& reason,
+                                      ServerInfo* info) {
+  MutexLock lock(&mutex_);
+  for (int i = 0; i < script_.servers; ++i) {
+    if (Server(i).name() != name) continue;
+    duties_[name] = {duty, reason};
+    *info = Server(i);
+    return grpc::Status::OK;
+  }
+  return {grpc::StatusCode::NOT_FOUND,
+          absl::StrCat("no stage server \"", name, "\"")};
+}
+
+grpc::Status FakeCoordinator::CordonServer(grpc::ServerContext* context,
+                                           const CordonServerRequest* request,
+                                           CordonServerResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  return SetDuty(request->server(), SERVER_DUTY_CORDONED, request->reason(),
+                 response->mutable_server());
+}
+
+grpc::Status FakeCoordinator::DrainServer(grpc::ServerContext* context,
+                                          const DrainServerRequest* request,
+                                          DrainServerResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  {
+    MutexLock lock(&mutex_);
+    listings_left_ = script_.draining_listings;
+    drain_deadline_ = request->deadline_seconds();
+  }
+  return SetDuty(request->server(), SERVER_DUTY_DRAINING, request->reason(),
+                 response->mutable_server());
+}
+
+grpc::Status FakeCoordinator::UncordonServer(
+    grpc::ServerContext* context, const UncordonServerRequest* request,
+    UncordonServerResponse* response) {
+  const grpc::Status gate = Gate(context);
+  if (!gate.ok()) return gate;
+  return SetDuty(request->server(), SERVER_DUTY_UNSPECIFIED, "",
+                 response->mutable_server());
 }
 
 grpc::Status FakeCoordinator::GetTimeline(grpc::ServerContext* context,

@@ -1,8 +1,10 @@
 #ifndef PENSTOCK_CLIENT_FOLLOW_FAKE_COORDINATOR_H_
 #define PENSTOCK_CLIENT_FOLLOW_FAKE_COORDINATOR_H_
 
+#include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -40,8 +42,10 @@ class FakeCoordinator final : public JobService::Service,
     BeginImportResponse import;
     // How a verification ends.
     grpc::Status verdict;
-    // Stage servers that are registered, all idle.
+    // Stage servers that are registered, "host-0" and so on, all idle.
     int servers = 1;
+    // How often a server that is to be drained is listed as DRAINING.
+    int draining_listings = 0;
     // Answer of every unary call that is not OK.
     grpc::Status refusal;
     // Unary calls get no answer before their deadline.
@@ -61,6 +65,8 @@ class FakeCoordinator final : public JobService::Service,
   std::string cancel_reason() const;
   // The newest import.
   CommitImportRequest imported() const;
+  // Of the newest drain.
+  double drain_deadline() const;
   // Waits for the first submission.
   void WaitForSubmission();
   // Waits for the first progress stream.
@@ -88,6 +94,14 @@ class FakeCoordinator final : public JobService::Service,
                               grpc::ServerWriter<ProgressRecord>*) override;
   grpc::Status ListServers(grpc::ServerContext*, const ListServersRequest*,
                            ListServersResponse*) override;
+
+  grpc::Status CordonServer(grpc::ServerContext*, const CordonServerRequest*,
+                            CordonServerResponse*) override;
+  grpc::Status DrainServer(grpc::ServerContext*, const DrainServerRequest*,
+                           DrainServerResponse*) override;
+  grpc::Status UncordonServer(grpc::ServerContext*,
+                              const UncordonServerRequest*,
+                              UncordonServerResponse*) override;
 
   grpc::Status GetTimeline(grpc::ServerContext*, const GetTimelineRequest*,
                            GetTimelineResponse*) override;
@@ -118,6 +132,11 @@ class FakeCoordinator final : public JobService::Service,
   grpc::Status Find(const std::string& checkpoint,
                     GetCheckpointResponse& found) const;
   grpc::Status Gate(grpc::ServerContext* context);
+  ServerInfo Server(int index) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // NOT_FOUND if no server has that name.
+  grpc::Status SetDuty(const std::string& name, ServerDuty duty,
+                       const std::string& reason, ServerInfo* info)
+      ABSL_LOCKS_EXCLUDED(mutex_);
   JobInfo Info() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // True when the job is cancelled; false when the call or server ends.
   bool WaitForCancel(grpc::ServerContext* context);
@@ -136,6 +155,11 @@ class FakeCoordinator final : public JobService::Service,
   bool broke_ ABSL_GUARDED_BY(mutex_) = false;
   bool followed_ ABSL_GUARDED_BY(mutex_) = false;
   bool listed_ ABSL_GUARDED_BY(mutex_) = false;
+  // By the server's name: what is wanted of it, and why.
+  std::map<std::string, std::pair<ServerDuty, std::string>> duties_
+      ABSL_GUARDED_BY(mutex_);
+  int listings_left_ ABSL_GUARDED_BY(mutex_) = 0;
+  double drain_deadline_ ABSL_GUARDED_BY(mutex_) = 0;
   int sent_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 

@@ -354,6 +354,11 @@ INSTANTIATE_TEST_SUITE_P(
                 "restart.limit wants an integer of at least 0"},
         BadCase{"BackoffBackwards", With("restart: {backoff_seconds: -2}\n"),
                 "restart.backoff_seconds wants a number of at least 0"},
+        BadCase{"PriorityTooHigh", With("priority: 1001\n"),
+                "priority wants an integer of at least -1000 and less than "
+                "1001, got \"1001\""},
+        BadCase{"PriorityTooLow", With("priority: -1001\n"),
+                "priority wants an integer of at least -1000"},
         BadCase{"ElasticWord", With("elastic: {min_stages: few}\n"),
                 "elastic.min_stages wants an integer"},
         BadCase{"CheckpointKeptNever", With("checkpoint: {keep_last: 0}\n"),

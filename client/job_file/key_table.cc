@@ -126,6 +126,16 @@ void AddTrainingKeys(std::vector<JobKey>& keys) {
                   .example = "2",
                   .doc = "Part of the numerics. `auto` uses the cores and "
                          "gives bit-equality between machines up."});
+  keys.push_back({.path = "priority",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .minimum = -1000,
+                  .below = 1001,
+                  .example = "10",
+                  .doc = "Of jobs that wait for stage servers those with a "
+                         "higher one get them first, older ones before newer "
+                         "ones of the same. A job that runs is not interrupted "
+                         "for another."});
   keys.push_back({.path = "step_timeout_seconds",
                   .type = KeyType::kNumber,
                   .default_value = "300",

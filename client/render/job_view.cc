@@ -180,6 +180,12 @@ std::string LengthText(const DataSpec& data) {
       *last);
 }
 
+// Empty for a server that takes ranks.
+std::string DutyName(ServerDuty duty) {
+  if (duty == SERVER_DUTY_UNSPECIFIED) return "";
+  return std::string(absl::StripPrefix(ServerDuty_Name(duty), "SERVER_DUTY_"));
+}
+
 std::string BatchText(const Job& job) {
   const std::string length =
       job.data().kind() == "images" || job.has_emulate()
@@ -198,6 +204,11 @@ std::string StateName(JobState state) {
 std::string StateName(ServerState state) {
   return std::string(
       absl::StripPrefix(ServerState_Name(state), "SERVER_STATE_"));
+}
+
+std::string StateText(const ServerInfo& server) {
+  const std::string duty = DutyName(server.duty());
+  return absl::StrCat(StateName(server.state()), duty.empty() ? "" : ",", duty);
 }
 
 bool IsTerminal(JobState state) {
@@ -284,6 +295,10 @@ ordered_json ServerToJson(const ServerInfo& server) {
           {"name", server.name()},
           {"state", StateName(server.state())},
           {"reason", server.reason()},
+          {"duty", TextOrNull(DutyName(server.duty()))},
+          {"duty_reason", TextOrNull(server.duty_reason())},
+          {"drain_deadline",
+           TextOrNull(StableTimeText(server.drain_deadline_unix_nanos()))},
           {"device", server.device()},
           {"memory", server.memory_bytes() == 0
                          ? ordered_json(nullptr)
@@ -322,8 +337,8 @@ std::string JobTable(const std::vector<JobInfo>& jobs, absl::Time now,
   std::vector<std::string> heading = {"ID",   "NAME",  "STATE", "STEP",
                                       "LOSS", "TOK/S", "AGE"};
   if (wide) {
-    heading.insert(heading.end(),
-                   {"MODEL", "SCHEDULE", "STAGES", "BUBBLE", "EPOCH"});
+    heading.insert(heading.end(), {"PRIORITY", "MODEL", "SCHEDULE", "STAGES",
+                                   "BUBBLE", "EPOCH"});
   }
   heading.push_back("REASON");
   std::vector<std::vector<std::string>> rows;
@@ -339,7 +354,8 @@ std::string JobTable(const std::vector<JobInfo>& jobs, absl::Time now,
         AgeText(info.submitted_unix_nanos(), now)};
     if (wide) {
       row.insert(row.end(),
-                 {job.has_emulate() ? "(emulated)" : job.model().preset(),
+                 {absl::StrCat(job.priority()),
+                  job.has_emulate() ? "(emulated)" : job.model().preset(),
                   job.schedule().name(), absl::StrCat(job.partition().stages()),
                   info.has_latest() ? PercentText(BubbleFraction(info)) : "",
                   absl::StrCat(info.epoch())});
@@ -362,7 +378,7 @@ std::string ServerTable(const std::vector<ServerInfo>& servers, absl::Time now,
     std::vector<std::string> row = {
         server.id(),
         server.name(),
-        StateName(server.state()),
+        StateText(server),
         server.device(),
         server.job_id(),
         server.job_id().empty() ? "" : absl::StrCat(server.rank()),
@@ -371,7 +387,8 @@ std::string ServerTable(const std::vector<ServerInfo>& servers, absl::Time now,
       row.insert(
           row.end(),
           {server.memory_bytes() == 0 ? "" : BytesText(server.memory_bytes()),
-           server.address(), server.build_version(), server.reason()});
+           server.address(), server.build_version(),
+           server.reason().empty() ? server.duty_reason() : server.reason()});
     }
     rows.push_back(std::move(row));
   }
@@ -408,6 +425,7 @@ std::string DescribeJob(const JobInfo& info, absl::TimeZone zone) {
                                     StagesText(job.partition()))},
           {"versions", WeightPolicyText(job)},
           {"unsplit kinds", UnsplitKinds(job)},
+          {"priority", job.priority() == 0 ? "" : absl::StrCat(job.priority())},
           {"starts from", StartText(info)},
           {"checkpoints", CheckpointProgressText(info)},
           {"in memory", MemoryProgressText(info)},

@@ -17,6 +17,8 @@ namespace penstock {
 // "SUCCEEDED" of JOB_STATE_SUCCEEDED.
 std::string StateName(JobState state);
 std::string StateName(ServerState state);
+// What it does, and what operators want of it: "IDLE,CORDONED".
+std::string StateText(const ServerInfo& server);
 
 // SUCCEEDED, CANCELLED or FAILED.
 bool IsTerminal(JobState state);

@@ -320,6 +320,33 @@ TEST(JobViewTest, ServersShowTheirJob) {
   EXPECT_TRUE(ServerToJson(server).at("rank").is_null());
 }
 
+TEST(JobViewTest, ServersShowWhatOperatorsWantOfThem) {
+  ServerInfo server;
+  server.set_state(SERVER_STATE_RUNNING);
+  EXPECT_EQ(StateText(server), "RUNNING");
+  EXPECT_TRUE(ServerToJson(server).at("duty").is_null());
+  server.set_duty(SERVER_DUTY_DRAINING);
+  server.set_duty_reason("new disks");
+  server.set_drain_deadline_unix_nanos(60 * kSecond);
+  EXPECT_EQ(StateText(server), "RUNNING,DRAINING");
+  const nlohmann::ordered_json json = ServerToJson(server);
+  EXPECT_EQ(json.at("state"), "RUNNING");
+  EXPECT_EQ(json.at("duty"), "DRAINING");
+  EXPECT_EQ(json.at("duty_reason"), "new disks");
+  EXPECT_THAT(json.at("drain_deadline"), HasSubstr("1970-01-01"));
+}
+
+TEST(JobViewTest, PriorityIsShownWhereItIsNotZero) {
+  JobInfo info = Queued();
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              Not(HasSubstr("priority")));
+  info.mutable_job()->set_priority(-7);
+  EXPECT_THAT(DescribeJob(info, absl::UTCTimeZone()),
+              ::testing::ContainsRegex("priority +-7\n"));
+  EXPECT_THAT(JobTable({info}, absl::UnixEpoch(), /*wide=*/true),
+              HasSubstr("-7        "));
+}
+
 TEST(JobViewTest, EventsAndLogsAreOneLine) {
   Event event;
   event.set_sequence(7);

@@ -18,6 +18,8 @@ namespace {
 
 // Entries of checkpoints that are gone or never were, beside the others.
 constexpr int kRememberedEntries = 8;
+// What kept a checkpoint from being complete may be over by then.
+constexpr absl::Duration kRelieveAgainAfter = absl::Seconds(10);
 
 bool IsGone(const CheckpointInfo& info) {
   return info.state() == CHECKPOINT_STATE_DELETED ||
@@ -234,6 +236,9 @@ void GiveUpCheckpoint(JobRecord& job, const std::string& reason, Turn& turn) {
                   "the checkpoint of the last step could not be kept: ", reason,
                   "; ", last));
     return;
+  }
+  if (job.info.state() == JOB_STATE_SUSPENDING) {
+    job.relieve_after = turn.now() + kRelieveAgainAfter;
   }
   job.relieves.clear();
   turn.Fire(

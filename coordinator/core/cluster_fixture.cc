@@ -44,12 +44,29 @@ absl::StatusOr<std::string> Cluster::Submit(const std::string& name,
   auto plan = std::make_shared<Plan>(*PlanOfRanks(name, ranks));
   plan->mutable_job()->mutable_restart()->set_limit(restart_limit);
   plan->mutable_job()->mutable_restart()->set_backoff_seconds(1);
+  plan->mutable_job()->set_priority(priority);
   return Apply(JobSubmitted{Fence(), absl::StrCat("key-", name), name, plan,
                             layers, nullptr});
 }
 
 absl::StatusOr<std::string> Cluster::Cancel(const std::string& job) {
   return Apply(JobCancelRequested{Fence(), job, "not needed"});
+}
+
+absl::StatusOr<std::string> Cluster::Cordon(const std::string& server) {
+  return Apply(ServerDutyRequested{Fence(), server, SERVER_DUTY_CORDONED,
+                                   "new disks", 0});
+}
+
+absl::StatusOr<std::string> Cluster::Drain(const std::string& server,
+                                           double deadline_seconds) {
+  return Apply(ServerDutyRequested{Fence(), server, SERVER_DUTY_DRAINING,
+                                   "new disks", deadline_seconds});
+}
+
+absl::StatusOr<std::string> Cluster::Uncordon(const std::string& server) {
+  return Apply(
+      ServerDutyRequested{Fence(), server, SERVER_DUTY_UNSPECIFIED, "", 0});
 }
 
 absl::StatusOr<std::string> Cluster::Register(const std::string& id,

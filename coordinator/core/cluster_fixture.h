@@ -73,8 +73,14 @@ class Cluster {
   // Kinds of the entries that the last call made in the event log.
   std::vector<std::string> EventKinds() const;
 
-  // restart.limit of jobs that are submitted next.
+  absl::StatusOr<std::string> Cordon(const std::string& server);
+  absl::StatusOr<std::string> Drain(const std::string& server,
+                                    double deadline_seconds = 0);
+  absl::StatusOr<std::string> Uncordon(const std::string& server);
+
+  // Of jobs that are submitted next.
   int restart_limit = 0;
+  int priority = 0;
   ClusterState state;
   Effects effects;
   absl::Time now = absl::FromUnixSeconds(1'000'000);

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "coordinator/core/placement.h"
@@ -13,11 +14,9 @@ namespace penstock {
 namespace {
 
 JobRecord* NextToPlace(ClusterState& state) {
-  for (const JobRecord* job : JobsInOrder(state)) {
-    if (job->info.state() != JOB_STATE_QUEUED) continue;
-    return &state.jobs.at(job->info.id());
-  }
-  return nullptr;
+  const std::vector<const JobRecord*> waiting = WaitingInOrder(state);
+  if (waiting.empty()) return nullptr;
+  return &state.jobs.at(waiting.front()->info.id());
 }
 
 // Of the most stages that `servers` can run; nothing if the present plan is

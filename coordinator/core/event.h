@@ -129,6 +129,19 @@ struct ServerRegistered {
   std::string build_version;
 };
 
+// An operator wants something of a server.
+struct ServerDutyRequested {
+  Fence fence;
+  // Id, unique prefix or name.
+  std::string server;
+  // UNSPECIFIED: that it takes ranks again.
+  ServerDuty duty = SERVER_DUTY_UNSPECIFIED;
+  // Why, for people.
+  std::string reason;
+  // Of DRAINING; 0: none.
+  double deadline_seconds = 0;
+};
+
 struct SessionOpened {
   // Never 0, never used again.
   uint64_t session = 0;
@@ -148,13 +161,12 @@ struct SessionSpoke {
   StageMessage message;
 };
 
-using ClusterEvent =
-    std::variant<CoordinatorStarted, Tick, JobSubmitted, JobCancelRequested,
-                 JobSuspendRequested, JobResumeRequested,
-                 CheckpointPinRequested, CheckpointDeleteRequested,
-                 CheckpointStored, CheckpointRemoved, ManifestRead,
-                 CheckpointDamaged, WeightsImported, ServerRegistered,
-                 SessionOpened, SessionClosed, SessionSpoke>;
+using ClusterEvent = std::variant<
+    CoordinatorStarted, Tick, JobSubmitted, JobCancelRequested,
+    JobSuspendRequested, JobResumeRequested, CheckpointPinRequested,
+    CheckpointDeleteRequested, CheckpointStored, CheckpointRemoved,
+    ManifestRead, CheckpointDamaged, WeightsImported, ServerRegistered,
+    SessionOpened, SessionClosed, SessionSpoke, ServerDutyRequested>;
 
 }  // namespace penstock
 

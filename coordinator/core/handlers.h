@@ -29,6 +29,9 @@ absl::StatusOr<std::string> On(const ServerRegistered& event, Turn& turn);
 absl::StatusOr<std::string> On(const SessionOpened& event, Turn& turn);
 absl::StatusOr<std::string> On(const SessionClosed& event, Turn& turn);
 
+// drain.cc: what operators want of servers.
+absl::StatusOr<std::string> On(const ServerDutyRequested& event, Turn& turn);
+
 // report_events.cc: what servers say in a session.
 absl::StatusOr<std::string> On(const SessionSpoke& event, Turn& turn);
 

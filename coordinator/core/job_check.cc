@@ -256,6 +256,13 @@ absl::Status CheckElastic(const Job& job) {
                    partition.stages(), " alone; leave one of them out"));
 }
 
+absl::Status CheckPriority(int priority) {
+  constexpr int kMost = 1000;
+  if (priority >= -kMost && priority <= kMost) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(
+      "priority must be from ", -kMost, " to ", kMost, ", got ", priority));
+}
+
 absl::Status CheckReplicas(const Job& job) {
   const PartitionSpec& partition = job.partition();
   bool has_some = false;
@@ -312,6 +319,7 @@ absl::Status CheckJob(const Job& job) {
   PENSTOCK_RETURN_IF_ERROR(CheckStart(job));
   PENSTOCK_RETURN_IF_ERROR(CheckRestart(job.restart()));
   PENSTOCK_RETURN_IF_ERROR(CheckElastic(job));
+  PENSTOCK_RETURN_IF_ERROR(CheckPriority(job.priority()));
   PENSTOCK_RETURN_IF_ERROR(AtLeast("threads", 0, job.threads()));
   if (!(job.step_timeout_seconds() > 0) ||
       !std::isfinite(job.step_timeout_seconds())) {

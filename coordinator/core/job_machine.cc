@@ -193,6 +193,31 @@ const ServerTransition* FindTransition(ServerState from,
   return nullptr;
 }
 
+const std::vector<DutyTransition>& DutyTransitions() {
+  using enum DutyTrigger;
+  static const auto& table = *new std::vector<DutyTransition>{
+      {SERVER_DUTY_UNSPECIFIED, kCordon, SERVER_DUTY_CORDONED,
+       "SERVER_CORDONED"},
+      {SERVER_DUTY_UNSPECIFIED, kDrain, SERVER_DUTY_DRAINING,
+       "SERVER_DRAINING"},
+      {SERVER_DUTY_CORDONED, kDrain, SERVER_DUTY_DRAINING, "SERVER_DRAINING"},
+      {SERVER_DUTY_CORDONED, kUncordon, SERVER_DUTY_UNSPECIFIED,
+       "SERVER_UNCORDONED"},
+      {SERVER_DUTY_DRAINING, kDrained, SERVER_DUTY_CORDONED, "SERVER_DRAINED"},
+      {SERVER_DUTY_DRAINING, kCordon, SERVER_DUTY_CORDONED, "SERVER_CORDONED"},
+      {SERVER_DUTY_DRAINING, kUncordon, SERVER_DUTY_UNSPECIFIED,
+       "SERVER_UNCORDONED"},
+  };
+  return table;
+}
+
+const DutyTransition* FindTransition(ServerDuty from, DutyTrigger trigger) {
+  for (const DutyTransition& row : DutyTransitions()) {
+    if (row.from == from && row.trigger == trigger) return &row;
+  }
+  return nullptr;
+}
+
 const std::vector<CheckpointTransition>& CheckpointTransitions() {
   using enum CheckpointTrigger;
   static const auto& table = *new std::vector<CheckpointTransition>{
@@ -226,6 +251,11 @@ std::string Name(JobState state) {
 
 std::string Name(ServerState state) {
   return ServerState_Name(state).substr(sizeof("SERVER_STATE_") - 1);
+}
+
+std::string Name(ServerDuty duty) {
+  if (duty == SERVER_DUTY_UNSPECIFIED) return "";
+  return ServerDuty_Name(duty).substr(sizeof("SERVER_DUTY_") - 1);
 }
 
 std::string Name(CheckpointState state) {

@@ -29,7 +29,7 @@ enum class JobTrigger {
   kCancel,        // someone asked
   kSuspend,       // someone asked
   kSuspended,     // what it will go on from is complete
-  kNotSuspended,  // that could not be kept
+  kNotSuspended,  // that could not be kept, or need not be any more
   kResume,        // someone asked
   kStartDamaged,  // what it starts from is, and there is something older
   kReleased,      // none of its servers works for it any more
@@ -91,6 +91,26 @@ struct ServerTransition {
 const std::vector<ServerTransition>& ServerTransitions();
 const ServerTransition* FindTransition(ServerState from, ServerTrigger trigger);
 
+// What can happen to what operators want of a server.
+enum class DutyTrigger {
+  kCordon,    // someone asked
+  kDrain,     // someone asked
+  kUncordon,  // someone asked
+  kDrained,   // no job has a rank on it any more
+};
+
+struct DutyTransition {
+  ServerDuty from;
+  DutyTrigger trigger;
+  ServerDuty to;
+  // Kind of the entry in the event log.
+  std::string event;
+};
+
+// As above.
+const std::vector<DutyTransition>& DutyTransitions();
+const DutyTransition* FindTransition(ServerDuty from, DutyTrigger trigger);
+
 // What can happen to a checkpoint.
 enum class CheckpointTrigger {
   kAllDurable,  // every rank's files are in the store, and cover the model
@@ -115,6 +135,8 @@ const CheckpointTransition* FindTransition(CheckpointState from,
 // "RUNNING" for JOB_STATE_RUNNING, and so on.
 std::string Name(JobState state);
 std::string Name(ServerState state);
+// "CORDONED"; empty for a server that takes ranks.
+std::string Name(ServerDuty duty);
 std::string Name(CheckpointState state);
 
 // All tables as the text of docs/state_machines.md.

@@ -105,6 +105,22 @@ TEST(ServerTransitionsTest, NoPairOfStateAndTriggerIsListedTwice) {
   }
 }
 
+TEST(DutyTransitionsTest, NoPairOfDutyAndTriggerIsListedTwice) {
+  std::set<std::pair<ServerDuty, DutyTrigger>> seen;
+  for (const DutyTransition& row : DutyTransitions()) {
+    EXPECT_TRUE(seen.emplace(row.from, row.trigger).second) << Name(row.from);
+    EXPECT_NE(row.from, row.to);
+  }
+}
+
+TEST(DutyTransitionsTest, EveryDutyCanBeEndedByAnOperator) {
+  for (const ServerDuty duty : {SERVER_DUTY_CORDONED, SERVER_DUTY_DRAINING}) {
+    const DutyTransition* row = FindTransition(duty, DutyTrigger::kUncordon);
+    ASSERT_NE(row, nullptr) << Name(duty);
+    EXPECT_EQ(row->to, SERVER_DUTY_UNSPECIFIED);
+  }
+}
+
 TEST(ServerTransitionsTest, OnlyASuspectIsLost) {
   for (const ServerTransition& row : ServerTransitions()) {
     if (row.to == SERVER_STATE_LOST) {

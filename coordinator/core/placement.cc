@@ -17,7 +17,17 @@ struct Census {
   int lost = 0;
   int suspect = 0;
   int busy = 0;
+  // Of those that are registered, whatever they do.
+  int cordoned = 0;
 };
+
+bool IsCordoned(const ServerRecord& server) {
+  return server.info.duty() != SERVER_DUTY_UNSPECIFIED;
+}
+
+bool IsAtWork(const ServerRecord& server) {
+  return !server.info.job_id().empty() || server.releasing || server.leaving;
+}
 
 Census TakeCensus(const ClusterState& state) {
   Census census;
@@ -27,11 +37,12 @@ Census TakeCensus(const ClusterState& state) {
       continue;
     }
     ++census.registered;
+    if (IsCordoned(server)) ++census.cordoned;
     if (IsFree(server)) {
       census.free.push_back(&server);
     } else if (server.info.state() == SERVER_STATE_SUSPECT) {
       ++census.suspect;
-    } else {
+    } else if (!IsCordoned(server) || IsAtWork(server)) {
       ++census.busy;
     }
   }
@@ -55,9 +66,15 @@ std::string Shortage(const Census& census, int needed) {
   }
   if (census.lost > 0)
     absl::StrAppend(&reason, separator, census.lost, " lost");
-  if (census.registered < needed) {
-    absl::StrAppend(&reason, separator, "start ", needed - census.registered,
-                    " more");
+  if (census.cordoned > 0) {
+    absl::StrAppend(&reason, separator, census.cordoned, " of ",
+                    census.registered,
+                    census.cordoned == 1 ? " is cordoned" : " are cordoned");
+  }
+  const int usable = census.registered - census.cordoned;
+  if (usable < needed) {
+    absl::StrAppend(&reason, separator, "start ", needed - usable, " more",
+                    census.cordoned > 0 ? ", or uncordon some" : "");
   }
   return reason;
 }
@@ -74,29 +91,45 @@ std::string MemoryShortage(const Plan& plan, const Census& census) {
       MemoryText(most), " at most; start larger ones");
 }
 
-std::string Behind(const JobRecord& job) {
-  return absl::StrCat("waits behind ", job.info.job().name(), " (",
-                      job.info.id(), "), which was submitted earlier");
+// Why a job of that priority is not before `other`.
+std::string Behind(const JobRecord& other, int priority) {
+  const int higher = other.info.job().priority();
+  return absl::StrCat(
+      "waits behind ", other.info.job().name(), " (", other.info.id(), "), ",
+      higher > priority ? absl::StrCat("whose priority is ", higher,
+                                       ", this one's ", priority)
+                        : "which was submitted earlier");
 }
 
 }  // namespace
 
 bool IsFree(const ServerRecord& server) {
   return server.info.state() == SERVER_STATE_IDLE && server.session != 0 &&
-         !server.releasing && !server.leaving && server.info.job_id().empty();
+         !IsAtWork(server) && !IsCordoned(server);
+}
+
+std::vector<const JobRecord*> WaitingInOrder(const ClusterState& state) {
+  std::vector<const JobRecord*> waiting;
+  for (const JobRecord* job : JobsInOrder(state)) {
+    if (job->info.state() == JOB_STATE_QUEUED) waiting.push_back(job);
+  }
+  std::stable_sort(waiting.begin(), waiting.end(),
+                   [](const JobRecord* a, const JobRecord* b) {
+                     return a->info.job().priority() > b->info.job().priority();
+                   });
+  return waiting;
 }
 
 std::vector<PlacementDecision> DecidePlacement(const ClusterState& state) {
   std::vector<PlacementDecision> decisions;
   Census census = TakeCensus(state);
   const JobRecord* waiting = nullptr;
-  for (const JobRecord* job : JobsInOrder(state)) {
-    if (job->info.state() != JOB_STATE_QUEUED) continue;
+  for (const JobRecord* job : WaitingInOrder(state)) {
     PlacementDecision& decision = decisions.emplace_back();
     decision.job_id = job->info.id();
     const int needed = job->num_ranks();
     if (waiting != nullptr) {
-      decision.reason = Behind(*waiting);
+      decision.reason = Behind(*waiting, job->info.job().priority());
     } else if (job->info.has_started_from() &&
                !job->info.started_from().in_memory() &&
                job->restore == nullptr) {
@@ -124,8 +157,9 @@ std::vector<PlacementDecision> DecidePlacement(const ClusterState& state) {
 }
 
 std::string WouldWaitFor(const ClusterState& state, const Plan& plan) {
-  for (const JobRecord* job : JobsInOrder(state)) {
-    if (job->info.state() == JOB_STATE_QUEUED) return Behind(*job);
+  const int priority = plan.job().priority();
+  for (const JobRecord* job : WaitingInOrder(state)) {
+    if (job->info.job().priority() >= priority) return Behind(*job, priority);
   }
   const Census census = TakeCensus(state);
   const int num_ranks = plan.schedule().ranks_size();

@@ -18,8 +18,12 @@ struct PlacementDecision {
   std::string reason;
 };
 
-// Decides for every queued job, oldest first. A job never overtakes an older
-// one, even where it would fit: a large job is not starved by small ones.
+// The queued jobs, in the order in which they get servers: those with a higher
+// priority first, older ones before newer ones.
+std::vector<const JobRecord*> WaitingInOrder(const ClusterState& state);
+
+// Decides for every queued job, in that order. A job never overtakes one before
+// it, even where it would fit: a large job is not starved by small ones.
 // Servers with the same host identity fill neighbouring ranks; ties go by id.
 // Where ranks then hold more than their servers have, they go where they fit
 // (memory_fit.h).
@@ -27,7 +31,7 @@ struct PlacementDecision {
 std::vector<PlacementDecision> DecidePlacement(const ClusterState& state);
 
 // Whether a server could take a rank now: idle, with a session, not leaving
-// another job.
+// another job, not cordoned.
 bool IsFree(const ServerRecord& server);
 
 // What a job with this plan would wait for if it were submitted now; empty if

@@ -30,6 +30,11 @@ bool IsSilent(const ServerRecord& server) {
          server.info.state() == SERVER_STATE_LOST;
 }
 
+// It is to end, or to be drained.
+bool IsGoing(const ServerRecord& server) {
+  return server.leaving || server.info.duty() == SERVER_DUTY_DRAINING;
+}
+
 // The restart that is under way; null without one.
 RestartReport* OpenReport(JobRecord& job) {
   auto& reports = *job.info.mutable_restarts();
@@ -233,7 +238,7 @@ std::optional<Loss> LossOf(const StageStatus& fault, const std::string& text,
   if (fault.has_suspect_rank() && suspect >= 0 &&
       suspect < static_cast<int>(job.ranks.size())) {
     const ServerRecord& other = state.servers.at(job.ranks[suspect].server_id);
-    return Loss{other.leaving ? RESTART_CAUSE_PREEMPT : RESTART_CAUSE_INFRA,
+    return Loss{IsGoing(other) ? RESTART_CAUSE_PREEMPT : RESTART_CAUSE_INFRA,
                 text, &other};
   }
   if (job.info.state() == JOB_STATE_LOADING &&
@@ -291,18 +296,24 @@ void OnLeaving(const Leaving& leaving, ServerRecord& server, Turn& turn) {
   turn.Note("SERVER_LEAVING", absl::StrCat(server.info.name(), " ", reason),
             job, &server);
   if (job == nullptr || server.releasing) return;
-  const std::string evidence =
-      absl::StrCat(Whereabouts(*job, server), " ", reason);
-  if (job->info.state() == JOB_STATE_LOADING) {
-    return LoseEpoch(*job, {RESTART_CAUSE_PREEMPT, evidence, &server}, turn);
+  LeaveServer(*job, server,
+              absl::StrCat(Whereabouts(*job, server), " ", reason), turn);
+}
+
+void LeaveServer(JobRecord& job, const ServerRecord& server,
+                 const std::string& evidence, Turn& turn) {
+  const JobState state = job.info.state();
+  const bool may_restart = job.info.job().restart().limit() > 0;
+  const bool keeps = KeepsCheckpoints(turn.state(), job);
+  if (state == JOB_STATE_LOADING ||
+      (state == JOB_STATE_RUNNING && !keeps && server.leaving)) {
+    if (!may_restart) return;
+    return LoseEpoch(job, {RESTART_CAUSE_PREEMPT, evidence, &server}, turn);
   }
-  if (job->info.state() != JOB_STATE_RUNNING ||
-      !KeepsCheckpoints(turn.state(), *job)) {
-    return;
-  }
-  if (job->info.job().restart().limit() > 0) job->relieves = server.info.id();
-  turn.Fire(*job, JobTrigger::kSuspend, evidence);
-  PlanLastSnapshot(*job, turn);
+  if (state != JOB_STATE_RUNNING || !keeps) return;
+  if (may_restart) job.relieves = server.info.id();
+  turn.Fire(job, JobTrigger::kSuspend, evidence);
+  PlanLastSnapshot(job, turn);
 }
 
 bool Relieve(JobRecord& job, Turn& turn) {
@@ -312,7 +323,8 @@ bool Relieve(JobRecord& job, Turn& turn) {
   const ServerRecord& server = turn.state().servers.at(job.relieves);
   Recover(job,
           {RESTART_CAUSE_PREEMPT,
-           absl::StrCat(Whereabouts(job, server), ": the stage server leaves"),
+           absl::StrCat(Whereabouts(job, server), ": the stage server ",
+                        server.leaving ? "leaves" : "is drained"),
            &server},
           /*counts=*/false, turn);
   return true;

@@ -35,10 +35,16 @@ std::optional<Loss> LossOf(const StageStatus& fault, const std::string& text,
 // of a job without servers. Its servers hear at once that they should be idle.
 void LoseEpoch(JobRecord& job, const Loss& loss, Turn& turn);
 
-// A server has been told to end. Its job keeps a checkpoint, as one that is
-// suspended does, and then starts again without it; one that loads starts again
-// at once, and one without checkpoints when the server goes.
+// A server has been told to end: its job goes on without it.
 void OnLeaving(const Leaving& leaving, ServerRecord& server, Turn& turn);
+
+// Has the job leave a server that it has a rank on and that is to end or to be
+// drained: it keeps a checkpoint, as one that is suspended does, and then
+// starts again without it; one that loads starts again at once, and so does one
+// without checkpoints, if the server is to end. Changes nothing where the job
+// is in any other state. `evidence` says why.
+void LeaveServer(JobRecord& job, const ServerRecord& server,
+                 const std::string& evidence, Turn& turn);
 
 // Ends the epoch of a job whose checkpoint for that is complete. False, and no
 // change, if no server waits for it.

@@ -4,6 +4,7 @@
 #include "absl/strings/str_cat.h"
 #include "base/status_macros.h"
 #include "coordinator/core/checkpoint_turn.h"
+#include "coordinator/core/drain.h"
 #include "coordinator/core/handlers.h"
 #include "coordinator/core/hang_inquiry.h"
 #include "coordinator/core/recovery.h"
@@ -147,7 +148,9 @@ absl::StatusOr<std::string> On(const Tick&, Turn& turn) {
     }
   }
   EndOverdueInquiries(turn);
+  EndOverdueDrains(turn);
   for (auto& [id, job] : turn.state().jobs) {
+    LeaveDrained(job, turn);
     PlanLateSnapshot(job, turn);
     if (WaitsForTime(job)) turn.NeedPlacement();
   }

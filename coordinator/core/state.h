@@ -103,8 +103,12 @@ struct JobRecord {
 
   // The furthest step that was finished before info.latest was set back.
   int64_t furthest_step = 0;
-  // Of a job that is SUSPENDING only so that this server can leave; else empty.
+  // Of a job that is SUSPENDING only so that this server can leave or be
+  // drained; else empty.
   std::string relieves;
+  // Until then it is not asked to keep a checkpoint for a server that leaves:
+  // the last one that it was to leave with could not be kept.
+  absl::Time relieve_after = absl::InfinitePast();
   // Of a job that is RECOVERING: until then it stays so, ...
   absl::Time recover_after = absl::InfinitePast();
   // ... and until then its servers are waited for that have not left.

@@ -38,7 +38,7 @@ std::string Text(JobTrigger trigger) {
     case JobTrigger::kSuspended:
       return "suspended: the checkpoint to go on from is complete";
     case JobTrigger::kNotSuspended:
-      return "not suspended: that checkpoint could not be kept";
+      return "not suspended: that checkpoint could not be kept, or need not be";
     case JobTrigger::kResume:
       return "resume: someone asked";
     case JobTrigger::kStartDamaged:
@@ -95,6 +95,24 @@ std::string Text(ServerTrigger trigger) {
   return "";
 }
 
+std::string Text(DutyTrigger trigger) {
+  switch (trigger) {
+    case DutyTrigger::kCordon:
+      return "cordon: someone asked";
+    case DutyTrigger::kDrain:
+      return "drain: someone asked";
+    case DutyTrigger::kUncordon:
+      return "uncordon: someone asked";
+    case DutyTrigger::kDrained:
+      return "drained: no job has a rank on it any more";
+  }
+  return "";
+}
+
+std::string TextOf(ServerDuty duty) {
+  return duty == SERVER_DUTY_UNSPECIFIED ? "takes ranks" : Name(duty);
+}
+
 std::string Text(CheckpointTrigger trigger) {
   switch (trigger) {
     case CheckpointTrigger::kAllDurable:
@@ -139,6 +157,14 @@ shows again when it is heard.
 |---|---|---|---|
 )";
 
+constexpr char kDutiesHead[] = R"(
+Beside that stands what operators want of a server. It stays when the server or
+the coordinator restarts; CORDONED and DRAINING take no rank.
+
+| from | when | to | event log |
+|---|---|---|---|
+)";
+
 constexpr char kCheckpointsHead[] = R"(
 ## Checkpoints
 
@@ -168,6 +194,11 @@ std::string StateMachinesPage() {
     absl::StrAppend(&page, "| ", Name(row.from), " | ", Text(row.trigger),
                     " | ", row.to ? Name(*row.to) : "what it was doing", " | ",
                     row.event, " |\n");
+  }
+  page += kDutiesHead;
+  for (const DutyTransition& row : DutyTransitions()) {
+    absl::StrAppend(&page, "| ", TextOf(row.from), " | ", Text(row.trigger),
+                    " | ", TextOf(row.to), " | ", row.event, " |\n");
   }
   page += kCheckpointsHead;
   for (const CheckpointTransition& row : CheckpointTransitions()) {

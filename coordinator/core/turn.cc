@@ -150,6 +150,21 @@ bool Turn::Fire(ServerRecord& server, ServerTrigger trigger,
   return true;
 }
 
+bool Turn::Fire(ServerRecord& server, DutyTrigger trigger,
+                const std::string& reason) {
+  const DutyTransition* row = FindTransition(server.info.duty(), trigger);
+  if (row == nullptr) return false;
+  server.info.set_duty(row->to);
+  server.info.set_duty_reason(reason);
+  server.info.clear_drain_deadline_unix_nanos();
+  Note(row->event,
+       absl::StrCat(server.info.name(), reason.empty() ? "" : ": ", reason),
+       JobOf(server), &server);
+  Touch(server);
+  placement_needed_ = true;
+  return true;
+}
+
 void Turn::Touch(const JobRecord& job) {
   effects_.changed_jobs.insert(job.info.id());
 }
@@ -228,6 +243,8 @@ void Turn::LeaveJob(ServerRecord& server) {
   server.info.clear_job_id();
   server.info.clear_rank();
   server.job_epoch = 0;
+  const std::string drained_for = server.info.duty_reason();
+  Fire(server, DutyTrigger::kDrained, drained_for);
   Touch(server);
   placement_needed_ = true;
   if (job == nullptr) return;

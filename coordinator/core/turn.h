@@ -30,6 +30,8 @@ class Turn {
   bool Fire(JobRecord& job, JobTrigger trigger, const std::string& reason);
   bool Fire(ServerRecord& server, ServerTrigger trigger,
             const std::string& reason);
+  bool Fire(ServerRecord& server, DutyTrigger trigger,
+            const std::string& reason);
 
   // Marks rows as changed.
   void Touch(const JobRecord& job);
@@ -55,8 +57,8 @@ class Turn {
   RankRun* RankOf(const ServerRecord& server, const std::string& job_id,
                   int64_t epoch);
 
-  // The server does nothing for its job any more. Ends a cancelled job whose
-  // last one it was.
+  // The server does nothing for its job any more: one that was DRAINING is
+  // CORDONED. Ends a cancelled job whose last one it was.
   void LeaveJob(ServerRecord& server);
   // Ends the server's session with `status` and makes it SUSPECT.
   void CloseSession(ServerRecord& server, const absl::Status& status);

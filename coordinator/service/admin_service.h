@@ -14,6 +14,16 @@ class AdminServiceAdapter final : public AdminService::CallbackService {
   grpc::ServerUnaryReactor* ListServers(grpc::CallbackServerContext* context,
                                         const ListServersRequest* request,
                                         ListServersResponse* response) override;
+  grpc::ServerUnaryReactor* CordonServer(
+      grpc::CallbackServerContext* context, const CordonServerRequest* request,
+      CordonServerResponse* response) override;
+  grpc::ServerUnaryReactor* DrainServer(grpc::CallbackServerContext* context,
+                                        const DrainServerRequest* request,
+                                        DrainServerResponse* response) override;
+  grpc::ServerUnaryReactor* UncordonServer(
+      grpc::CallbackServerContext* context,
+      const UncordonServerRequest* request,
+      UncordonServerResponse* response) override;
 
  private:
   Loop& loop_;

@@ -579,6 +579,54 @@ TEST_F(ServerTest, TheLoopBeatsWithTheStateAndTheStoresTrouble) {
   Stop();
 }
 
+TEST_F(ServerTest, OperatorsTakeServersOutOfServiceAndBack) {
+  Start();
+  FakeStageServer a(server_->address(), "a");
+  a.Join();
+  ASSERT_TRUE(a.WaitFor(DesiredState::BE_IDLE));
+  const auto admin = AdminService::NewStub(channel_);
+  CordonServerRequest cordon;
+  cordon.set_server("a");
+  cordon.set_reason("new disks");
+  CordonServerResponse cordoned;
+  grpc::ClientContext first;
+  ASSERT_TRUE(admin->CordonServer(&first, cordon, &cordoned).ok());
+  EXPECT_EQ(cordoned.server().duty(), SERVER_DUTY_CORDONED);
+  EXPECT_EQ(cordoned.server().duty_reason(), "new disks");
+  DrainServerRequest drain;
+  drain.set_server("a");
+  DrainServerResponse drained;
+  grpc::ClientContext second;
+  ASSERT_TRUE(admin->DrainServer(&second, drain, &drained).ok());
+  EXPECT_EQ(drained.server().duty(), SERVER_DUTY_CORDONED);
+  UncordonServerRequest uncordon;
+  uncordon.set_server("a");
+  UncordonServerResponse back;
+  grpc::ClientContext third;
+  ASSERT_TRUE(admin->UncordonServer(&third, uncordon, &back).ok());
+  EXPECT_EQ(back.server().duty(), SERVER_DUTY_UNSPECIFIED);
+}
+
+TEST_F(ServerTest, ServersThatAreNotThereAndDeadlinesThatAreNoneAreRefused) {
+  Start();
+  FakeStageServer a(server_->address(), "a");
+  a.Join();
+  const auto admin = AdminService::NewStub(channel_);
+  CordonServerRequest cordon;
+  cordon.set_server("nobody");
+  CordonServerResponse cordoned;
+  grpc::ClientContext first;
+  EXPECT_EQ(admin->CordonServer(&first, cordon, &cordoned).error_code(),
+            grpc::StatusCode::NOT_FOUND);
+  DrainServerRequest drain;
+  drain.set_server("a");
+  drain.set_deadline_seconds(-1);
+  DrainServerResponse drained;
+  grpc::ClientContext second;
+  EXPECT_EQ(admin->DrainServer(&second, drain, &drained).error_code(),
+            grpc::StatusCode::INVALID_ARGUMENT);
+}
+
 TEST_F(ServerTest, TakenPortIsSaidInOneLine) {
   Start();
   const auto second =
