@@ -32,7 +32,7 @@ struct ServerOptions {
   double memory_keep_seconds = 600;
   // That the coordinator is given to relieve a server that is told to end; 0:
   // it ends at once.
-  double leave_deadline_seconds = 0;
+  double leave_deadline_seconds = 30;
   bool insecure = false;
   // Process id; 0: not watched.
   int exit_with_parent = 0;

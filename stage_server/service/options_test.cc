@@ -101,6 +101,15 @@ TEST(ParseOptionsTest, WaitsAreNotNegative) {
   }
 }
 
+TEST(ParseOptionsTest, ARankIsHandedOverUnlessToldOtherwise) {
+  const auto leave = [](std::vector<std::string> more) {
+    more.insert(more.begin(), "--coordinator=127.0.0.1:7070");
+    return std::get<ServerOptions>(*Parse(more)).leave_deadline_seconds;
+  };
+  EXPECT_EQ(leave({}), 30);
+  EXPECT_EQ(leave({"--leave-deadline=0"}), 0);
+}
+
 TEST(ParseOptionsTest, AnUnknownOptionIsNamed) {
   EXPECT_THAT(ErrorOf({"--coordinator=127.0.0.1:1", "--bogus"}),
               HasSubstr("--bogus"));

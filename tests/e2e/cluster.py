@@ -99,6 +99,8 @@ class Cluster:
         self.coordinator = None
         # More flags of each coordinator that is started.
         self.coordinator_flags = []
+        # The same of each stage server.
+        self.server_flags = []
         self.store = None
         self.store_address = "127.0.0.1:0"
         self.servers = {}
@@ -205,7 +207,7 @@ class Cluster:
         self.servers[name] = self._start(name + ".log", [
             binary("penstock-stage-server"), "--coordinator", self.address,
             "--name", name, "--state-dir", self._path(state_of or name),
-            f"--exit-with-parent={os.getpid()}"] +
+            f"--exit-with-parent={os.getpid()}", *self.server_flags] +
             ([f"--host-id={host}"] if host else []), environment)
         return self.servers[name]
 

@@ -59,6 +59,7 @@ class FailuresTest(unittest.TestCase):
         self.assert_serves(stages=2)
 
     def test_sigterm_in_a_step_ends_a_server_and_says_why(self):
+        self.cluster.server_flags = ["--leave-deadline", "0"]
         self.cluster.start(servers=2)
         job = self.start_long_job(restart="{limit: 0}")
         self.cluster.servers["server-0"].send_signal(signal.SIGTERM)

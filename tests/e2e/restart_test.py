@@ -96,6 +96,7 @@ class RestartTest(unittest.TestCase):
 
     def test_a_server_that_is_told_to_stop_costs_no_budget(self):
         cluster = self.cluster
+        cluster.server_flags = ["--leave-deadline", "0"]
         cluster.start(servers=3)
         digest = self.run_whole()
         job = self.start_job(restart="{limit: 1}")
