@@ -578,6 +578,26 @@ void AddRestartKeys(std::vector<JobKey>& keys) {
                          "`weights.policy` `flush`, and without "
                          "`partition.layers` and `schedule.file`. 0: it waits "
                          "for servers."});
+  keys.push_back({.path = "elastic.max_stages",
+                  .type = KeyType::kInteger,
+                  .default_value = "0",
+                  .unit = "stages",
+                  .minimum = 0,
+                  .below = 1 << 20,
+                  .example = "8",
+                  .doc = "A job that starts again goes on with as many stages "
+                         "as idle stage servers can run, but not with more "
+                         "than these. The rest as `elastic.min_stages`. 0: as "
+                         "`partition.stages` says."});
+  keys.push_back({.path = "elastic.grow",
+                  .default_value = "false",
+                  .choices = {"false", "true"},
+                  .example = "true",
+                  .doc = "A running job that could have more stages with the "
+                         "stage servers that are idle starts again with them "
+                         "when its next checkpoint is complete, unless another "
+                         "job waits for servers. Does not count for "
+                         "`restart.limit`."});
 }
 
 std::vector<JobKey> MakeJobKeys() {

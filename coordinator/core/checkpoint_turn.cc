@@ -11,6 +11,7 @@
 #include "checkpoint/retention/retention.h"
 #include "coordinator/core/checkpoint_catalog.h"
 #include "coordinator/core/checkpoint_manifest.h"
+#include "coordinator/core/elastic.h"
 #include "coordinator/core/recovery.h"
 
 namespace penstock {
@@ -275,6 +276,7 @@ void NoteCommitted(JobRecord& job, CheckpointInfo& info,
   if (Relieve(job, turn)) return;
   const std::string at = absl::StrCat("after step ", id.step());
   if (turn.Fire(job, JobTrigger::kSuspended, at)) return;
+  if (GrowAtCheckpoint(job, turn)) return;
   PlanSnapshot(job, turn);
 }
 

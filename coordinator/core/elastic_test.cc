@@ -101,6 +101,100 @@ TEST_F(ElasticTest, WithFewerServersThanItsLeastItWaits) {
   EXPECT_EQ(Stages(), 2);
 }
 
+// The same job, which grows as soon as it can.
+class GrowTest : public ElasticTest {
+ protected:
+  // It runs with two stages, on s1 and s3.
+  void Shrink() {
+    Lose("s2");
+    Wait(cluster_.state.timing.suspect_after);
+    cluster_.Run("a");
+    ASSERT_EQ(State(), JOB_STATE_RUNNING);
+    ASSERT_EQ(Stages(), 2);
+  }
+  void AllowGrowth() {
+    JobRecord& job = cluster_.state.jobs.at("a");
+    job.info.mutable_job()->mutable_elastic()->set_grow(true);
+  }
+  void MakeCheckpoint() {
+    const int64_t step = cluster_.NextStep("a");
+    cluster_.MakeSteps("a", cluster_.job("a").latest().step() + 1, step);
+    cluster_.MakeCheckpoint("a", step);
+  }
+  const RestartReport& Last() { return *cluster_.job("a").restarts().rbegin(); }
+};
+
+TEST_F(GrowTest, AtItsNextCheckpointItTakesTheServersThatCame) {
+  AllowGrowth();
+  Shrink();
+  cluster_.Join("s4");
+  EXPECT_EQ(State(), JOB_STATE_RUNNING);
+  MakeCheckpoint();
+  EXPECT_EQ(State(), JOB_STATE_RECOVERING);
+  EXPECT_EQ(Last().cause(), RESTART_CAUSE_RESIZE);
+  EXPECT_EQ(Last().evidence(),
+            "1 stage server is idle: it can have 3 stages instead of 2");
+  EXPECT_EQ(cluster_.job("a").restarts_in_row(), 0);
+  for (const char* id : {"s1", "s3"}) {
+    cluster_.Report(id, "a", StageStatus::IDLE).IgnoreError();
+  }
+  EXPECT_EQ(State(), JOB_STATE_QUEUED);
+  EXPECT_EQ(Stages(), 3);
+  EXPECT_EQ(Last().steps_lost(), 0);
+}
+
+TEST_F(GrowTest, WithoutLeaveItStaysSmall) {
+  Shrink();
+  cluster_.Join("s4");
+  MakeCheckpoint();
+  EXPECT_EQ(State(), JOB_STATE_RUNNING);
+}
+
+TEST_F(GrowTest, ACordonedServerIsNothingToGrowTo) {
+  AllowGrowth();
+  Shrink();
+  cluster_.Join("s4");
+  ASSERT_TRUE(cluster_.Cordon("s4").ok());
+  MakeCheckpoint();
+  EXPECT_EQ(State(), JOB_STATE_RUNNING);
+}
+
+TEST_F(GrowTest, OneOfItsOwnThatIsCordonedDoesNotCount) {
+  AllowGrowth();
+  Shrink();
+  cluster_.Join("s4");
+  ASSERT_TRUE(cluster_.Cordon("s1").ok());
+  MakeCheckpoint();
+  EXPECT_EQ(State(), JOB_STATE_RUNNING);
+}
+
+TEST_F(GrowTest, AJobThatWaitsForServersComesFirst) {
+  AllowGrowth();
+  Shrink();
+  ASSERT_TRUE(cluster_.Submit("b", 2).ok());
+  cluster_.Join("s4");
+  MakeCheckpoint();
+  EXPECT_EQ(State(), JOB_STATE_RUNNING);
+}
+
+TEST_F(GrowTest, WithAllItsStagesItLeavesIdleServersAlone) {
+  AllowGrowth();
+  cluster_.Join("s4");
+  MakeCheckpoint();
+  EXPECT_EQ(State(), JOB_STATE_RUNNING);
+  EXPECT_EQ(cluster_.job("a").restart_count(), 0);
+}
+
+TEST_F(GrowTest, BeyondWhatItBeganWithItGrowsToItsMost) {
+  AllowGrowth();
+  JobRecord& job = cluster_.state.jobs.at("a");
+  job.info.mutable_job()->mutable_elastic()->set_max_stages(4);
+  cluster_.Join("s4");
+  MakeCheckpoint();
+  EXPECT_EQ(State(), JOB_STATE_RECOVERING);
+  EXPECT_THAT(Last().evidence(), HasSubstr("4 stages instead of 3"));
+}
+
 Job ElasticJob(int stages, int least) {
   Job job = SmallJob();
   job.mutable_partition()->set_stages(stages);
@@ -128,6 +222,32 @@ TEST(ElasticPlanTest, BoundsThatContradictAreRefused) {
   Job never = ElasticJob(3, 2);
   never.mutable_restart()->set_limit(0);
   EXPECT_THAT(Refusal(never), HasSubstr("restart.limit is 0"));
+}
+
+TEST(ElasticPlanTest, AMostThatContradictsIsRefused) {
+  Job job = ElasticJob(3, 0);
+  job.mutable_elastic()->set_max_stages(2);
+  EXPECT_THAT(Refusal(job),
+              HasSubstr("elastic.max_stages is 2, and partition.stages is 3"));
+  job.mutable_elastic()->set_max_stages(-1);
+  EXPECT_THAT(Refusal(job), HasSubstr("elastic.max_stages"));
+  job.mutable_elastic()->set_max_stages(1000);
+  EXPECT_THAT(Refusal(job), HasSubstr("elastic.max_stages: with 1000 stages"));
+  job.mutable_elastic()->set_max_stages(4);
+  EXPECT_EQ(Refusal(job), "");
+  job.mutable_restart()->set_limit(0);
+  EXPECT_THAT(Refusal(job), HasSubstr("elastic.max_stages is 4, and "
+                                      "restart.limit is 0"));
+}
+
+TEST(ElasticPlanTest, GrowthToNothingIsRefused) {
+  Job job = ElasticJob(3, 0);
+  job.mutable_elastic()->set_grow(true);
+  EXPECT_THAT(Refusal(job), HasSubstr("elastic.grow is true"));
+  job.mutable_elastic()->set_min_stages(3);
+  EXPECT_THAT(Refusal(job), HasSubstr("elastic.grow is true"));
+  job.mutable_elastic()->set_min_stages(2);
+  EXPECT_EQ(Refusal(job), "");
 }
 
 TEST(ElasticPlanTest, WhatIsForOneNumberOfStagesIsRefused) {

@@ -230,18 +230,11 @@ absl::Status CheckRestart(const RestartSpec& spec) {
                    spec.backoff_seconds()));
 }
 
-absl::Status CheckElastic(const Job& job) {
-  const int least = job.elastic().min_stages();
+// What speaks against a job with another number of stages too, which `bound`
+// allows.
+absl::Status CheckOtherSize(const char* bound, int stages, const Job& job) {
   const PartitionSpec& partition = job.partition();
-  PENSTOCK_RETURN_IF_ERROR(AtLeast("elastic.min_stages", 0, least));
-  if (least == 0) return absl::OkStatus();
-  const std::string refusal =
-      absl::StrCat("elastic.min_stages is ", least, ", and ");
-  if (least > partition.stages()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(refusal, "partition.stages is ", partition.stages(),
-                     "; it is the least of stages, so at most that"));
-  }
+  const std::string refusal = absl::StrCat(bound, " is ", stages, ", and ");
   if (job.restart().limit() == 0) {
     return absl::InvalidArgumentError(absl::StrCat(
         refusal, "restart.limit is 0: the job is never started again; leave ",
@@ -254,6 +247,38 @@ absl::Status CheckElastic(const Job& job) {
   return absl::InvalidArgumentError(
       absl::StrCat(refusal, fixed, " is for partition.stages ",
                    partition.stages(), " alone; leave one of them out"));
+}
+
+absl::Status CheckElastic(const Job& job) {
+  const int least = job.elastic().min_stages();
+  const int most = job.elastic().max_stages();
+  const int stages = job.partition().stages();
+  PENSTOCK_RETURN_IF_ERROR(AtLeast("elastic.min_stages", 0, least));
+  PENSTOCK_RETURN_IF_ERROR(AtLeast("elastic.max_stages", 0, most));
+  if (least > stages) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "elastic.min_stages is ", least, ", and partition.stages is ", stages,
+        "; it is the least of stages, so at most that"));
+  }
+  if (most != 0 && most < stages) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "elastic.max_stages is ", most, ", and partition.stages is ", stages,
+        "; it is the most of stages, so at least that"));
+  }
+  if (least != 0) {
+    PENSTOCK_RETURN_IF_ERROR(CheckOtherSize("elastic.min_stages", least, job));
+  }
+  if (most != 0) {
+    PENSTOCK_RETURN_IF_ERROR(CheckOtherSize("elastic.max_stages", most, job));
+  }
+  if (job.elastic().grow() && (least == 0 || least == stages) &&
+      (most == 0 || most == stages)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "elastic.grow is true, and the job can have no other number of stages "
+        "than partition.stages, ",
+        stages, "; give elastic.min_stages or elastic.max_stages too"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status CheckPriority(int priority) {

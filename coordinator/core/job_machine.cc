@@ -126,11 +126,15 @@ std::vector<JobTransition> LaterTransitions() {
   };
 }
 
-// Between two epochs of a job that has lost a server.
+// Between two epochs of a job that has lost a server, or takes more.
 std::vector<JobTransition> RecoveryTransitions() {
   using enum JobTrigger;
   using enum JobEffect;
   return {
+      {JOB_STATE_RUNNING,
+       kResized,
+       JOB_STATE_RECOVERING,
+       {kEndCheckpoints, kReleaseServers}},
       {JOB_STATE_RECOVERING, kRecovered, JOB_STATE_QUEUED, {}},
       {JOB_STATE_RECOVERING, kFault, JOB_STATE_FAILED, {kStampEnd}},
       {JOB_STATE_RECOVERING, kSuspend, JOB_STATE_SUSPENDED, {}},

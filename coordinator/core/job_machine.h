@@ -25,6 +25,7 @@ enum class JobTrigger {
   kFault,         // a rank could not go on, and would not be able to again
   kLost,          // a server was, and the job may be started again
   kRelieved,      // of a server that leaves; what it will go on from is kept
+  kResized,       // there are servers for more stages, and a checkpoint
   kRecovered,     // it is clear what it starts from
   kCancel,        // someone asked
   kSuspend,       // someone asked

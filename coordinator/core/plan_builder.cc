@@ -339,25 +339,33 @@ absl::Status CheckSize(const Plan& plan) {
       plan.job().schedule().microbatches(), " microbatches or fewer stages"));
 }
 
-// Whether the job, which can be planned, can also be as small as it says that
-// it may become.
-absl::Status CheckSmallest(const Job& job) {
-  const int least = job.elastic().min_stages();
-  if (least == 0 || least == job.partition().stages()) return absl::OkStatus();
+// Whether the job, which can be planned, can also have `stages` stages, as it
+// says with `bound` that it may.
+absl::Status CheckOtherSize(const Job& job, const char* bound, int stages) {
+  if (stages == 0 || stages == job.partition().stages()) {
+    return absl::OkStatus();
+  }
   if (job.weights().policy() != "flush") {
     return absl::InvalidArgumentError(absl::StrCat(
-        "elastic.min_stages is ", least, ", and weights.policy is ",
+        bound, " is ", stages, ", and weights.policy is ",
         job.weights().policy(),
         ", whose results depend on the number of stages; leave one of them "
         "out"));
   }
-  Job smallest = job;
-  smallest.mutable_partition()->set_stages(least);
-  smallest.mutable_partition()->clear_ranks();
-  smallest.clear_elastic();
-  return WithContext(BuildPlan(smallest).status(),
-                     absl::StrCat("elastic.min_stages: with ", least,
-                                  least == 1 ? " stage" : " stages"));
+  Job sized = job;
+  sized.mutable_partition()->set_stages(stages);
+  sized.mutable_partition()->clear_ranks();
+  sized.clear_elastic();
+  return WithContext(BuildPlan(sized).status(),
+                     absl::StrCat(bound, ": with ", stages,
+                                  stages == 1 ? " stage" : " stages"));
+}
+
+absl::Status CheckSizes(const Job& job) {
+  const ElasticSpec& elastic = job.elastic();
+  PENSTOCK_RETURN_IF_ERROR(
+      CheckOtherSize(job, "elastic.min_stages", elastic.min_stages()));
+  return CheckOtherSize(job, "elastic.max_stages", elastic.max_stages());
 }
 
 // No layer's name has a line's end in it (models/graph).
@@ -412,7 +420,7 @@ absl::StatusOr<BuiltPlan> BuildPlan(const Job& submitted) {
   built.plan.set_schedule_hash(Sha256HexOf(PrintSchedule(schedule)));
   built.plan.set_shape_hash(ShapeHashOf(built.plan));
   PENSTOCK_RETURN_IF_ERROR(CheckSize(built.plan));
-  PENSTOCK_RETURN_IF_ERROR(CheckSmallest(job));
+  PENSTOCK_RETURN_IF_ERROR(CheckSizes(job));
   built.grid = CutGrid(PrintGrid(schedule));
   for (size_t i = 0; i < cut.parameter_counts.size(); ++i) {
     // An emulated layer has no weights whose digest could be told.

@@ -220,10 +220,11 @@ void Recover(JobRecord& job, const Loss& loss, bool counts, Turn& turn) {
   job.recover_after = turn.now();
   if (counts) job.recover_after += Backoff(job);
   job.leave_by = turn.now() + turn.state().timing.lost_after;
-  const bool suspends = job.info.state() == JOB_STATE_SUSPENDING;
+  JobTrigger trigger = JobTrigger::kLost;
+  if (job.info.state() == JOB_STATE_SUSPENDING) trigger = JobTrigger::kRelieved;
+  if (loss.cause == RESTART_CAUSE_RESIZE) trigger = JobTrigger::kResized;
   job.relieves.clear();
-  turn.Fire(job, suspends ? JobTrigger::kRelieved : JobTrigger::kLost,
-            loss.evidence);
+  turn.Fire(job, trigger, loss.evidence);
 }
 
 }  // namespace
@@ -328,6 +329,10 @@ bool Relieve(JobRecord& job, Turn& turn) {
            &server},
           /*counts=*/false, turn);
   return true;
+}
+
+void Resize(JobRecord& job, const std::string& evidence, Turn& turn) {
+  Recover(job, {RESTART_CAUSE_RESIZE, evidence}, /*counts=*/false, turn);
 }
 
 void AskWhatIsInMemory(JobRecord& job, Turn& turn) {

@@ -50,6 +50,11 @@ void LeaveServer(JobRecord& job, const ServerRecord& server,
 // change, if no server waits for it.
 bool Relieve(JobRecord& job, Turn& turn);
 
+// Ends the epoch of a running job whose newest checkpoint has just become
+// complete, so that it goes on from there with more stages. `evidence` says
+// why.
+void Resize(JobRecord& job, const std::string& evidence, Turn& turn);
+
 // Queues a RECOVERING job once the back-off is over and the servers that can be
 // heard have left it, with what it is to start from: its newest checkpoint,
 // else what it was submitted with. Fails one whose checkpoints are all gone.

@@ -127,7 +127,8 @@ struct JobRecord {
   // Of an elastic job that is QUEUED after a loss: until then it waits for as
   // many servers as it had.
   absl::Time shrink_after = absl::InfinitePast();
-  // Idle servers that its plan was last compared with.
+  // Of an elastic job: with how many servers, its own and idle ones, its plan
+  // was last compared.
   int planned_for = -1;
 
   int num_ranks() const { return plan ? plan->schedule().ranks_size() : 0; }

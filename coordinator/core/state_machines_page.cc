@@ -29,6 +29,8 @@ std::string Text(JobTrigger trigger) {
       return "lost: a server or a channel, within `restart.limit`";
     case JobTrigger::kRelieved:
       return "relieved: a server leaves, and its checkpoint is complete";
+    case JobTrigger::kResized:
+      return "resized: servers for more stages, and a checkpoint is complete";
     case JobTrigger::kRecovered:
       return "recovered: servers have left, and it is clear what to start from";
     case JobTrigger::kCancel:

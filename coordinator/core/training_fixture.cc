@@ -70,6 +70,8 @@ absl::StatusOr<std::string> TrainingCluster::Train(
   job.mutable_partition()->set_stages(stages);
   job.mutable_partition()->set_ranks(ranks);
   job.mutable_elastic()->set_min_stages(min_stages);
+  job.mutable_elastic()->set_max_stages(max_stages);
+  job.mutable_elastic()->set_grow(grow);
   job.mutable_restart()->set_limit(restart_limit);
   job.mutable_restart()->set_backoff_seconds(1);
   absl::StatusOr<BuiltPlan> built = BuildPlan(job);

@@ -60,6 +60,8 @@ class TrainingCluster : public Cluster {
   // Of jobs that are trained next.
   int stages = 2;
   int min_stages = 0;
+  int max_stages = 0;
+  bool grow = false;
   int ranks = 0;
 
   CheckpointId IdOf(const std::string& name, int64_t step) const;

@@ -33,6 +33,16 @@ class RestartTest(unittest.TestCase):
     def server_of(self, job, rank):
         return self.cluster.job(job)["ranks"][rank]["server_name"]
 
+    def wait_for_stages(self, job, stages):
+        """Until it runs with that many."""
+        def reached():
+            now = self.cluster.job(job)
+            self.assertNotIn(now["state"], ("SUCCEEDED", "FAILED"),
+                             now["reason"])
+            return (now["state"] == "RUNNING" and
+                    len(now["plan"]["stages"]) == stages)
+        wait_for(reached, f"job {job} runs with {stages} stages")
+
     def assert_ended_well(self, job, digest, restarts=1):
         done = self.cluster.wait_for_state(job, "SUCCEEDED")
         self.assertEqual(done["step"], STEPS)
@@ -82,6 +92,24 @@ class RestartTest(unittest.TestCase):
         done = self.assert_ended_well(job, digest)
         self.assertEqual(len(done["plan"]["stages"]), 2)
         self.assertIn("JOB_REPLANNED", cluster.penstock("events", job))
+
+    def test_an_elastic_job_shrinks_twice_and_grows_again(self):
+        cluster = self.cluster
+        cluster.start(servers=4)
+        digest = self.run_whole()
+        job = self.start_job(stages=4, elastic="{min_stages: 2, grow: true}")
+        for stages in (3, 2):
+            cluster.kill_server(self.server_of(job, 0))
+            self.wait_for_stages(job, stages)
+        for index in range(4):
+            if cluster.servers[f"server-{index}"].poll() is not None:
+                cluster.start_server(f"server-{index}")
+        self.wait_for_stages(job, 4)
+        done = cluster.wait_for_state(job, "SUCCEEDED")
+        self.assertEqual(done["weights_digest"], digest)
+        causes = [one["cause"] for one in done["restarts"]["newest"]]
+        self.assertEqual(causes[:2], ["infra", "infra"])
+        self.assertIn(causes[2:], (["resize"], ["resize", "resize"]))
 
     def test_without_checkpoints_it_begins_again(self):
         cluster = self.cluster
