@@ -286,6 +286,11 @@ void CompleteIfDone(JobRecord& job, Turn& turn) {
     turn.Fire(job, JobTrigger::kFault, std::string(digest.status().message()));
     return;
   }
+  // A coordinator that restarted may have a rank's end, but not its last steps.
+  if (job.info.latest().step() < job.info.job().steps()) {
+    turn.Explain(job, "waits for the reports of the last steps");
+    return;
+  }
   if (KeepsCheckpoints(turn.state(), job) &&
       job.info.checkpoints().newest_step() != job.info.job().steps()) {
     turn.Explain(job, "keeping the checkpoint of the last step");

@@ -42,8 +42,8 @@ void GiveUpCheckpoint(JobRecord& job, const std::string& reason, Turn& turn);
 void NoteCommitted(JobRecord& job, CheckpointInfo& info,
                    const std::string& reason, Turn& turn);
 
-// Ends a job of which all ranks have finished and whose last checkpoint, if it
-// is to have one, is committed.
+// Ends a job of which all ranks have finished and reported all steps, and whose
+// last checkpoint, if it is to have one, is committed.
 void CompleteIfDone(JobRecord& job, Turn& turn);
 
 // What the job is to start from is damaged: takes the next older one, or fails

@@ -142,6 +142,10 @@ absl::StatusOr<std::string> Cluster::ReportStep(const std::string& id,
 
 absl::StatusOr<std::string> Cluster::ReportFinished(const std::string& id,
                                                     const std::string& job) {
+  const int64_t latest = state.jobs.at(job).info.latest().step();
+  for (int64_t step = latest + 1; step <= kSteps; ++step) {
+    ReportStep(id, job, step).IgnoreError();
+  }
   StageMessage message;
   message.mutable_finished()->set_job_id(job);
   message.mutable_finished()->set_step(kSteps);

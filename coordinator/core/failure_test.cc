@@ -393,6 +393,24 @@ TEST(CoordinatorRestartTest, CompletingJobKeepsWhatRanksHaveFinished) {
   EXPECT_EQ(cluster.job("a").state(), JOB_STATE_SUCCEEDED);
 }
 
+TEST(CoordinatorRestartTest, CompletingJobWaitsForStepsThatWereForgotten) {
+  Cluster cluster = RunningPair();
+  ASSERT_TRUE(cluster.ReportStep("s2", "a", 1).ok());
+  ASSERT_TRUE(cluster.ReportFinished("s1", "a").ok());
+  cluster.RestartCoordinator();
+  ASSERT_TRUE(cluster.Register("s2", 1, "a", 1).ok());
+  ASSERT_TRUE(cluster.Open("s2").ok());
+  ASSERT_TRUE(cluster.ReportFinished("s2", "a").ok());
+  EXPECT_EQ(cluster.job("a").state(), JOB_STATE_COMPLETING);
+  EXPECT_EQ(cluster.job("a").reason(),
+            "waits for the reports of the last steps");
+  ASSERT_TRUE(cluster.Register("s1", 1, "a", 1).ok());
+  ASSERT_TRUE(cluster.Open("s1").ok());
+  ASSERT_TRUE(cluster.ReportStep("s1", "a", 2).ok());
+  EXPECT_EQ(cluster.job("a").state(), JOB_STATE_SUCCEEDED);
+  EXPECT_EQ(cluster.job("a").latest().step(), 2);
+}
+
 TEST(CoordinatorRestartTest, TermGrowsAndTheSecretStays) {
   Cluster cluster;
   EXPECT_EQ(cluster.effects.batch.term, 1);

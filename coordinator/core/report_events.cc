@@ -172,6 +172,7 @@ void On(const StepReports& steps, int64_t epoch, ServerRecord& server,
   }
   FollowSteps(job, turn);
   AdvanceCheckpoint(job, turn);
+  CompleteIfDone(job, turn);
 }
 
 // Also from a server that is leaving: its last words say why.

@@ -9,6 +9,17 @@
 namespace penstock {
 namespace {
 
+// A job's row may be older than its newest step. It knows better after the job
+// was set back, or ahead: to a state in memory of a step that was not reported.
+void RestoreSteps(const StoredJob& stored, JobRecord& job) {
+  if (!stored.last_step.has_value()) return;
+  const StepRow& last = *stored.last_step;
+  if (last.record().step() >= job.info.latest().step()) {
+    *job.info.mutable_latest() = last.record();
+  }
+  job.totals = last.totals();
+}
+
 JobRecord RestoreJob(const StoredJob& stored) {
   JobRecord job;
   job.info = stored.row.info();
@@ -43,10 +54,7 @@ JobRecord RestoreJob(const StoredJob& stored) {
   if (job.info.epoch() > 0) {
     job.memory_every = job.info.job().checkpoint().memory_every_steps();
   }
-  if (stored.last_step.has_value()) {
-    *job.info.mutable_latest() = stored.last_step->record();
-    job.totals = stored.last_step->totals();
-  }
+  RestoreSteps(stored, job);
   return job;
 }
 

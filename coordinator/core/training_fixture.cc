@@ -146,6 +146,7 @@ void TrainingCluster::ReportAllShards(const std::string& job, int64_t step) {
 
 void TrainingCluster::FinishRanks(const std::string& job) {
   const JobRecord& record = state.jobs.at(job);
+  MakeSteps(job, record.info.latest().step() + 1, record.info.job().steps());
   for (const std::string& id : ServersOf(job)) {
     StageMessage message;
     message.mutable_finished()->set_job_id(job);

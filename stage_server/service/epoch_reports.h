@@ -33,6 +33,8 @@ class EpochReports {
   // Longer lines are cut, and say so.
   static constexpr size_t kMaxLogTextBytes = 8 * 1024;
 
+  // The epoch goes on after `step`; it may have nothing left to do.
+  void BeginAfter(int64_t step) { last_step_ = step; }
   void AddStep(const StepReport& report,
                std::optional<StepTrace> trace = std::nullopt);
   // Goes with the next steps that are sent; in place of the last one.
@@ -59,7 +61,7 @@ class EpochReports {
   // before the end, a step's trace with its report; counts them as sent.
   std::vector<StageMessage> TakeUnsent(const std::string& job_id);
 
-  // Steps finished so far, acknowledged or not.
+  // Finished so far, acknowledged or not; those of earlier epochs too.
   int64_t last_step() const { return last_step_; }
   bool finished() const { return finished_; }
 

@@ -19,9 +19,9 @@ class JobLogSink : public spdlog::sinks::base_sink<std::mutex> {
  protected:
   void sink_it_(const spdlog::details::log_msg& message) override {
     const auto level = spdlog::level::to_string_view(message.level);
-    post_(LogLine{absl::FromChrono(message.time),
-                  std::string(level.data(), level.size()),
-                  std::string(message.payload.data(), message.payload.size())});
+    post_(OwnLogLine{
+        absl::FromChrono(message.time), std::string(level.data(), level.size()),
+        std::string(message.payload.data(), message.payload.size())});
   }
   void flush_() override {}
 

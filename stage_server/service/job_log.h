@@ -10,9 +10,9 @@
 
 namespace penstock {
 
-// A sink for spdlog that hands each line to `post` as a `LogLine`, so that what
-// is logged during a job reaches the job's log. Thread-safe; `post` must not
-// block, must not log, and must outlive the sink.
+// A sink for spdlog that hands each line to `post` as an `OwnLogLine`, so that
+// what is logged during a job reaches the job's log. Thread-safe; `post` must
+// not block, must not log, and must outlive the sink.
 spdlog::sink_ptr MakeJobLogSink(std::function<void(Event)> post);
 
 }  // namespace penstock

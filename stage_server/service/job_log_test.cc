@@ -14,7 +14,7 @@ TEST(JobLogSinkTest, ALineIsPostedWithLevelAndText) {
                           events.Post(std::move(event));
                         }));
   logger.warn("step {} was slow", 7);
-  const auto line = events.Next<LogLine>();
+  const auto line = events.Next<OwnLogLine>();
   ASSERT_TRUE(line.has_value());
   EXPECT_EQ(line->level, "warning");
   EXPECT_EQ(line->text, "step 7 was slow");

@@ -307,6 +307,9 @@ void SessionCore::Enter(const EpochKey& key, const DesiredState& desired) {
   LoadLayers load = {key, RankId(desired.rank()), desired.plan()};
   if (desired.has_restore()) {
     load.restore = desired.restore();
+    if (!desired.restore().weights_only()) {
+      epoch_->reports.BeginAfter(desired.restore().checkpoint().step());
+    }
     Log(Level::kInfo,
         absl::StrCat(
             ToString(key), ": from the ",
@@ -535,7 +538,7 @@ void SessionCore::Forget() {
 
 // ---- The process ----------------------------------------------------------
 
-void SessionCore::On(const LogLine& event) {
+void SessionCore::On(const OwnLogLine& event) {
   if (!epoch_.has_value() || epoch_->leaving) return;
   epoch_->reports.AddLog(event.time, event.level, event.text);
   FlushSoon();

@@ -141,7 +141,7 @@ class SessionCore {
   void On(const Failed& event);
   void On(const Left& event);
   void On(const MemoryChanged& event);
-  void On(const LogLine& event);
+  void On(const OwnLogLine& event);
   void On(const StopRequested& event);
   void On(const Tick& event);
 

@@ -77,6 +77,24 @@ TEST_F(SessionCoreTest, TheEndIsSentAtOnceAfterTheLastSteps) {
   EXPECT_EQ(sent_.back().finished().layers(0).name(), "head");
 }
 
+TEST_F(SessionCoreTest, WhatHasNoStepLeftEndsWithTheStepItWasRestoredTo) {
+  for (const bool weights_only : {false, true}) {
+    EpochKey epoch = kJob;
+    epoch.job_epoch += weights_only ? 1 : 0;
+    if (!weights_only) Open();
+    DesiredState desired = Desired(DesiredState::RUN, epoch);
+    desired.mutable_restore()->mutable_checkpoint()->set_step(40);
+    desired.mutable_restore()->set_weights_only(weights_only);
+    Say(desired, epoch.job_epoch);
+    if (weights_only) Apply(Left{kJob, std::nullopt});
+    Apply(Loaded{epoch, DataAddress()});
+    Apply(Connected{epoch});
+    Apply(RunDone{epoch, {}});
+    ASSERT_TRUE(sent_.back().has_finished());
+    EXPECT_EQ(sent_.back().finished().step(), weights_only ? 0 : 40);
+  }
+}
+
 TEST_F(SessionCoreTest, TheNextSessionHearsWhatWasNotAcknowledged) {
   Run();
   for (int step = 1; step <= 3; ++step) {
@@ -124,7 +142,7 @@ TEST_F(SessionCoreTest, TheEndWaitsForItsAcknowledgement) {
 TEST_F(SessionCoreTest, LogLinesOfAJobGoUp) {
   Run();
   now_ += absl::Seconds(0.5);
-  Apply(LogLine{now_, "info", "hello"});
+  Apply(OwnLogLine{now_, "info", "hello"});
   ASSERT_EQ(sent_.size(), 1u);
   EXPECT_EQ(sent_[0].logs().job_id(), "job-1");
   EXPECT_EQ(sent_[0].logs().entries(0).text(), "hello");
@@ -133,7 +151,7 @@ TEST_F(SessionCoreTest, LogLinesOfAJobGoUp) {
 
 TEST_F(SessionCoreTest, LogLinesOutsideAJobStayHere) {
   Open();
-  Apply(LogLine{now_, "info", "hello"});
+  Apply(OwnLogLine{now_, "info", "hello"});
   EXPECT_THAT(effects_, IsEmpty());
 }
 

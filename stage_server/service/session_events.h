@@ -119,7 +119,7 @@ struct MemoryChanged {
   MemoryReport report;
 };
 // A line of this process's log.
-struct LogLine {
+struct OwnLogLine {
   absl::Time time;
   std::string level;
   std::string text;
@@ -137,7 +137,7 @@ struct Tick {};
 using Event = std::variant<Registered, RegisterFailed, MessageReceived,
                            SessionEnded, Loaded, Connected, StepDone, RunDone,
                            SnapshotTaken, ShardsStored, Warned, Failed, Left,
-                           MemoryChanged, LogLine, StopRequested, Tick>;
+                           MemoryChanged, OwnLogLine, StopRequested, Tick>;
 
 // ---- Effects --------------------------------------------------------------
 
