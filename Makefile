@@ -42,7 +42,10 @@ asan: setup  ## the tests beside the code under AddressSanitizer and UBSan
 tsan: setup  ## the tests of what has threads under ThreadSanitizer
 	@$(RUN_TESTS) --config=tsan $(THREADED)
 
-chaos: setup  ## kill processes in the middle of checkpoints, 200 times
+chaos: setup  ## 100,000 simulated clusters, then 200 real ones: all that can fail
+	@$(BAZEL) build //tests/simulation
+	@seq 0 1000 99000 | xargs -P "$$(nproc)" -I{} \
+	  bazel-bin/tests/simulation/simulation --first={} --seeds=1000
 	@$(BAZEL) test //tests/e2e:crash_matrix_test --test_output=streamed \
 	  --cache_test_results=no --test_timeout=7200 --test_arg=--runs=200 \
 	  --test_arg=--seed=$$(date +%s)
