@@ -6,22 +6,27 @@
 
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/file_lock.h"
 #include "base/parent_process.h"
 #include "base/stop_signals.h"
 #include "base/supervisor.h"
+#include "base/tls/tls_files.h"
+#include "base/tls/tls_flags.h"
 #include "base/version.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/store/checkpoint_store.h"
 #include "checkpoint/store/root_lock.h"
 #include "checkpoint/transfer/key_file.h"
+#include "checkpoint/transfer/tls_credentials.h"
 #include "checkpoint/transfer/transfer_server.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
 #include "spdlog/spdlog.h"
@@ -38,6 +43,9 @@ Examples:
   penstock-store --root /data/checkpoints --key-file store.key
       serves this machine on 127.0.0.1:7071
   penstock-store --root /data/checkpoints --key-file store.key \
+      --listen 0.0.0.0:7071 --tls-dir /etc/penstock/tls
+      serves other machines
+  penstock-store --root /data/checkpoints --key-file store.key \
       --listen 0.0.0.0:7071 --insecure
       serves a trusted network, without TLS
 
@@ -53,6 +61,9 @@ struct Flags {
   std::string listen = "127.0.0.1:7071";
   std::string address_file;
   bool insecure = false;
+  TlsSetting tls_setting;
+  // Of `tls_setting`; unset: in the clear.
+  std::optional<TlsFiles> tls;
   // Not watched when 0.
   int exit_with_parent = 0;
 };
@@ -76,8 +87,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "write the bound address here once serving; removed at exit")
       ->type_name("FILE");
   app.add_flag("--insecure", flags.insecure,
-               "serve on an address that other machines can reach; there is no "
+               "serve on an address that other machines can reach, without "
                "TLS");
+  AddTlsFlags(app, flags.tls_setting);
   app.add_option("--exit-with-parent", flags.exit_with_parent,
                  "stop when the process that started this one, PID, ends")
       ->type_name("PID")
@@ -91,12 +103,35 @@ bool IsLoopback(absl::string_view address) {
          absl::StartsWith(address, "[::1]:");
 }
 
-absl::Status CheckFlags(const Flags& flags) {
-  if (IsLoopback(flags.listen) || flags.insecure) return absl::OkStatus();
+absl::Status CheckFlags(Flags& flags) {
+  absl::StatusOr<std::optional<TlsFiles>> tls = FindTlsFiles(flags.tls_setting);
+  if (!tls.ok()) return tls.status();
+  flags.tls = *std::move(tls);
+  if (flags.tls.has_value() && flags.insecure) {
+    return absl::InvalidArgumentError(
+        "--insecure is for a network without TLS, and certificates are given; "
+        "leave one of them out");
+  }
+  if (IsLoopback(flags.listen) || flags.insecure || flags.tls.has_value()) {
+    return absl::OkStatus();
+  }
   return absl::InvalidArgumentError(absl::StrCat(
       "--listen ", flags.listen,
-      " can be reached by other machines, and there is no TLS; add --insecure "
-      "if everyone there may read what passes"));
+      " can be reached by other machines, and there is no TLS; give --tls-dir ",
+      "with certificates of `penstock certs`, or --insecure if everyone there ",
+      "may read what passes"));
+}
+
+// Null where it speaks in the clear.
+absl::StatusOr<std::shared_ptr<const TlsCredentials>> LoadTls(
+    const Flags& flags) {
+  if (!flags.tls.has_value()) return nullptr;
+  TlsCredentials::Options tls;
+  tls.files = *flags.tls;
+  tls.on_refusal = [](const std::string& line) {
+    spdlog::warn("refused: {}", line);
+  };
+  return TlsCredentials::Load(tls, Role::kStore, SystemClock());
 }
 
 // Until a signal. Meanwhile says that it lives as often as the folder answers:
@@ -115,6 +150,8 @@ void WaitForSignal(const sigset_t& signals, const std::string& status,
 absl::Status Serve(const Flags& flags, const sigset_t& signals) {
   const absl::StatusOr<std::string> key = ReadTransferKey(flags.key_file);
   if (!key.ok()) return key.status();
+  absl::StatusOr<std::shared_ptr<const TlsCredentials>> tls = LoadTls(flags);
+  if (!tls.ok()) return tls.status();
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
   absl::StatusOr<CheckpointStore> store =
       CheckpointStore::Open(*files, flags.root);
@@ -125,6 +162,7 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals) {
   options.address = flags.listen;
   options.key = *key;
   options.owned_store = &*store;
+  options.tls = *std::move(tls);
   const absl::StatusOr<std::unique_ptr<TransferServer>> server =
       TransferServer::Start(*files, flags.root, options);
   if (!server.ok()) return server.status();

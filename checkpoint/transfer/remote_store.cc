@@ -17,14 +17,15 @@
 namespace penstock {
 namespace {
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakeChannel(const RemoteStoreOptions& options) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   arguments.SetMaxReceiveMessageSize(kMaxManifestMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxManifestMessageBytes);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return grpc::CreateCustomChannel(
+      options.address, ChannelCredentialsOf(options.tls, {Role::kStore}),
+      arguments);
 }
 
 StoredCheckpointState FromProto(StoredCheckpointInfo::State state) {
@@ -47,7 +48,7 @@ class RemoteStore : public CommitStore {
       : options_(std::move(options)),
         token_(MakeTransferToken(options_.key, {kOwnerJob, 0})),
         clock_(clock),
-        calls_(StoreService::NewStub(MakeChannel(options_.address))) {}
+        calls_(StoreService::NewStub(MakeChannel(options_))) {}
 
   absl::StatusOr<std::vector<std::string>> ListJobs() const override {
     ListStoredJobsRequest request;

@@ -7,6 +7,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "checkpoint/store/commit_store.h"
+#include "checkpoint/transfer/tls_credentials.h"
 
 namespace penstock {
 
@@ -17,6 +18,8 @@ struct RemoteStoreOptions {
   std::string key;
   // How long a call waits for the store; a verification as long as it gets on.
   absl::Duration patience = absl::Seconds(60);
+  // What it shows and whom it believes; null: it speaks in the clear.
+  std::shared_ptr<const TlsCredentials> tls = nullptr;
 };
 
 // The store of a penstock-store process, for its owner. Nothing is connected to

@@ -20,7 +20,17 @@ constexpr int kConnectMillis = 5'000;
 constexpr int kKeepaliveMillis = 10'000;
 constexpr int kKeepaliveTimeoutMillis = 5'000;
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+// Checkpoints are kept by the coordinator or a store, parts by stage servers.
+std::shared_ptr<grpc::ChannelCredentials> CredentialsFor(
+    const TransferClientOptions& options) {
+  if (options.rank.has_value()) {
+    return ChannelCredentialsOf(options.tls, {Role::kStageServer});
+  }
+  return ChannelCredentialsOf(options.tls, {Role::kCoordinator, Role::kStore});
+}
+
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const TransferClientOptions& options) {
   grpc::ChannelArguments arguments;
   // Bulk has connections of its own.
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -33,7 +43,7 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, kKeepaliveTimeoutMillis);
   arguments.SetMaxReceiveMessageSize(kMaxTransferMessageBytes);
   arguments.SetMaxSendMessageSize(kMaxTransferMessageBytes);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
+  return grpc::CreateCustomChannel(options.address, CredentialsFor(options),
                                    arguments);
 }
 
@@ -58,7 +68,7 @@ TransferClient::TransferClient(TransferClientOptions options,
                                const Clock& clock)
     : options_(std::move(options)),
       clock_(clock),
-      channel_(MakeChannel(options_.address)),
+      channel_(MakeChannel(options_)),
       stub_(TransferService::NewStub(channel_)) {}
 
 void TransferClient::Cancel(absl::Status why) {

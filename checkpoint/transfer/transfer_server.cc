@@ -33,12 +33,13 @@ class GrpcTransferServer : public TransferServer {
   }
   ~GrpcTransferServer() override { Stop(); }
 
-  absl::Status Listen(const std::string& address) {
+  absl::Status Listen(const std::string& address,
+                      const std::shared_ptr<const TlsCredentials>& tls) {
     EnableHealthAndReflection();
     grpc::ServerBuilder builder;
     SetServerOptions(kMaxTransferMessageBytes, builder);
     int port = 0;
-    builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+    builder.AddListeningPort(address, ServerCredentialsOf(tls), &port);
     builder.RegisterService(&service_);
     if (store_service_ != nullptr) {
       builder.RegisterService(store_service_.get());
@@ -88,7 +89,7 @@ class GrpcTransferServer : public TransferServer {
 absl::StatusOr<std::unique_ptr<TransferServer>> TransferServer::Start(
     FileSystem& files, const std::string& root, Options options) {
   auto server = std::make_unique<GrpcTransferServer>(files, root, options);
-  const absl::Status listening = server->Listen(options.address);
+  const absl::Status listening = server->Listen(options.address, options.tls);
   if (!listening.ok()) return listening;
   return server;
 }

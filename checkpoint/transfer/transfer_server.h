@@ -11,6 +11,7 @@
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/store/commit_store.h"
 #include "checkpoint/transfer/part_keeper.h"
+#include "checkpoint/transfer/tls_credentials.h"
 
 namespace penstock {
 
@@ -37,6 +38,8 @@ class TransferServer {
     // If given, the folder has ranks' parts, and `key` is not used. Must
     // outlive the server.
     PartKeeper* parts = nullptr;
+    // What it shows and whom it believes; null: it speaks in the clear.
+    std::shared_ptr<const TlsCredentials> tls = nullptr;
   };
 
   // `files` must outlive the server. `root` is there: see CheckpointStore.

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "checkpoint/shards/shard_store.h"
+#include "checkpoint/transfer/tls_credentials.h"
 
 namespace penstock {
 
@@ -25,6 +26,8 @@ struct TransferClientOptions {
   // Appended and not acknowledged, over all uploads together. `Append` waits
   // beyond.
   int64_t max_unacked_bytes = int64_t{64} << 20;
+  // What it shows and whom it believes; null: it speaks in the clear.
+  std::shared_ptr<const TlsCredentials> tls = nullptr;
 };
 
 // Shards by way of a TransferService, over a connection of its own. Nothing is
