@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/time.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/mutex.h"
 #include "base/parent_process.h"
@@ -26,8 +28,11 @@
 #include "base/status_macros.h"
 #include "base/stop_signals.h"
 #include "base/supervisor.h"
+#include "base/tls/tls_files.h"
+#include "base/tls/tls_flags.h"
 #include "base/version.h"
 #include "checkpoint/transfer/key_file.h"
+#include "checkpoint/transfer/tls_credentials.h"
 #include "coordinator/core/status_line.h"
 #include "coordinator/service/hosted_checkpoints.h"
 #include "coordinator/service/loop.h"
@@ -48,6 +53,8 @@ constexpr char kExamples[] = R"(
 Examples:
   penstock-coordinator
       serves this machine on 127.0.0.1:7070
+  penstock-coordinator --listen 0.0.0.0:7070 --tls-dir /etc/penstock/tls
+      serves other machines, with certificates of `penstock certs`
   penstock-coordinator --listen 0.0.0.0:7070 --insecure
       serves a trusted network, without TLS
   penstock-coordinator --listen 127.0.0.1:0 --address-file run/address
@@ -70,6 +77,9 @@ struct Flags {
   std::string checkpoint_key_file;
   std::string address_file;
   bool insecure = false;
+  TlsSetting tls_setting;
+  // Of `tls_setting`; unset: in the clear.
+  std::optional<TlsFiles> tls;
   // Not watched when 0.
   int exit_with_parent = 0;
   Timing timing;
@@ -146,8 +156,9 @@ void AddFlags(CLI::App& app, Flags& flags) {
                  "write the bound address here once serving; removed at exit")
       ->type_name("FILE");
   app.add_flag("--insecure", flags.insecure,
-               "serve on an address that other machines can reach; there is no "
+               "serve on an address that other machines can reach, without "
                "TLS");
+  AddTlsFlags(app, flags.tls_setting);
   AddDuration(app, "--heartbeat", flags.timing.heartbeat,
               "how often stage servers are to be heard");
   AddDuration(app, "--suspect-after", flags.timing.suspect_after,
@@ -163,6 +174,11 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.footer(kExamples);
 }
 
+// Whether other machines may be served.
+bool MayBeReached(const Flags& flags) {
+  return flags.insecure || flags.tls.has_value();
+}
+
 // Where the TransferService listens; empty without one.
 absl::StatusOr<std::string> TransferListen(const Flags& flags) {
   if (flags.shared_checkpoints) return "";
@@ -173,11 +189,11 @@ absl::StatusOr<std::string> TransferListen(const Flags& flags) {
   }
   const absl::StatusOr<HostPort> where = ParseHostPort(address);
   if (!where.ok()) return where.status();
-  if (IsLoopback(where->host) || flags.insecure) return address;
+  if (IsLoopback(where->host) || MayBeReached(flags)) return address;
   return absl::InvalidArgumentError(absl::StrCat(
       "--transfer-listen ", address, " can be reached by other machines, and ",
-      "there is no TLS; add --insecure if everyone there may have the "
-      "checkpoints"));
+      "there is no TLS; give --tls-dir, or --insecure if everyone there may "
+      "have the checkpoints"));
 }
 
 // What stage servers dial for it, where it listens on every address.
@@ -200,14 +216,21 @@ absl::Status CheckStoreFlags(const Flags& flags) {
       "penstock-store was started with as --key-file");
 }
 
-absl::Status CheckFlags(const Flags& flags) {
+absl::Status CheckFlags(Flags& flags) {
+  PENSTOCK_ASSIGN_OR_RETURN(flags.tls, FindTlsFiles(flags.tls_setting));
+  if (flags.tls.has_value() && flags.insecure) {
+    return absl::InvalidArgumentError(
+        "--insecure is for a network without TLS, and certificates are given; "
+        "leave one of them out");
+  }
   const absl::StatusOr<HostPort> where = ParseHostPort(flags.listen);
   if (!where.ok()) return where.status();
-  if (!IsLoopback(where->host) && !flags.insecure) {
+  if (!IsLoopback(where->host) && !MayBeReached(flags)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--listen ", flags.listen,
-        " can be reached by other machines, and "
-        "there is no TLS; add --insecure if everyone there may run jobs"));
+        " can be reached by other machines, and there is no TLS; give "
+        "--tls-dir with certificates of `penstock certs`, or --insecure if "
+        "everyone there may run jobs"));
   }
   if (const auto transfer = TransferListen(flags); !transfer.ok()) {
     return transfer.status();
@@ -245,17 +268,32 @@ int ExitCodeOf(const absl::Status& status) {
              : kExitFailed;
 }
 
+// Null where it speaks in the clear.
+using Tls = std::shared_ptr<const TlsCredentials>;
+
+absl::StatusOr<Tls> LoadTls(const Flags& flags) {
+  if (!flags.tls.has_value()) return nullptr;
+  TlsCredentials::Options tls;
+  tls.files = *flags.tls;
+  tls.on_refusal = [](const std::string& line) {
+    spdlog::warn("refused: {}", line);
+  };
+  return TlsCredentials::Load(tls, Role::kCoordinator, SystemClock());
+}
+
 absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenCheckpoints(
-    const Flags& flags, const std::string& store,
+    const Flags& flags, const Tls& tls, const std::string& store,
     const std::string& cluster_secret) {
   if (!flags.checkpoint_store.empty()) {
     RemoteCheckpointsOptions remote;
     remote.address = flags.checkpoint_store;
+    remote.tls = tls;
     PENSTOCK_ASSIGN_OR_RETURN(remote.key,
                               ReadTransferKey(flags.checkpoint_key_file));
     return OpenRemoteCheckpoints(remote);
   }
   HostedCheckpointsOptions options;
+  options.tls = tls;
   options.root = flags.checkpoints;
   if (options.root.empty()) {
     options.root = std::filesystem::path(store).parent_path() / "checkpoints";
@@ -309,6 +347,7 @@ std::string WhatItDoes(const LoopView& view, const absl::Status& store) {
 absl::Status Serve(const Flags& flags, const sigset_t& signals,
                    Supervisor& supervisor) {
   const std::string path = flags.store.empty() ? DefaultStore() : flags.store;
+  PENSTOCK_ASSIGN_OR_RETURN(const Tls tls, LoadTls(flags));
   absl::StatusOr<std::unique_ptr<StateStore>> store = OpenSqliteStore(path);
   if (!store.ok()) return store.status();
   Mutex mutex;
@@ -317,8 +356,8 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals,
   options.timing = flags.timing;
   options.build_version = kBuildVersion;
   options.cluster_secret = RandomHex(64);
-  options.open_checkpoints = [&flags, &path](const std::string& secret) {
-    return OpenCheckpoints(flags, path, secret);
+  options.open_checkpoints = [&flags, &tls, &path](const std::string& secret) {
+    return OpenCheckpoints(flags, tls, path, secret);
   };
   options.on_beat = [&supervisor](const LoopView& view,
                                   const absl::Status& store) {
@@ -335,15 +374,16 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals,
       Loop::Start(*std::move(store), std::move(options));
   if (!loop.ok()) return loop.status();
   absl::StatusOr<std::unique_ptr<CoordinatorServer>> server =
-      CoordinatorServer::Start(flags.listen, **loop,
-                               [] { return RandomHex(12); });
+      CoordinatorServer::Start(
+          flags.listen, **loop, [] { return RandomHex(12); }, tls);
   if (!server.ok()) return server.status();
   if (!flags.address_file.empty()) {
     const absl::Status written =
         WriteFileAtomically(flags.address_file, (*server)->address() + "\n");
     if (!written.ok()) return written;
   }
-  spdlog::info("serving on {}, build {}", (*server)->address(), kBuildVersion);
+  spdlog::info("serving on {}{}, build {}", (*server)->address(),
+               tls == nullptr ? "" : " with TLS", kBuildVersion);
   supervisor.Ready(absl::StrCat("serving on ", (*server)->address()));
   int signal = 0;
   sigwait(&signals, &signal);

@@ -169,6 +169,24 @@ TEST_F(CoordinatorMainTest, AddressForOthersNeedsInsecure) {
   EXPECT_THAT(errors, HasSubstr("--insecure"));
 }
 
+TEST_F(CoordinatorMainTest,
+       AddressForOthersWantsCertificatesOrInsecureNotBoth) {
+  const std::vector<std::string> flags = {"--listen", "0.0.0.0:0", "--store",
+                                          folder_ + "/store"};
+  std::vector<std::string> both = flags;
+  both.insert(both.end(), {"--tls-dir", folder_, "--insecure"});
+  Process process(both);
+  const auto [errors, status] = process.Wait();
+  EXPECT_EQ(status, 2);
+  EXPECT_THAT(errors, HasSubstr("leave one of them out"));
+  std::vector<std::string> missing = flags;
+  missing.insert(missing.end(), {"--tls-dir", folder_ + "/none"});
+  Process without(missing);
+  const auto [more_errors, more_status] = without.Wait();
+  EXPECT_EQ(more_status, 1);
+  EXPECT_THAT(more_errors, HasSubstr("/none/ca.crt"));
+}
+
 TEST_F(CoordinatorMainTest, WrongUsageIsExitStatusTwo) {
   for (const std::vector<std::string>& flags :
        std::vector<std::vector<std::string>>{{"--no-such-flag"},

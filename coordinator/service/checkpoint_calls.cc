@@ -10,6 +10,7 @@
 #include "checkpoint/transfer/token.h"
 #include "coordinator/core/checkpoint_catalog.h"
 #include "coordinator/core/job_lookup.h"
+#include "coordinator/service/audit.h"
 #include "coordinator/service/job_service.h"
 
 namespace penstock {
@@ -206,6 +207,7 @@ grpc::ServerUnaryReactor* JobServiceAdapter::PinCheckpoint(
     grpc::CallbackServerContext* context, const PinCheckpointRequest* request,
     PinCheckpointResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Audit(*context, "PinCheckpoint", request->checkpoint());
   loop_.Submit(
       CheckpointPinRequested{request->fence(), request->checkpoint(),
                              request->pinned()},
@@ -223,6 +225,7 @@ grpc::ServerUnaryReactor* JobServiceAdapter::DeleteCheckpoint(
     const DeleteCheckpointRequest* request,
     DeleteCheckpointResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Audit(*context, "DeleteCheckpoint", request->checkpoint());
   loop_.Submit(
       CheckpointDeleteRequested{request->fence(), request->checkpoint(),
                                 request->force()},

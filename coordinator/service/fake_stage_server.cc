@@ -20,12 +20,13 @@ void SetDeadline(grpc::ClientContext& context) {
 
 }  // namespace
 
-FakeStageServer::FakeStageServer(const std::string& address, std::string id,
-                                 uint64_t incarnation)
+FakeStageServer::FakeStageServer(
+    const std::string& address, std::string id, uint64_t incarnation,
+    const std::shared_ptr<const TlsCredentials>& tls)
     : id_(std::move(id)),
       incarnation_(incarnation),
-      stub_(StageControl::NewStub(
-          grpc::CreateChannel(address, grpc::InsecureChannelCredentials()))) {}
+      stub_(StageControl::NewStub(grpc::CreateChannel(
+          address, ChannelCredentialsOf(tls, {Role::kCoordinator})))) {}
 
 FakeStageServer::~FakeStageServer() { Break(); }
 

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "checkpoint/transfer/tls_credentials.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/stage_service.grpc.pb.h"
 
@@ -17,7 +18,8 @@ namespace penstock {
 class FakeStageServer {
  public:
   FakeStageServer(const std::string& address, std::string id,
-                  uint64_t incarnation = 1);
+                  uint64_t incarnation = 1,
+                  const std::shared_ptr<const TlsCredentials>& tls = nullptr);
   // Hangs up.
   ~FakeStageServer();
 

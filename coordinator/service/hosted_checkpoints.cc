@@ -164,6 +164,7 @@ absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenHostedCheckpoints(
     TransferServer::Options server;
     server.address = options.listen;
     server.key = options.key;
+    server.tls = options.tls;
     PENSTOCK_ASSIGN_OR_RETURN(
         transfers, TransferServer::Start(*files, options.root, server));
     const std::string& bound = transfers->address();
@@ -182,6 +183,7 @@ absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenHostedCheckpoints(
 absl::StatusOr<std::unique_ptr<CheckpointPort>> OpenRemoteCheckpoints(
     const RemoteCheckpointsOptions& options) {
   RemoteStoreOptions remote{options.address, options.key};
+  remote.tls = options.tls;
   remote.patience = std::min(kFirstPatience, options.patience);
   const absl::Status answer =
       MakeRemoteStore(remote, SystemClock())->ListJobs().status();

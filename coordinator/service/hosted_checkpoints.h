@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "checkpoint/transfer/tls_credentials.h"
 #include "coordinator/service/checkpoint_port.h"
 
 namespace penstock {
@@ -20,6 +21,8 @@ struct HostedCheckpointsOptions {
   std::string advertised_host;
   // Of the tokens of transfers; secret, at least 16 bytes.
   std::string key;
+  // What it shows and whom it believes; null: it speaks in the clear.
+  std::shared_ptr<const TlsCredentials> tls = nullptr;
 };
 
 // The coordinator's own store: a folder, which nobody else owns meanwhile, and
@@ -35,6 +38,8 @@ struct RemoteCheckpointsOptions {
   std::string key;
   // How long a call waits for a store that is away.
   absl::Duration patience = absl::Seconds(60);
+  // What it shows and whom it believes; null: it speaks in the clear.
+  std::shared_ptr<const TlsCredentials> tls = nullptr;
 };
 
 // The store of a penstock-store process, which must answer now; later it may be

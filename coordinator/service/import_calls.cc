@@ -13,6 +13,7 @@
 #include "checkpoint/transfer/token.h"
 #include "coordinator/core/checkpointed_layers.h"
 #include "coordinator/core/plan_builder.h"
+#include "coordinator/service/audit.h"
 #include "coordinator/service/job_service.h"
 
 namespace penstock {
@@ -113,6 +114,8 @@ grpc::ServerUnaryReactor* JobServiceAdapter::BeginImport(
     grpc::CallbackServerContext* context, const BeginImportRequest* request,
     BeginImportResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Audit(*context, "BeginImport",
+        absl::StrCat("new job ", request->job().name()));
   absl::StatusOr<BeginImportResponse> begun =
       Begin(request->job(), new_id_(), loop_);
   if (begun.ok()) *response = *std::move(begun);
@@ -124,6 +127,7 @@ grpc::ServerUnaryReactor* JobServiceAdapter::CommitImport(
     grpc::CallbackServerContext* context, const CommitImportRequest* request,
     CommitImportResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Audit(*context, "CommitImport", request->checkpoint().job_id());
   const auto finish = [reactor](const absl::Status& status) {
     reactor->Finish(ToGrpcStatus(status));
     return reactor;

@@ -13,6 +13,7 @@
 #include "coordinator/core/memory_fit.h"
 #include "coordinator/core/placement.h"
 #include "coordinator/core/plan_builder.h"
+#include "coordinator/service/audit.h"
 #include "coordinator/service/page_stream.h"
 #include "coordinator/service/start_reader.h"
 
@@ -171,6 +172,7 @@ grpc::ServerUnaryReactor* JobServiceAdapter::SubmitJob(
     grpc::CallbackServerContext* context, const SubmitJobRequest* request,
     SubmitJobResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Audit(*context, "SubmitJob", absl::StrCat("new job ", request->job().name()));
   absl::StatusOr<BuiltPlan> built = BuildPlan(request->job());
   if (!built.ok()) return Refuse(reactor, built.status());
   JobSubmitted event{request->fence(),
@@ -244,6 +246,7 @@ grpc::ServerUnaryReactor* JobServiceAdapter::CancelJob(
     grpc::CallbackServerContext* context, const CancelJobRequest* request,
     CancelJobResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Audit(*context, "CancelJob", request->job());
   loop_.Submit(
       JobCancelRequested{request->fence(), request->job(), request->reason()},
       [=](const absl::StatusOr<std::string>& id, const LoopView& view) {
@@ -260,6 +263,7 @@ grpc::ServerUnaryReactor* JobServiceAdapter::SuspendJob(
     grpc::CallbackServerContext* context, const SuspendJobRequest* request,
     SuspendJobResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Audit(*context, "SuspendJob", request->job());
   loop_.Submit(
       JobSuspendRequested{request->fence(), request->job(), request->reason()},
       [=](const absl::StatusOr<std::string>& id, const LoopView& view) {
@@ -276,6 +280,7 @@ grpc::ServerUnaryReactor* JobServiceAdapter::ResumeJob(
     grpc::CallbackServerContext* context, const ResumeJobRequest* request,
     ResumeJobResponse* response) {
   grpc::ServerUnaryReactor* reactor = context->DefaultReactor();
+  Audit(*context, "ResumeJob", request->job());
   ReadNewest(loop_, request->job(), [=, this](StartOrStatus newest) {
     if (!newest.ok()) {
       reactor->Finish(ToGrpcStatus(newest.status()));

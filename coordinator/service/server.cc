@@ -98,8 +98,8 @@ CoordinatorServer::CoordinatorServer(Loop& loop,
       stages_(loop) {}
 
 absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
-    const std::string& address, Loop& loop,
-    JobServiceAdapter::IdSource new_id) {
+    const std::string& address, Loop& loop, JobServiceAdapter::IdSource new_id,
+    const std::shared_ptr<const TlsCredentials>& tls) {
   PENSTOCK_ASSIGN_OR_RETURN(const HostPort where, ParseHostPort(address));
   std::unique_ptr<CoordinatorServer> server(
       new CoordinatorServer(loop, std::move(new_id)));
@@ -108,7 +108,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(
   grpc::ServerBuilder builder;
   SetServerOptions(kMaxMessageBytes, builder);
   int port = 0;
-  builder.AddListeningPort(address, grpc::InsecureServerCredentials(), &port);
+  builder.AddListeningPort(address, ServerCredentialsOf(tls), &port);
   builder.RegisterService(&server->jobs_);
   builder.RegisterService(&server->admin_);
   builder.RegisterService(&server->stages_);

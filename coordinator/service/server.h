@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "checkpoint/transfer/tls_credentials.h"
 #include "coordinator/service/admin_service.h"
 #include "coordinator/service/job_service.h"
 #include "coordinator/service/loop.h"
@@ -16,17 +17,18 @@
 namespace penstock {
 
 // The coordinator's gRPC server: JobService, AdminService, StageControl,
-// grpc.health.v1.Health and reflection on one address, without TLS.
+// grpc.health.v1.Health and reflection on one address.
 class CoordinatorServer {
  public:
-  // Serves on `address`, "host:port"; port 0 takes a free one. `loop` must
-  // outlive the server.
+  // Serves on `address`, "host:port"; port 0 takes a free one. Without `tls` in
+  // the clear. `loop` must outlive the server.
   //   UNAVAILABLE       the address cannot be listened on: taken, or not of
   //                     this machine.
   //   INVALID_ARGUMENT  no host:port.
   static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(
       const std::string& address, Loop& loop,
-      JobServiceAdapter::IdSource new_id);
+      JobServiceAdapter::IdSource new_id,
+      const std::shared_ptr<const TlsCredentials>& tls = nullptr);
   // Stops, if `Stop` was not called.
   ~CoordinatorServer();
 

@@ -4,7 +4,9 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "checkpoint/transfer/grpc_status.h"
+#include "checkpoint/transfer/tls_credentials.h"
 
 namespace penstock {
 namespace {
@@ -25,8 +27,11 @@ class SessionReactor final
       public SessionSink,
       public std::enable_shared_from_this<SessionReactor> {
  public:
-  static SessionReactor* Start(Loop& loop) {
-    std::shared_ptr<SessionReactor> reactor(new SessionReactor(loop));
+  static SessionReactor* Start(Loop& loop,
+                               const ServerCertificates& certificates,
+                               std::optional<Identity> caller) {
+    std::shared_ptr<SessionReactor> reactor(
+        new SessionReactor(loop, certificates, std::move(caller)));
     reactor->self_ = reactor;
     reactor->session_ = loop.AddSession(reactor);
     reactor->StartRead(&reactor->incoming_);
@@ -104,7 +109,9 @@ class SessionReactor final
   }
 
  private:
-  explicit SessionReactor(Loop& loop) : loop_(loop) {}
+  SessionReactor(Loop& loop, const ServerCertificates& certificates,
+                 std::optional<Identity> caller)
+      : loop_(loop), certificates_(certificates), caller_(std::move(caller)) {}
 
   // A desired state goes out before an ack.
   void TakeOutgoing() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
@@ -118,6 +125,12 @@ class SessionReactor final
     if (!incoming_.has_hello()) {
       End(absl::InvalidArgumentError(
           "the first message of a session must be a Hello"));
+      return false;
+    }
+    const absl::Status is_it =
+        certificates_.CheckSession(caller_, incoming_.hello().server_id());
+    if (!is_it.ok()) {
+      End(is_it);
       return false;
     }
     opened_ = true;
@@ -162,6 +175,8 @@ class SessionReactor final
   }
 
   Loop& loop_;
+  const ServerCertificates& certificates_;
+  const std::optional<Identity> caller_;
   uint64_t session_ = 0;
   // Of the reading thread alone.
   StageMessage incoming_;
@@ -184,6 +199,49 @@ class SessionReactor final
 
 }  // namespace
 
+absl::Status ServerCertificates::CheckRegister(
+    const std::optional<Identity>& caller, const RegisterRequest& request,
+    const ClusterState& state) {
+  if (!caller.has_value() || caller->name == request.server_id()) {
+    return absl::OkStatus();
+  }
+  const auto known = state.servers.find(request.server_id());
+  const std::string& name =
+      known == state.servers.end() ? request.name() : known->second.info.name();
+  if (caller->name == request.name() && caller->name == name) {
+    return absl::OkStatus();
+  }
+  return absl::PermissionDeniedError(absl::StrCat(
+      "stage server ", name, " (id ", request.server_id(),
+      ") came with the certificate of ", ToString(*caller),
+      "; wanted one with its name or its id: penstock certs issue --role "
+      "stage-server --name ",
+      name));
+}
+
+void ServerCertificates::Add(const std::optional<Identity>& caller,
+                             const std::string& server_id) {
+  if (!caller.has_value()) return;
+  const MutexLock lock(&mutex_);
+  names_[server_id] = caller->name;
+}
+
+absl::Status ServerCertificates::CheckSession(
+    const std::optional<Identity>& caller, const std::string& server_id) const {
+  if (!caller.has_value()) return absl::OkStatus();
+  const MutexLock lock(&mutex_);
+  const auto found = names_.find(server_id);
+  if (found == names_.end()) {
+    return absl::AbortedError(absl::StrCat(
+        "stage server ", server_id,
+        " has not registered since this coordinator started; register again"));
+  }
+  if (found->second == caller->name) return absl::OkStatus();
+  return absl::PermissionDeniedError(
+      absl::StrCat("stage server ", server_id, " registered as ", found->second,
+                   ", and this is ", ToString(*caller)));
+}
+
 grpc::ServerUnaryReactor* StageControlService::Register(
     grpc::CallbackServerContext* context, const RegisterRequest* request,
     RegisterResponse* response) {
@@ -191,18 +249,25 @@ grpc::ServerUnaryReactor* StageControlService::Register(
   const Timing& timing = loop_.timing();
   response->set_heartbeat_seconds(absl::ToDoubleSeconds(timing.heartbeat));
   response->set_grace_seconds(absl::ToDoubleSeconds(timing.grace));
-  loop_.Submit(
-      ServerRegistered{*request, context->peer(), loop_.build_version()},
-      [=](const absl::StatusOr<std::string>& answer, const LoopView& view) {
-        response->set_coordinator_term(view.state.term);
-        reactor->Finish(ToGrpcStatus(ForServers(answer.status())));
-      });
+  const std::optional<Identity> caller = CallerOf(*context);
+  ServerRegistered event{*request, context->peer(), loop_.build_version()};
+  loop_.Ask([=, this](const LoopView& view) {
+    const absl::Status is_it =
+        ServerCertificates::CheckRegister(caller, *request, view.state);
+    if (!is_it.ok()) return reactor->Finish(ToGrpcStatus(is_it));
+    loop_.Submit(event, [=, this](const absl::StatusOr<std::string>& answer,
+                                  const LoopView& view) {
+      if (answer.ok()) certificates_.Add(caller, request->server_id());
+      response->set_coordinator_term(view.state.term);
+      reactor->Finish(ToGrpcStatus(ForServers(answer.status())));
+    });
+  });
   return reactor;
 }
 
 grpc::ServerBidiReactor<StageMessage, CoordinatorMessage>*
-StageControlService::Session(grpc::CallbackServerContext*) {
-  return SessionReactor::Start(loop_);
+StageControlService::Session(grpc::CallbackServerContext* context) {
+  return SessionReactor::Start(loop_, certificates_, CallerOf(*context));
 }
 
 }  // namespace penstock

@@ -1,6 +1,9 @@
 #include "coordinator/store/sqlite.h"
 
+#include <fcntl.h>
 #include <sqlite3.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <utility>
 
@@ -97,6 +100,11 @@ std::string SqliteStatement::Bytes(int column) const {
 
 absl::StatusOr<std::unique_ptr<SqliteDatabase>> SqliteDatabase::Open(
     const std::string& path) {
+  // A new one is its owner's alone: it holds the cluster's secret. SQLite gives
+  // the files beside it the same mode; if this fails, it says why.
+  const int fd =
+      open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+  if (fd >= 0) close(fd);
   sqlite3* database = nullptr;
   const int code = sqlite3_open_v2(
       path.c_str(), &database,

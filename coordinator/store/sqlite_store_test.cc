@@ -55,6 +55,19 @@ TEST(SqliteStoreTest, WhatWasWrittenIsThereAfterReopening) {
   EXPECT_EQ(stored->jobs[0].last_step->record().step(), 1);
 }
 
+TEST(SqliteStoreTest, NewFilesAreTheirOwnersAlone) {
+  const std::string path = NewPath();
+  const auto store = OpenSqliteStore(path);
+  ASSERT_TRUE(store.ok()) << store.status();
+  ASSERT_TRUE((*store)->Write(NewJob("a", JOB_STATE_RUNNING, 1)).ok());
+  for (const std::string& file : {path, path + "-wal"}) {
+    EXPECT_EQ(std::filesystem::status(file).permissions(),
+              std::filesystem::perms::owner_read |
+                  std::filesystem::perms::owner_write)
+        << file;
+  }
+}
+
 TEST(SqliteStoreTest, BatchThatFailsLeavesNothingBehind) {
   auto store = OpenNew();
   WriteBatch batch = NewJob("a", JOB_STATE_QUEUED, 1);
