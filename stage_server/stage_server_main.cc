@@ -29,6 +29,7 @@
 #include "base/version.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/shards/directory_shard_store.h"
+#include "checkpoint/transfer/tls_credentials.h"
 #include "checkpoint/transfer/transfer_server.h"
 #include "checkpoint/transfer/transfer_shard_store.h"
 #include "stage_server/checkpoint/state_memory.h"
@@ -174,8 +175,22 @@ absl::StatusOr<ServerIdentity> IdentityOf(const ServerOptions& options) {
   return identity;
 }
 
+// Null where it speaks in the clear.
+using Tls = std::shared_ptr<const TlsCredentials>;
+
+absl::StatusOr<Tls> LoadTls(const ServerOptions& options) {
+  if (!options.tls.has_value()) return nullptr;
+  TlsCredentials::Options tls;
+  tls.files = *options.tls;
+  tls.on_refusal = [](const std::string& line) {
+    spdlog::warn("refused: {}", line);
+  };
+  return TlsCredentials::Load(tls, Role::kStageServer, SystemClock());
+}
+
 absl::StatusOr<std::unique_ptr<ShardStore>> OpenStore(
-    const CheckpointStoreAddress& address, int64_t coordinator_term) {
+    const Tls& tls, const CheckpointStoreAddress& address,
+    int64_t coordinator_term) {
   static FileSystem* const files = MakePosixFileSystem().release();
   if (address.address().empty()) {
     return MakeDirectoryShardStore(*files, address.root());
@@ -184,12 +199,14 @@ absl::StatusOr<std::unique_ptr<ShardStore>> OpenStore(
   options.address = address.address();
   options.token = address.token();
   options.coordinator_term = coordinator_term;
+  options.tls = tls;
   return MakeTransferShardStore(std::move(options), SystemClock());
 }
 
 // Of a rank, in the memory of another stage server. Not as patient as with a
 // store: training waits for it.
-std::unique_ptr<ShardStore> OpenParts(const std::string& address,
+std::unique_ptr<ShardStore> OpenParts(const Tls& tls,
+                                      const std::string& address,
                                       const std::string& token, int rank) {
   constexpr absl::Duration kPatience = absl::Seconds(10);
   TransferClientOptions options;
@@ -197,13 +214,14 @@ std::unique_ptr<ShardStore> OpenParts(const std::string& address,
   options.token = token;
   options.rank = rank;
   options.patience = kPatience;
+  options.tls = tls;
   return MakeTransferShardStore(std::move(options), SystemClock());
 }
 
 // Serves `memory` to other stage servers, and tells it where. Null where there
 // is no address for it: then it keeps only its own.
 absl::StatusOr<std::unique_ptr<TransferServer>> ServeMemory(
-    const ServerOptions& options, StateMemory& memory) {
+    const ServerOptions& options, const Tls& tls, StateMemory& memory) {
   std::string address = options.memory_listen;
   if (address.empty()) {
     const absl::StatusOr<std::string> host =
@@ -219,6 +237,7 @@ absl::StatusOr<std::unique_ptr<TransferServer>> ServeMemory(
   TransferServer::Options server;
   server.address = address;
   server.parts = &memory;
+  server.tls = tls;
   PENSTOCK_ASSIGN_OR_RETURN(
       std::unique_ptr<TransferServer> serving,
       TransferServer::Start(memory.files(), StateMemory::root(), server));
@@ -227,16 +246,22 @@ absl::StatusOr<std::unique_ptr<TransferServer>> ServeMemory(
 }
 
 ExecutorParts PartsOf(const ServerOptions& options,
-                      const ServerIdentity& identity, Device& device,
-                      StateMemory& memory) {
+                      const ServerIdentity& identity, const Tls& tls,
+                      Device& device, StateMemory& memory) {
   ExecutorParts parts;
   parts.memory = &memory;
-  parts.open_parts = OpenParts;
+  parts.open_parts = [tls](const std::string& address, const std::string& token,
+                           int rank) {
+    return OpenParts(tls, address, token, rank);
+  };
   parts.load_engine = [&device](const Plan& plan, RankId rank,
                                 StateSource* restore) {
     return Engine::Load(plan, rank, device, restore);
   };
-  parts.open_store = OpenStore;
+  parts.open_store = [tls](const CheckpointStoreAddress& address,
+                           int64_t coordinator_term) {
+    return OpenStore(tls, address, coordinator_term);
+  };
   UcxOptions ucx;
   ucx.host_identity = identity.host_identity;
   ucx.interface = options.data_interface;
@@ -269,6 +294,7 @@ absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
     PENSTOCK_RETURN_IF_ERROR(EndWithParent(options.exit_with_parent));
   }
   PENSTOCK_ASSIGN_OR_RETURN(ServerIdentity identity, IdentityOf(options));
+  PENSTOCK_ASSIGN_OR_RETURN(const Tls tls, LoadTls(options));
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<Device> device,
                             MakeDevice(options.device));
   Supervisor supervisor;
@@ -283,15 +309,15 @@ absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
   StateMemory memory(
       [&post](MemoryReport report) { post(MemoryChanged{std::move(report)}); });
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<TransferServer> memory_server,
-                            ServeMemory(options, memory));
+                            ServeMemory(options, tls, memory));
   identity.memory_address = memory.address();
   const SignalWatch watch(signals, identity.name, options, loop, supervisor);
   SessionLimits limits;
   limits.memory_keep = absl::Seconds(options.memory_keep_seconds);
   SessionCore core(identity, limits);
-  SessionClient client(options.coordinator, SystemClock(), post);
+  SessionClient client(options.coordinator, SystemClock(), post, tls);
   auto executor = std::make_unique<Executor>(
-      PartsOf(options, identity, *device, memory), SystemClock(), post);
+      PartsOf(options, identity, tls, *device, memory), SystemClock(), post);
   // Also without its coordinator, which may start later.
   supervisor.Ready("started");
   const Exit exit = loop.Run(core, client, *executor);

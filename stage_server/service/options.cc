@@ -6,6 +6,8 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "base/status_macros.h"
+#include "base/tls/tls_flags.h"
 #include "base/version.h"
 
 namespace penstock {
@@ -19,8 +21,8 @@ Examples:
   penstock-stage-server --coordinator 127.0.0.1:7070
   penstock-stage-server --coordinator 127.0.0.1:7070 --name b \
       --state-dir /var/lib/penstock/b
-  penstock-stage-server --coordinator head:7070 --insecure \
-      --data-interface eth1
+  penstock-stage-server --coordinator head:7070 --name gpu-1 \
+      --tls-dir /etc/penstock/tls --data-interface eth1
 
 Exit codes: 0 told to stop, 1 refused by the coordinator or failed, 2 usage.)";
 
@@ -69,8 +71,8 @@ void AddOptions(CLI::App& app, ServerOptions& options) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_flag("--insecure", options.insecure,
-               "allow a coordinator that is not on this machine, without "
-               "encryption; likewise --memory-listen");
+               "allow a coordinator that is not on this machine, without TLS; "
+               "likewise --memory-listen");
   app.add_option("--exit-with-parent", options.exit_with_parent,
                  "stop when the process that started this one, PID, ends")
       ->type_name("PID")
@@ -85,6 +87,11 @@ bool IsAddress(const std::string& address, int least_port) {
          port >= least_port && port <= 65535;
 }
 
+// Whether it may talk to other machines.
+bool MayLeave(const ServerOptions& options) {
+  return options.insecure || options.tls.has_value();
+}
+
 absl::Status CheckMemoryListen(const ServerOptions& options) {
   const std::string& address = options.memory_listen;
   if (address.empty()) return absl::OkStatus();
@@ -96,11 +103,11 @@ absl::Status CheckMemoryListen(const ServerOptions& options) {
         "\" is no host:port that other servers can reach, for example "
         "10.0.0.7:7072, or 10.0.0.7:0 for a free port"));
   }
-  if (!options.insecure && !IsLoopback(address)) {
+  if (!MayLeave(options) && !IsLoopback(address)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--memory-listen \"", address,
-        "\" is not on this machine's loopback, and there is no encryption; "
-        "give --insecure if the network is trusted"));
+        "\" is not on this machine's loopback, and there is no TLS; give "
+        "--tls-dir, or --insecure if the network is trusted"));
   }
   return absl::OkStatus();
 }
@@ -116,11 +123,17 @@ absl::Status Check(const ServerOptions& options) {
         absl::StrCat("--coordinator \"", options.coordinator,
                      "\" is no host:port, for example 127.0.0.1:7070"));
   }
-  if (!options.insecure && !IsLoopback(options.coordinator)) {
+  if (options.insecure && options.tls.has_value()) {
+    return absl::InvalidArgumentError(
+        "--insecure is for a network without TLS, and certificates are given; "
+        "leave one of them out");
+  }
+  if (!MayLeave(options) && !IsLoopback(options.coordinator)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "--coordinator \"", options.coordinator,
-        "\" is not on this machine's loopback, and there is no encryption; "
-        "give --insecure if the network is trusted"));
+        "\" is not on this machine's loopback, and there is no TLS; give "
+        "--tls-dir with certificates of `penstock certs`, or --insecure if the "
+        "network is trusted"));
   }
   if (options.server_id.empty() && options.state_dir.empty()) {
     return absl::InvalidArgumentError(
@@ -145,6 +158,8 @@ absl::StatusOr<std::variant<ServerOptions, PrintAndExit>> ParseOptions(
                        absl::StrCat("penstock-stage-server ", kBuildVersion));
   app.footer(kFooter);
   AddOptions(app, options);
+  TlsSetting tls;
+  AddTlsFlags(app, tls);
   // CLI11 takes the arguments from the back.
   std::vector<std::string> reversed(arguments.rbegin(), arguments.rend());
   try {
@@ -157,7 +172,8 @@ absl::StatusOr<std::variant<ServerOptions, PrintAndExit>> ParseOptions(
     return absl::InvalidArgumentError(
         absl::StrCat(error.what(), "; see penstock-stage-server --help"));
   }
-  if (absl::Status status = Check(options); !status.ok()) return status;
+  PENSTOCK_ASSIGN_OR_RETURN(options.tls, FindTlsFiles(tls));
+  PENSTOCK_RETURN_IF_ERROR(Check(options));
   return options;
 }
 

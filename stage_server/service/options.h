@@ -2,12 +2,14 @@
 #define PENSTOCK_STAGE_SERVER_SERVICE_OPTIONS_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "base/tls/tls_files.h"
 
 namespace penstock {
 
@@ -34,6 +36,8 @@ struct ServerOptions {
   // it ends at once.
   double leave_deadline_seconds = 30;
   bool insecure = false;
+  // Unset: it speaks in the clear.
+  std::optional<TlsFiles> tls;
   // Process id; 0: not watched.
   int exit_with_parent = 0;
 };

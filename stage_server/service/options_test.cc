@@ -64,6 +64,21 @@ TEST(ParseOptionsTest, AnotherMachineNeedsInsecure) {
   EXPECT_TRUE(Parse({"--coordinator", "head:7070", "--insecure"}).ok());
 }
 
+TEST(ParseOptionsTest, AnotherMachineIsReachedWithCertificates) {
+  const auto parsed =
+      Parse({"--coordinator", "head:7070", "--memory-listen", "10.0.0.7:7072",
+             "--tls-dir", "/etc/penstock/tls"});
+  ASSERT_TRUE(parsed.ok()) << parsed.status();
+  EXPECT_EQ(std::get<ServerOptions>(*parsed).tls,
+            TlsFilesIn("/etc/penstock/tls"));
+  EXPECT_THAT(ErrorOf({"--coordinator", "head:7070"}), HasSubstr("--tls-dir"));
+  EXPECT_THAT(ErrorOf({"--coordinator", "head:7070", "--tls-dir", "/tls",
+                       "--insecure"}),
+              HasSubstr("leave one of them out"));
+  EXPECT_THAT(ErrorOf({"--coordinator", "head:7070", "--tls-ca", "ca.crt"}),
+              HasSubstr("--tls-cert is missing"));
+}
+
 TEST(ParseOptionsTest, MemoryIsBytesOrASize) {
   const auto memory = [](const std::string& text) {
     const auto parsed =

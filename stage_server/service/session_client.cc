@@ -21,7 +21,9 @@ absl::Status FromGrpc(const grpc::Status& status) {
                       status.error_message());
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
+std::shared_ptr<grpc::Channel> MakeChannel(
+    const std::string& target,
+    const std::shared_ptr<const TlsCredentials>& tls) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 200);
   // What one attempt to connect may take: a busy machine needs its time.
@@ -33,8 +35,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
   arguments.SetInt(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0);
   arguments.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return grpc::CreateCustomChannel(
+      target, ChannelCredentialsOf(tls, {Role::kCoordinator}), arguments);
 }
 
 }  // namespace
@@ -42,9 +44,10 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& target) {
 // What callbacks reach. They own no part of it: it, and with it the channel, is
 // destroyed by the client's owner after the last callback, never in one.
 struct SessionClient::Shared {
-  Shared(const std::string& target, Sink sink)
+  Shared(const std::string& target, Sink sink,
+         const std::shared_ptr<const TlsCredentials>& tls)
       : sink(std::move(sink)),
-        channel(MakeChannel(target)),
+        channel(MakeChannel(target, tls)),
         stub(StageControl::NewStub(channel)) {}
 
   void Began(grpc::ClientContext* context) ABSL_LOCKS_EXCLUDED(mutex) {
@@ -166,9 +169,10 @@ class SessionClient::Stream
 };
 
 SessionClient::SessionClient(const std::string& target, const Clock& clock,
-                             Sink sink)
+                             Sink sink,
+                             const std::shared_ptr<const TlsCredentials>& tls)
     : clock_(clock),
-      shared_(std::make_unique<Shared>(target, std::move(sink))) {}
+      shared_(std::make_unique<Shared>(target, std::move(sink), tls)) {}
 
 SessionClient::~SessionClient() { Shutdown(absl::ZeroDuration()); }
 

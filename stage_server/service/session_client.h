@@ -8,6 +8,7 @@
 
 #include "absl/time/time.h"
 #include "base/clock.h"
+#include "checkpoint/transfer/tls_credentials.h"
 #include "proto/stage_service.pb.h"
 #include "stage_server/service/session_events.h"
 
@@ -23,8 +24,10 @@ class SessionClient {
  public:
   using Sink = std::function<void(Event)>;
 
-  // `target` is host:port; `clock` outlives the client. Connects lazily.
-  SessionClient(const std::string& target, const Clock& clock, Sink sink);
+  // `target` is host:port; `clock` outlives the client. Without `tls` in the
+  // clear. Connects lazily.
+  SessionClient(const std::string& target, const Clock& clock, Sink sink,
+                const std::shared_ptr<const TlsCredentials>& tls = nullptr);
   // Ends what is still going on (`Shutdown` without patience).
   ~SessionClient();
   SessionClient(const SessionClient&) = delete;
