@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "base/suggest.h"
+#include "base/tls/tls_flags.h"
 #include "base/version.h"
 #include "client/commands/command.h"
 
@@ -15,11 +16,15 @@ namespace penstock {
 namespace {
 
 void AddGlobalFlags(CLI::App& app, CommandContext& context) {
-  app.add_option("--coordinator", context.coordinator_flag,
+  app.add_option("--coordinator", context.coordinator.address,
                  "Where the coordinator is; else PENSTOCK_COORDINATOR, else "
                  "`coordinator:` of ~/.config/penstock/config.yaml, else "
                  "127.0.0.1:7070")
       ->type_name("HOST:PORT");
+  AddTlsFlags(app, context.coordinator.tls);
+  app.add_flag("--insecure", context.coordinator.insecure,
+               "Speak without TLS, even if PENSTOCK_TLS_DIR or `tls_dir:` of "
+               "config.yaml names certificates");
   app.add_option("--timeout", context.timeout_seconds,
                  "Seconds that one call may take (10)")
       ->check(Quiet(CLI::Range(0.001, 1e6)))
@@ -53,6 +58,7 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddResume(app, context);
   AddCkpt(app, context);
   AddServers(app, context);
+  AddCerts(app, context);
   AddSchedule(app, context);
   AddSimulate(app, context);
   AddTimeline(app, context);

@@ -156,6 +156,36 @@ TEST_F(CliTest, AddressComesFromFlagThenEnvironmentThenFile) {
   EXPECT_THAT(err_.str(), HasSubstr("--coordinator: wanted"));
 }
 
+TEST_F(CliTest, CertificatesComeFromFlagThenEnvironmentThenFile) {
+  environment_.variables["XDG_CONFIG_HOME"] = folder_;
+  ASSERT_TRUE(MakeFolder(Path("penstock")).ok());
+  Write("penstock/config.yaml", "tls_dir: file\n");
+  EXPECT_EQ(Run({"list"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr(Path("penstock/file/ca.crt")));
+  environment_.variables["PENSTOCK_TLS_DIR"] = "variable";
+  EXPECT_EQ(Run({"list"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr(Path("variable/ca.crt")));
+  EXPECT_EQ(Run({"list", "--tls-dir", "flag"}), 2);
+  EXPECT_THAT(err_.str(), AllOf(HasSubstr(Path("flag/ca.crt")),
+                                HasSubstr("penstock certs init")));
+  EXPECT_EQ(Run({"list", "--tls-dir", "flag", "--insecure"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("leave one of them out"));
+}
+
+TEST_F(CliTest, InsecureSpeaksInTheClearWhateverTheEnvironmentSays) {
+  FakeCoordinator coordinator({});
+  environment_.variables["PENSTOCK_TLS_DIR"] = "variable";
+  EXPECT_EQ(RunAgainst(coordinator, {"list"}), 2);
+  EXPECT_EQ(RunAgainst(coordinator, {"list", "--insecure"}), 0) << err_.str();
+}
+
+TEST_F(CliTest, TlsToACoordinatorInTheClearSaysSo) {
+  FakeCoordinator coordinator({});
+  ASSERT_EQ(Run({"certs", "init", "c"}), 0);
+  EXPECT_EQ(RunAgainst(coordinator, {"list", "--tls-dir", "c/admin"}), 69);
+  EXPECT_THAT(err_.str(), HasSubstr("--insecure"));
+}
+
 TEST_F(CliTest, UnknownKeyOfTheConfigurationIsRefused) {
   environment_.variables["XDG_CONFIG_HOME"] = folder_;
   ASSERT_TRUE(MakeFolder(Path("penstock")).ok());

@@ -22,8 +22,8 @@ struct Environment {
   bool err_is_terminal = false;
   // Width of the terminal in characters, as it is now: people resize windows.
   std::function<int()> columns = [] { return 80; };
-  // Environment variables that the client reads: PENSTOCK_COORDINATOR, HOME,
-  // XDG_CONFIG_HOME, XDG_STATE_HOME.
+  // Environment variables that the client reads: PENSTOCK_COORDINATOR,
+  // PENSTOCK_TLS_DIR, HOME, XDG_CONFIG_HOME, XDG_STATE_HOME.
   std::map<std::string, std::string> variables;
   // Absolute path of this binary; the other two are looked for near it.
   std::string executable;

@@ -75,8 +75,8 @@ int main(int argc, char** argv) {
   environment.out_is_terminal = isatty(STDOUT_FILENO) != 0;
   environment.err_is_terminal = isatty(STDERR_FILENO) != 0;
   environment.columns = TerminalColumns;
-  for (const char* name :
-       {"PENSTOCK_COORDINATOR", "HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"}) {
+  for (const char* name : {"PENSTOCK_COORDINATOR", "PENSTOCK_TLS_DIR", "HOME",
+                           "XDG_CONFIG_HOME", "XDG_STATE_HOME"}) {
     const char* const value = getenv(name);
     if (value != nullptr) environment.variables[name] = value;
   }

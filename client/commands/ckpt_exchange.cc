@@ -45,6 +45,7 @@ struct ImportFlags {
 
 // For files of checkpoints, as the coordinator says where they are.
 std::unique_ptr<ShardStore> OpenStore(const CheckpointStoreAddress& at,
+                                      const CoordinatorClient& coordinator,
                                       FileSystem& files,
                                       const Environment& environment) {
   if (at.address().empty()) return MakeDirectoryShardStore(files, at.root());
@@ -52,6 +53,7 @@ std::unique_ptr<ShardStore> OpenStore(const CheckpointStoreAddress& at,
   options.address = at.address();
   options.token = at.token();
   options.patience = absl::Seconds(10);
+  options.tls = coordinator.setting().tls;
   return MakeTransferShardStore(options, *environment.clock);
 }
 
@@ -81,7 +83,7 @@ absl::Status ExportTo(CoordinatorClient& coordinator,
   const Environment& environment = context.environment();
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
   const std::unique_ptr<ShardStore> store =
-      OpenStore(checkpoint.store(), *files, environment);
+      OpenStore(checkpoint.store(), coordinator, *files, environment);
   const auto report = [&](int64_t done_bytes, int64_t total_bytes) {
     ShowProgress(environment, done_bytes, total_bytes);
     return !context.interrupt().tripped();
@@ -155,7 +157,7 @@ absl::StatusOr<CheckpointInfo> ImportFrom(const std::string& folder,
                             coordinator->BeginImport(job));
   const std::unique_ptr<FileSystem> files = MakePosixFileSystem();
   const std::unique_ptr<ShardStore> store =
-      OpenStore(begun.store(), *files, environment);
+      OpenStore(begun.store(), *coordinator, *files, environment);
   const auto sent = ImportWeights(
       folder, LayersOf(begun), begun.checkpoint(), *store,
       flags.names == kGpt2Names ? WeightNames::kGpt2 : WeightNames::kOwn,

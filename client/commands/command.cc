@@ -9,7 +9,6 @@
 #include "base/status_macros.h"
 #include "client/render/error_text.h"
 #include "client/render/yaml_text.h"
-#include "client/settings.h"
 #include "models/data/token_file.h"
 #include "models/zoo/zoo.h"
 
@@ -52,7 +51,7 @@ CLI::Validator Quiet(CLI::Validator validator) {
 absl::StatusOr<std::unique_ptr<CoordinatorClient>> CommandContext::Connect(
     Interrupt& interrupt, absl::Duration retry_unavailable) {
   PENSTOCK_ASSIGN_OR_RETURN(CoordinatorSetting setting,
-                            FindCoordinator(coordinator_flag, environment_));
+                            FindCoordinator(coordinator, environment_));
   return std::make_unique<CoordinatorClient>(
       std::move(setting),
       CallPolicy{absl::Seconds(timeout_seconds), retry_unavailable},

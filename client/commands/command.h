@@ -14,6 +14,7 @@
 #include "client/follow/progress_view.h"
 #include "client/interrupt.h"
 #include "client/job_file/job_file.h"
+#include "client/settings.h"
 #include "nlohmann/json.hpp"
 
 namespace penstock {
@@ -31,7 +32,7 @@ class CommandContext {
   const Environment& environment() const { return environment_; }
   Interrupt& interrupt() const { return *environment_.interrupt; }
 
-  std::string coordinator_flag;
+  CoordinatorFlags coordinator;
   double timeout_seconds = 10;
   // Set by the chosen subcommand's callback; run once parsing is over.
   std::function<ExitCode()> run;
@@ -108,6 +109,7 @@ void AddCkpt(CLI::App& app, CommandContext& context);
 void AddCkptExport(CLI::App& ckpt, CommandContext& context);
 void AddCkptImport(CLI::App& ckpt, CommandContext& context);
 void AddServers(CLI::App& app, CommandContext& context);
+void AddCerts(CLI::App& app, CommandContext& context);
 void AddSchedule(CLI::App& app, CommandContext& context);
 void AddSimulate(CLI::App& app, CommandContext& context);
 void AddTimeline(CLI::App& app, CommandContext& context);

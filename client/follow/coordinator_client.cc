@@ -6,13 +6,15 @@
 #include "absl/strings/str_cat.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "base/tls/identity.h"
+#include "checkpoint/transfer/tls_credentials.h"
 
 namespace penstock {
 namespace {
 
 constexpr int kMaxAnswerBytes = 64 << 20;
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
+std::shared_ptr<grpc::Channel> MakeChannel(const CoordinatorSetting& setting) {
   grpc::ChannelArguments arguments;
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 10'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 5'000);
@@ -26,8 +28,21 @@ std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
   arguments.SetMaxReceiveMessageSize(kMaxAnswerBytes);
   // Control traffic never goes through a web proxy.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(),
-                                   arguments);
+  return grpc::CreateCustomChannel(
+      setting.address, ChannelCredentialsOf(setting.tls, {Role::kCoordinator}),
+      arguments);
+}
+
+// What may be wrong besides: the two do not speak the same.
+std::string Advice(const CoordinatorSetting& setting) {
+  if (setting.tls == nullptr) {
+    return "; start one with `penstock local up`, or say where it is with "
+           "--coordinator HOST:PORT; one that serves with TLS wants --tls-dir";
+  }
+  return absl::StrCat("; it must serve with TLS, believe the authority of ",
+                      ToString(setting.tls->identity()),
+                      " and be believed by ca.crt; one without TLS wants "
+                      "--insecure");
 }
 
 // gRPC tells the whole path of layers; the reason comes last.
@@ -50,11 +65,10 @@ absl::Status FromGrpc(const grpc::Status& status,
     case absl::StatusCode::kOk:
       return absl::OkStatus();
     case absl::StatusCode::kUnavailable:
-      return absl::UnavailableError(absl::StrCat(
-          "no coordinator answers at ", setting.address, " (from ",
-          setting.origin, "): ", LastPart(status.error_message()),
-          "; start one with `penstock local up`, or say where it is with "
-          "--coordinator HOST:PORT"));
+      return absl::UnavailableError(
+          absl::StrCat("no coordinator answers at ", setting.address, " (from ",
+                       setting.origin, "): ", LastPart(status.error_message()),
+                       Advice(setting)));
     case absl::StatusCode::kDeadlineExceeded:
       return absl::DeadlineExceededError(absl::StrCat(
           "the coordinator at ", setting.address,
@@ -69,7 +83,7 @@ CoordinatorClient::CoordinatorClient(CoordinatorSetting setting,
     : setting_(std::move(setting)),
       policy_(policy),
       interrupt_(interrupt),
-      channel_(MakeChannel(setting_.address)),
+      channel_(MakeChannel(setting_)),
       jobs_(JobService::NewStub(channel_)),
       admin_(AdminService::NewStub(channel_)) {}
 
