@@ -101,6 +101,10 @@ class Cluster:
         self.coordinator_flags = []
         # The same of each stage server.
         self.server_flags = []
+        # The folder of certificates and the holder that the CLI shows; without
+        # one everything is in the clear.
+        self.certificates = None
+        self.person = "admin"
         self.store = None
         self.store_address = "127.0.0.1:0"
         self.servers = {}
@@ -140,6 +144,27 @@ class Cluster:
         return any(process.poll() == -signal.SIGKILL
                    for process in self._started)
 
+    # ---- Certificates ----
+
+    def certs(self, command, *arguments):
+        """`penstock certs`, of this cluster."""
+        return subprocess.run(
+            [binary("penstock"), "certs", command, self._path("certs"),
+             *arguments], check=True, capture_output=True, text=True).stdout
+
+    def use_certificates(self, *holders):
+        """From now on all speak TLS; `holders` are (role, name) beside the
+        coordinator and the admin."""
+        self.certs("init", "--host", "127.0.0.1")
+        for role, name in holders:
+            self.certs("issue", "--role", role, "--name", name)
+        self.certificates = self._path("certs")
+
+    def _tls(self, holder):
+        if self.certificates is None:
+            return []
+        return ["--tls-dir", os.path.join(self.certificates, holder)]
+
     # ---- Processes ----
 
     def start_coordinator(self, ignore_file_size_signal=False,
@@ -155,7 +180,8 @@ class Cluster:
         self.coordinator = self._start("coordinator.log", [
             binary("penstock-coordinator"), "--listen", self.address,
             "--store", self._path("store.db"), "--address-file", address_file,
-            f"--exit-with-parent={os.getpid()}", *self.coordinator_flags],
+            f"--exit-with-parent={os.getpid()}", *self._tls("coordinator"),
+            *self.coordinator_flags],
             environment,
             # Python ignores SIGXFSZ itself; a child inherits that or not.
             restore_signals=not ignore_file_size_signal)
@@ -186,7 +212,7 @@ class Cluster:
         self.store = self._start("store.log", [
             binary("penstock-store"), "--root", self._path("kept"),
             "--key-file", key_file, "--listen", self.store_address,
-            "--address-file", address_file,
+            "--address-file", address_file, *self._tls("store"),
             f"--exit-with-parent={os.getpid()}"])
         self.store_address = self._wait_for_address(self.store, address_file)
         self.coordinator_flags = [
@@ -207,7 +233,8 @@ class Cluster:
         self.servers[name] = self._start(name + ".log", [
             binary("penstock-stage-server"), "--coordinator", self.address,
             "--name", name, "--state-dir", self._path(state_of or name),
-            f"--exit-with-parent={os.getpid()}", *self.server_flags] +
+            *self._tls(name), f"--exit-with-parent={os.getpid()}",
+            *self.server_flags] +
             ([f"--host-id={host}"] if host else []), environment)
         return self.servers[name]
 
@@ -234,7 +261,8 @@ class Cluster:
 
     def _penstock(self, *arguments, code):
         done = subprocess.run(
-            [binary("penstock"), "--coordinator", self.address, *arguments],
+            [binary("penstock"), "--coordinator", self.address,
+             *self._tls(self.person), *arguments],
             capture_output=True, text=True, timeout=DEADLINE_SECONDS,
             check=False)
         if done.returncode != code:
@@ -246,7 +274,8 @@ class Cluster:
     def start_penstock(self, log, *arguments):
         """Starts a command whose output goes to a log."""
         return self._start(log, [binary("penstock"), "--coordinator",
-                                 self.address, *arguments])
+                                 self.address, *self._tls(self.person),
+                                 *arguments])
 
     def submit(self, job_file, *arguments):
         """The id of the new job."""
