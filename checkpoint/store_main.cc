@@ -25,6 +25,7 @@
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/store/checkpoint_store.h"
 #include "checkpoint/store/root_lock.h"
+#include "checkpoint/transfer/grpc_log.h"
 #include "checkpoint/transfer/key_file.h"
 #include "checkpoint/transfer/tls_credentials.h"
 #include "checkpoint/transfer/transfer_server.h"
@@ -158,6 +159,8 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals) {
   if (!store.ok()) return store.status();
   const absl::StatusOr<FileLock> lock = LockRoot(flags.root);
   if (!lock.ok()) return lock.status();
+  TakeGrpcLog([](const std::string& line) { spdlog::warn("{}", line); },
+              [](const std::string& line) { spdlog::debug("gRPC: {}", line); });
   TransferServer::Options options;
   options.address = flags.listen;
   options.key = *key;

@@ -14,6 +14,7 @@
 
 #include "absl/strings/str_format.h"
 #include "base/clock.h"
+#include "checkpoint/transfer/grpc_log.h"
 #include "client/cli.h"
 #include "client/environment.h"
 #include "client/interrupt.h"
@@ -88,6 +89,8 @@ int main(int argc, char** argv) {
   environment.time_zone = absl::LocalTimeZone();
   environment.interrupt = interrupt;
   environment.new_key = RandomKey;
+  // Errors of commands say what gRPC would print beside them.
+  penstock::TakeGrpcLog(nullptr, nullptr);
   const penstock::ExitCode code = penstock::RunCli(
       std::vector<std::string>(argv + 1, argv + argc), environment);
   std::cout.flush();

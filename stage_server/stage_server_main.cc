@@ -29,6 +29,7 @@
 #include "base/version.h"
 #include "checkpoint/files/file_system.h"
 #include "checkpoint/shards/directory_shard_store.h"
+#include "checkpoint/transfer/grpc_log.h"
 #include "checkpoint/transfer/tls_credentials.h"
 #include "checkpoint/transfer/transfer_server.h"
 #include "checkpoint/transfer/transfer_shard_store.h"
@@ -175,6 +176,12 @@ absl::StatusOr<ServerIdentity> IdentityOf(const ServerOptions& options) {
   return identity;
 }
 
+// From gRPC's threads, some of which outlive the log.
+void Warn(const std::string& line) {
+  const std::shared_ptr<spdlog::logger> log = spdlog::default_logger();
+  if (log != nullptr) log->warn("{}", line);
+}
+
 // Null where it speaks in the clear.
 using Tls = std::shared_ptr<const TlsCredentials>;
 
@@ -183,7 +190,7 @@ absl::StatusOr<Tls> LoadTls(const ServerOptions& options) {
   TlsCredentials::Options tls;
   tls.files = *options.tls;
   tls.on_refusal = [](const std::string& line) {
-    spdlog::warn("refused: {}", line);
+    Warn(absl::StrCat("refused: ", line));
   };
   return TlsCredentials::Load(tls, Role::kStageServer, SystemClock());
 }
@@ -303,6 +310,7 @@ absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
   });
   const auto post = [&loop](Event event) { loop.Post(std::move(event)); };
   LogTo(loop);
+  TakeGrpcLog(Warn, nullptr);
   spdlog::info("penstock-stage-server {} {} on {}, coordinator {}",
                kBuildVersion, identity.name, identity.device,
                options.coordinator);

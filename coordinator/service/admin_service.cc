@@ -7,6 +7,7 @@
 #include "checkpoint/transfer/grpc_status.h"
 #include "coordinator/core/event.h"
 #include "coordinator/core/state.h"
+#include "coordinator/service/audit.h"
 
 namespace penstock {
 namespace {
@@ -44,6 +45,7 @@ grpc::ServerUnaryReactor* AdminServiceAdapter::ListServers(
 grpc::ServerUnaryReactor* AdminServiceAdapter::CordonServer(
     grpc::CallbackServerContext* context, const CordonServerRequest* request,
     CordonServerResponse* response) {
+  Audit(*context, "CordonServer", request->server());
   return Change(loop_, context,
                 {request->fence(), request->server(), SERVER_DUTY_CORDONED,
                  request->reason()},
@@ -53,6 +55,7 @@ grpc::ServerUnaryReactor* AdminServiceAdapter::CordonServer(
 grpc::ServerUnaryReactor* AdminServiceAdapter::DrainServer(
     grpc::CallbackServerContext* context, const DrainServerRequest* request,
     DrainServerResponse* response) {
+  Audit(*context, "DrainServer", request->server());
   return Change(loop_, context,
                 {request->fence(), request->server(), SERVER_DUTY_DRAINING,
                  request->reason(), request->deadline_seconds()},
@@ -62,6 +65,7 @@ grpc::ServerUnaryReactor* AdminServiceAdapter::DrainServer(
 grpc::ServerUnaryReactor* AdminServiceAdapter::UncordonServer(
     grpc::CallbackServerContext* context, const UncordonServerRequest* request,
     UncordonServerResponse* response) {
+  Audit(*context, "UncordonServer", request->server());
   return Change(
       loop_, context,
       {request->fence(), request->server(), SERVER_DUTY_UNSPECIFIED, ""},

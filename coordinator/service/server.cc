@@ -17,9 +17,9 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/status_macros.h"
+#include "checkpoint/transfer/grpc_log.h"
 #include "checkpoint/transfer/health.h"
 #include "checkpoint/transfer/server_options.h"
-#include "grpc/support/log.h"
 #include "grpcpp/security/server_credentials.h"
 #include "grpcpp/server_builder.h"
 #include "spdlog/spdlog.h"
@@ -55,9 +55,8 @@ std::string WhyNot(const HostPort& where) {
 
 // gRPC would print pages about a port in use; our status says it in a line.
 void QuietGrpcLog() {
-  gpr_set_log_function([](gpr_log_func_args* args) {
-    spdlog::debug("gRPC: {}", args->message);
-  });
+  TakeGrpcLog([](const std::string& line) { spdlog::warn("{}", line); },
+              [](const std::string& line) { spdlog::debug("gRPC: {}", line); });
 }
 
 }  // namespace

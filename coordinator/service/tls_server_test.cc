@@ -159,7 +159,11 @@ TEST_F(TlsServerTest, SessionIsOfWhoRegistered) {
   FakeStageServer unknown(server_->address(), "c", 1, OfServer("c"));
   unknown.Open();
   EXPECT_EQ(unknown.WaitForEnd().error_code(), grpc::StatusCode::ABORTED);
-  EXPECT_TRUE(own.WaitForAck([](const Ack&) { return true; }));
+  FakeStageServer peer(server_->address(), "b", 1, OfServer("b"));
+  peer.Join();
+  ASSERT_TRUE(Submit(OfPerson(Role::kUser)).ok());
+  EXPECT_TRUE(own.WaitFor(DesiredState::LOAD));
+  EXPECT_TRUE(peer.WaitFor(DesiredState::LOAD));
 }
 
 TEST_F(TlsServerTest, ChangesLeaveALineWithWhoAskedAndForWhat) {
