@@ -389,6 +389,9 @@ TEST(CoordinatorRestartTest, CompletingJobKeepsWhatRanksHaveFinished) {
   }
   EXPECT_TRUE(AckOf(cluster.state, "s1")->ack().finished());
   EXPECT_FALSE(AckOf(cluster.state, "s2")->ack().finished());
+  // What was not acknowledged is said again.
+  ASSERT_TRUE(cluster.ReportStep("s1", "a", 1).ok());
+  ASSERT_TRUE(cluster.ReportStep("s1", "a", 2).ok());
   ASSERT_TRUE(cluster.ReportFinished("s2", "a").ok());
   EXPECT_EQ(cluster.job("a").state(), JOB_STATE_SUCCEEDED);
 }

@@ -78,8 +78,10 @@ class RestartTest(unittest.TestCase):
         digest = self.run_whole()
         job = self.start_job()
         cluster.kill_server("server-0")
-        waiting = cluster.wait_for_state(job, "QUEUED")
-        self.assertIn("needs 2 stage servers, ", waiting["reason"])
+        # First it reads the checkpoint that it starts from.
+        wait_for(lambda: "needs 2 stage servers, " in cluster.job(job)["reason"],
+                 "it waits for servers")
+        self.assertEqual(cluster.job(job)["state"], "QUEUED")
         cluster.start_server("server-0")
         self.assert_ended_well(job, digest)
 
