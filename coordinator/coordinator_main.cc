@@ -22,6 +22,7 @@
 #include "absl/time/time.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/metrics_port.h"
 #include "base/mutex.h"
 #include "base/parent_process.h"
 #include "base/sha256.h"
@@ -36,6 +37,7 @@
 #include "coordinator/core/status_line.h"
 #include "coordinator/service/hosted_checkpoints.h"
 #include "coordinator/service/loop.h"
+#include "coordinator/service/metrics_source.h"
 #include "coordinator/service/server.h"
 #include "coordinator/store/sqlite_store.h"
 #include "spdlog/sinks/stdout_color_sinks.h"
@@ -48,6 +50,7 @@ constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 // Somebody else has the port or the store.
 constexpr int kExitUnavailable = 69;
+constexpr absl::Duration kMetricsPatience = absl::Seconds(5);
 
 constexpr char kExamples[] = R"(
 Examples:
@@ -76,6 +79,7 @@ struct Flags {
   std::string checkpoint_store;
   std::string checkpoint_key_file;
   std::string address_file;
+  std::string metrics_listen;
   bool insecure = false;
   TlsSetting tls_setting;
   // Of `tls_setting`; unset: in the clear.
@@ -155,6 +159,10 @@ void AddFlags(CLI::App& app, Flags& flags) {
   app.add_option("--address-file", flags.address_file,
                  "write the bound address here once serving; removed at exit")
       ->type_name("FILE");
+  app.add_option("--metrics-listen", flags.metrics_listen,
+                 "host:port on which Prometheus finds /metrics, over plain "
+                 "HTTP [none]")
+      ->type_name("ADDRESS");
   app.add_flag("--insecure", flags.insecure,
                "serve on an address that other machines can reach, without "
                "TLS");
@@ -343,6 +351,18 @@ std::string WhatItDoes(const LoopView& view, const absl::Status& store) {
   return absl::StrCat("nothing can be written: ", store.message());
 }
 
+// Null without --metrics-listen.
+absl::StatusOr<std::unique_ptr<MetricsPort>> ServeMetrics(const Flags& flags,
+                                                          Loop& loop) {
+  if (flags.metrics_listen.empty()) return nullptr;
+  PENSTOCK_ASSIGN_OR_RETURN(std::unique_ptr<MetricsPort> port,
+                            MetricsPort::Start(flags.metrics_listen, [&loop] {
+                              return MetricsOf(loop, kMetricsPatience);
+                            }));
+  spdlog::info("metrics on http://{}/metrics", port->address());
+  return port;
+}
+
 // Serves until a signal, or until the loop gives up.
 absl::Status Serve(const Flags& flags, const sigset_t& signals,
                    Supervisor& supervisor) {
@@ -377,6 +397,8 @@ absl::Status Serve(const Flags& flags, const sigset_t& signals,
       CoordinatorServer::Start(
           flags.listen, **loop, [] { return RandomHex(12); }, tls);
   if (!server.ok()) return server.status();
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<MetricsPort> metrics,
+                            ServeMetrics(flags, **loop));
   if (!flags.address_file.empty()) {
     const absl::Status written =
         WriteFileAtomically(flags.address_file, (*server)->address() + "\n");

@@ -23,6 +23,7 @@
 #include "absl/strings/str_format.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/metrics_port.h"
 #include "base/parent_process.h"
 #include "base/status_macros.h"
 #include "base/supervisor.h"
@@ -37,17 +38,21 @@
 #include "stage_server/engine/device.h"
 #include "stage_server/engine/engine.h"
 #include "stage_server/engine/peak_speed.h"
+#include "stage_server/engine/run_identity.h"
 #include "stage_server/service/executor.h"
+#include "stage_server/service/host_facts.h"
 #include "stage_server/service/host_memory.h"
 #include "stage_server/service/job_log.h"
 #include "stage_server/service/local_host.h"
 #include "stage_server/service/options.h"
 #include "stage_server/service/server_id.h"
 #include "stage_server/service/server_loop.h"
+#include "stage_server/service/server_metrics.h"
 #include "stage_server/service/session_client.h"
 #include "stage_server/service/session_core.h"
 #include "stage_server/transport/ucx/host_identity.h"
 #include "stage_server/transport/ucx/ucx_transport.h"
+#include "stage_server/transport/ucx/ucx_version.h"
 
 namespace penstock {
 namespace {
@@ -173,6 +178,9 @@ absl::StatusOr<ServerIdentity> IdentityOf(const ServerOptions& options) {
     const absl::StatusOr<std::string> meminfo = ReadFile("/proc/meminfo");
     if (meminfo.ok()) identity.memory_bytes = TotalMemoryBytes(*meminfo);
   }
+  identity.host = FactsOfHost(options.state_dir);
+  identity.host.set_transport_version(UcxVersion());
+  identity.host.set_torch_version(TorchVersion());
   return identity;
 }
 
@@ -296,6 +304,18 @@ void LogTo(ServerLoop& loop) {
   spdlog::set_default_logger(std::move(logger));
 }
 
+// Null without --metrics-listen.
+absl::StatusOr<std::unique_ptr<MetricsPort>> ServeMetrics(
+    const ServerOptions& options, const ServerMetrics& metrics) {
+  if (options.metrics_listen.empty()) return nullptr;
+  PENSTOCK_ASSIGN_OR_RETURN(
+      std::unique_ptr<MetricsPort> port,
+      MetricsPort::Start(options.metrics_listen,
+                         [&metrics] { return metrics.Collect(); }));
+  spdlog::info("metrics on http://{}/metrics", port->address());
+  return port;
+}
+
 absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
   if (options.exit_with_parent != 0) {
     PENSTOCK_RETURN_IF_ERROR(EndWithParent(options.exit_with_parent));
@@ -308,12 +328,18 @@ absl::Status Serve(const ServerOptions& options, const sigset_t& signals) {
   ServerLoop loop(SystemClock(), [&supervisor](const SessionCore& core) {
     supervisor.Turned(core.StatusLine());
   });
-  const auto post = [&loop](Event event) { loop.Post(std::move(event)); };
+  ServerMetrics metrics(identity);
+  const auto post = [&loop, &metrics](Event event) {
+    metrics.Observe(event);
+    loop.Post(std::move(event));
+  };
   LogTo(loop);
   TakeGrpcLog(Warn, nullptr);
   spdlog::info("penstock-stage-server {} {} on {}, coordinator {}",
                kBuildVersion, identity.name, identity.device,
                options.coordinator);
+  PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<MetricsPort> metrics_port,
+                            ServeMetrics(options, metrics));
   StateMemory memory(
       [&post](MemoryReport report) { post(MemoryChanged{std::move(report)}); });
   PENSTOCK_ASSIGN_OR_RETURN(const std::unique_ptr<TransferServer> memory_server,

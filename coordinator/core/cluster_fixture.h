@@ -50,6 +50,7 @@ class Cluster {
                                      const std::string& error = "");
   absl::StatusOr<std::string> ReportStep(const std::string& id,
                                          const std::string& job, int64_t step);
+  // After the steps that are not finished yet.
   absl::StatusOr<std::string> ReportFinished(const std::string& id,
                                              const std::string& job);
   absl::StatusOr<std::string> Heartbeat(const std::string& id);

@@ -71,7 +71,8 @@ void CompareClaim(const RegisterRequest& request, ServerRecord& server,
   if (idle) turn.LeaveJob(server);
 }
 
-void FillServer(const ServerRegistered& event, ServerRecord& server) {
+void FillServer(const ServerRegistered& event, absl::Time now,
+                ServerRecord& server) {
   const RegisterRequest& request = event.request;
   server.info.set_id(request.server_id());
   server.info.set_name(request.name().empty() ? request.server_id()
@@ -87,6 +88,9 @@ void FillServer(const ServerRegistered& event, ServerRecord& server) {
   server.memory_address = request.memory_address();
   server.info.set_memory_bytes(request.memory_bytes());
   server.host_identity = request.host_identity();
+  server.info.set_host_identity(request.host_identity());
+  *server.info.mutable_host() = request.host();
+  server.info.set_registered_unix_nanos(absl::ToUnixNanos(now));
   server.cores = request.cores();
 }
 
@@ -170,7 +174,7 @@ absl::StatusOr<std::string> On(const ServerRegistered& event, Turn& turn) {
         server, absl::AbortedError("another process has registered this id"));
     turn.GiveUp(server, "the stage server restarted");
   }
-  FillServer(event, server);
+  FillServer(event, turn.now(), server);
   server.last_heard = turn.now();
   if (is_new) {
     server.info.set_state(SERVER_STATE_SUSPECT);

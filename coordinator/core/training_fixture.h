@@ -34,6 +34,7 @@ class TrainingCluster : public Cluster {
                                            const std::string& error = "");
   // That, by every rank.
   void ReportAllShards(const std::string& job, int64_t step);
+  // After the steps that are not finished yet.
   void FinishRanks(const std::string& job);
   // The store has done, or not, what a turn asked for.
   absl::StatusOr<std::string> Stored(const std::string& job, int64_t step,

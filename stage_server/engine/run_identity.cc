@@ -57,6 +57,8 @@ std::string ChangeOf(const std::string& now, const std::string& then) {
 
 }  // namespace
 
+std::string TorchVersion() { return TORCH_VERSION; }
+
 std::string NumericsId(const Job& job) {
   const bool one_dnn =
       at::hasMKLDNN() && at::globalContext().userEnabledMkldnn();

@@ -13,6 +13,9 @@ namespace penstock {
 // What a resumed run must have in common with the one that it goes on from, so
 // that its bits are those of a run that was never interrupted.
 
+// "2.11.0": of the libtorch that computes.
+std::string TorchVersion();
+
 // For the rank's thread, once it is prepared: "libtorch 2.11.0, cpu AVX2,
 // oneDNN on, threads 1" (of `threads: auto` no number).
 std::string NumericsId(const Job& job);

@@ -70,6 +70,10 @@ void AddOptions(CLI::App& app, ServerOptions& options) {
       ->type_name("SECONDS")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option("--metrics-listen", options.metrics_listen,
+                 "host:port on which Prometheus finds /metrics, over plain "
+                 "HTTP (default: none)")
+      ->type_name("ADDRESS");
   app.add_flag("--insecure", options.insecure,
                "allow a coordinator that is not on this machine, without TLS; "
                "likewise --memory-listen");

@@ -35,6 +35,8 @@ struct ServerOptions {
   // That the coordinator is given to relieve a server that is told to end; 0:
   // it ends at once.
   double leave_deadline_seconds = 30;
+  // Where Prometheus finds it; empty: nowhere.
+  std::string metrics_listen;
   bool insecure = false;
   // Unset: it speaks in the clear.
   std::optional<TlsFiles> tls;

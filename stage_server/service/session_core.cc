@@ -110,6 +110,8 @@ void SessionCore::Register() {
   request.set_cores(identity_.cores);
   request.set_memory_bytes(identity_.memory_bytes);
   request.set_memory_address(identity_.memory_address);
+  *request.mutable_host() = identity_.host;
+  request.mutable_host()->set_unix_nanos(absl::ToUnixNanos(now_));
   if (epoch_.has_value()) {
     request.mutable_fence()->set_job_epoch(epoch_->key.job_epoch);
     request.set_job_id(epoch_->key.job_id);

@@ -27,6 +27,8 @@ struct ServerIdentity {
   int64_t memory_bytes = 0;
   // Where other servers reach its memory; empty: nowhere.
   std::string memory_address = "";
+  // Of its machine; the time is that of each registration.
+  HostFacts host = {};
 };
 
 struct SessionLimits {

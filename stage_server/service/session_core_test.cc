@@ -30,6 +30,7 @@ TEST_F(SessionCoreTest, StartsByRegisteringWithWhatItIs) {
   EXPECT_EQ(call->request.host_identity(), "host");
   EXPECT_EQ(call->request.cores(), 2);
   EXPECT_EQ(call->request.memory_bytes(), 8192);
+  EXPECT_EQ(call->request.host().unix_nanos(), absl::ToUnixNanos(now_));
   EXPECT_EQ(call->request.job_id(), "");
   EXPECT_EQ(call->request.fence().coordinator_term(), 0);
 }

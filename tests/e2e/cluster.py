@@ -99,7 +99,7 @@ class Cluster:
         self.coordinator = None
         # More flags of each coordinator that is started.
         self.coordinator_flags = []
-        # The same of each stage server.
+        # And of each stage server.
         self.server_flags = []
         # The folder of certificates and the holder that the CLI shows; without
         # one everything is in the clear.
