@@ -16,19 +16,23 @@ namespace penstock {
 namespace {
 
 void AddGlobalFlags(CLI::App& app, CommandContext& context) {
-  app.add_option("--coordinator", context.coordinator.address,
+  const Command program(&app);
+  program
+      .AddOption("--coordinator", context.coordinator.address,
                  "Where the coordinator is; else PENSTOCK_COORDINATOR, else "
                  "`coordinator:` of ~/.config/penstock/config.yaml, else "
                  "127.0.0.1:7070")
-      ->type_name("HOST:PORT");
+      .TypeName("HOST:PORT");
   AddTlsFlags(app, context.coordinator.tls);
-  app.add_flag("--insecure", context.coordinator.insecure,
-               "Speak without TLS, even if PENSTOCK_TLS_DIR or `tls_dir:` of "
-               "config.yaml names certificates");
-  app.add_option("--timeout", context.timeout_seconds,
+  program.AddSwitch(
+      "--insecure", context.coordinator.insecure,
+      "Speak without TLS, even if PENSTOCK_TLS_DIR or `tls_dir:` of "
+      "config.yaml names certificates");
+  program
+      .AddOption("--timeout", context.timeout_seconds,
                  "Seconds that one call may take (10)")
-      ->check(Quiet(CLI::Range(0.001, 1e6)))
-      ->type_name("SECONDS");
+      .WithinReal(0.001, 1e6)
+      .TypeName("SECONDS");
 }
 
 // Below the program's own help.
@@ -46,7 +50,7 @@ std::string ExamplesAndExitCodes() {
   return text;
 }
 
-void AddCommands(CLI::App& app, CommandContext& context) {
+void AddCommands(Command app, CommandContext& context) {
   AddSubmit(app, context);
   AddList(app, context);
   AddStatus(app, context);
@@ -62,6 +66,9 @@ void AddCommands(CLI::App& app, CommandContext& context) {
   AddSchedule(app, context);
   AddSimulate(app, context);
   AddTimeline(app, context);
+  AddTop(app, context);
+  AddDoctor(app, context);
+  AddDiagnose(app, context);
   AddData(app, context);
   AddLocal(app, context);
   AddCompletion(app, context);
@@ -174,7 +181,7 @@ ExitCode RunCli(const std::vector<std::string>& arguments,
     app.set_version_flag("--version", absl::StrCat("penstock ", kBuildVersion),
                          "Show this build's version");
     AddGlobalFlags(app, context);
-    AddCommands(app, context);
+    AddCommands(Command(&app), context);
     ExitCode code = ExitCode::kOk;
     if (!Parse(app, arguments, environment, code)) return code;
     return context.run();

@@ -25,6 +25,7 @@ namespace penstock {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::MatchesRegex;
@@ -363,6 +364,55 @@ TEST_F(CliTest, ListStatusServersAndCancelPrintWhatTheyGet) {
   EXPECT_EQ(RunAgainst(coordinator, {"cancel", "j-1", "--reason", "why"}), 0);
   EXPECT_EQ(coordinator.cancel_reason(), "why");
   EXPECT_THAT(out_.str(), HasSubstr("CANCELLED"));
+}
+
+TEST_F(CliTest, TopShowsTheClusterOnceWithoutATerminal) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"top"}), 0);
+  EXPECT_THAT(out_.str(),
+              AllOf(HasSubstr("stage servers: 1 IDLE"), HasSubstr("host-0")));
+  EXPECT_EQ(RunAgainst(coordinator, {"top", "-o", "json"}), 0);
+  EXPECT_EQ(Json().at("jobs").at(0).at("id"), "j-1");
+}
+
+TEST_F(CliTest, TopGivesATerminalBackWhenItIsInterrupted) {
+  FakeCoordinator coordinator({});
+  environment_.out_is_terminal = true;
+  std::thread interrupts([&] {
+    coordinator.WaitForListing();
+    interrupt_.Trip();
+  });
+  EXPECT_EQ(RunAgainst(coordinator, {"top"}), 0);
+  interrupts.join();
+  EXPECT_THAT(out_.str(),
+              AllOf(StartsWith("\x1b[?1049h"), EndsWith("\x1b[?1049l")));
+}
+
+TEST_F(CliTest, TopWithoutACoordinatorIsSixtyNine) {
+  EXPECT_EQ(Run({"top", "--coordinator", "127.0.0.1:1"}), 69);
+}
+
+TEST_F(CliTest, DoctorSaysWhatItLookedAtAndFailsForWhatIsBad) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"doctor"}), 1);
+  EXPECT_THAT(out_.str(), AllOf(HasSubstr("error    build"),
+                                HasSubstr("-> it takes no ranks"),
+                                HasSubstr("1 errors, ")));
+  EXPECT_EQ(RunAgainst(coordinator, {"doctor", "-o", "json"}), 1);
+  EXPECT_EQ(Json().at(0).at("check"), "coordinator");
+}
+
+TEST_F(CliTest, DiagnoseWritesOneArchiveAndReplacesNone) {
+  FakeCoordinator coordinator({});
+  EXPECT_EQ(RunAgainst(coordinator, {"diagnose", "j-1"}), 0);
+  EXPECT_EQ(out_.str(), "wrote penstock-diagnose-j-1.tar.gz\n");
+  EXPECT_TRUE(std::filesystem::exists(Path("penstock-diagnose-j-1.tar.gz")));
+  EXPECT_EQ(RunAgainst(coordinator, {"diagnose", "j-1"}), 2);
+  EXPECT_THAT(err_.str(), HasSubstr("give another one with -o"));
+  EXPECT_EQ(RunAgainst(coordinator, {"diagnose", "none"}), 3);
+  EXPECT_EQ(
+      RunAgainst(coordinator, {"diagnose", "j-1", "-o", "no/such/a.tar.gz"}),
+      3);
 }
 
 TEST_F(CliTest, ServersAreCordonedAndUncordonedByName) {

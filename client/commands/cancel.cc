@@ -28,20 +28,20 @@ ExitCode Cancel(CommandContext& context, const CancelFlags& flags) {
 
 }  // namespace
 
-void AddCancel(CLI::App& app, CommandContext& context) {
+void AddCancel(Command app, CommandContext& context) {
   const auto flags = std::make_shared<CancelFlags>();
-  CLI::App& command =
+  Command command =
       AddCommand(app, context, "cancel", "End a job",
                  {"penstock cancel gpt-nano",
                   "penstock cancel j-12 --reason 'wrong data'"},
                  [&context, flags] { return Cancel(context, *flags); });
   command
-      .add_option("job", flags->job,
-                  "Id, a unique prefix of it, or the newest job's name")
-      ->required()
-      ->type_name("JOB");
-  command.add_option("--reason", flags->reason, "Kept with the job")
-      ->type_name("TEXT");
+      .AddOption("job", flags->job,
+                 "Id, a unique prefix of it, or the newest job's name")
+      .Required()
+      .TypeName("JOB");
+  command.AddOption("--reason", flags->reason, "Kept with the job")
+      .TypeName("TEXT");
   AddOutputFlag(command, flags->format);
 }
 

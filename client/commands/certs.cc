@@ -128,80 +128,79 @@ ExitCode ShowThere(const CommandContext& context, const CertsFlags& flags) {
 }
 
 // One of the subcommands, with what they share.
-CLI::App& Add(CLI::App& certs, CommandContext& context,
-              const std::shared_ptr<CertsFlags>& flags, const std::string& name,
-              const std::string& description,
-              const std::vector<std::string>& examples,
-              ExitCode (*run)(const CommandContext&, const CertsFlags&)) {
-  CLI::App& command =
+Command Add(Command certs, CommandContext& context,
+            const std::shared_ptr<CertsFlags>& flags, const std::string& name,
+            const std::string& description,
+            const std::vector<std::string>& examples,
+            ExitCode (*run)(const CommandContext&, const CertsFlags&)) {
+  Command command =
       AddCommand(certs, context, name, description, examples,
                  [&context, flags, run] { return run(context, *flags); });
   command
-      .add_option("folder", flags->folder,
-                  "Where the cluster's authority and certificates are")
-      ->type_name("FOLDER")
-      ->required();
+      .AddOption("folder", flags->folder,
+                 "Where the cluster's authority and certificates are")
+      .TypeName("FOLDER")
+      .Required();
   AddOutputFlag(command, flags->format);
   return command;
 }
 
-void AddHosts(CLI::App& command, CertsFlags& flags) {
+void AddHosts(Command command, CertsFlags& flags) {
   command
-      .add_option("--host", flags.hosts,
-                  "A name or address at which it may be dialled; may be "
-                  "repeated. Without one: at any")
-      ->type_name("HOST")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      .AddOption("--host", flags.hosts,
+                 "A name or address at which it may be dialled; may be "
+                 "repeated. Without one: at any")
+      .TypeName("HOST")
+      .Repeatable();
 }
 
-void AddDays(CLI::App& command, CertsFlags& flags, const std::string& usual) {
+void AddDays(Command command, CertsFlags& flags, const std::string& usual) {
   command
-      .add_option("--days", flags.days,
-                  absl::StrCat("How long the certificate holds (", usual, ")"))
-      ->check(Quiet(CLI::Range(1, kMaxDays)))
-      ->type_name("DAYS");
+      .AddOption("--days", flags.days,
+                 absl::StrCat("How long the certificate holds (", usual, ")"))
+      .Within(1, kMaxDays)
+      .TypeName("DAYS");
 }
 
 }  // namespace
 
-void AddCerts(CLI::App& app, CommandContext& context) {
-  CLI::App& certs = AddGroup(
-      app, "certs", "Certificates of a cluster",
+void AddCerts(Command app, CommandContext& context) {
+  Command certs = app.AddGroup(
+      "certs", "Certificates of a cluster",
       {"penstock certs init certs --host head", "penstock certs show certs"});
   const auto flags = std::make_shared<CertsFlags>();
   const std::string usual = absl::StrCat(kDefaultDays);
-  CLI::App& init =
+  Command init =
       Add(certs, context, flags, "init",
           "Make an authority, and certificates of a coordinator and an admin",
           {"penstock certs init certs --host head --host 10.0.0.7"}, Init);
   AddHosts(init, *flags);
   AddDays(init, *flags, usual);
 
-  CLI::App& issue =
+  Command issue =
       Add(certs, context, flags, "issue", "Make one more certificate",
           {"penstock certs issue certs --role user --name alice",
            "penstock certs issue certs --role stage-server --name gpu-1"},
           Issue);
   std::vector<std::string> roles;
   for (const Role role : AllRoles()) roles.emplace_back(RoleName(role));
-  issue.add_option("--role", flags->role, "What its holder may do")
-      ->type_name(absl::StrJoin(roles, "|"))
-      ->required();
+  issue.AddOption("--role", flags->role, "What its holder may do")
+      .TypeName(absl::StrJoin(roles, "|"))
+      .Required();
   issue
-      .add_option("--name", flags->name,
-                  "Its holder; of a stage server, its --name or its id")
-      ->type_name("NAME")
-      ->required();
+      .AddOption("--name", flags->name,
+                 "Its holder; of a stage server, its --name or its id")
+      .TypeName("NAME")
+      .Required();
   AddHosts(issue, *flags);
   AddDays(issue, *flags, usual);
 
-  CLI::App& rotate =
+  Command rotate =
       Add(certs, context, flags, "rotate",
           "Renew certificates and their keys: all, or the named ones",
           {"penstock certs rotate certs", "penstock certs rotate certs gpu-1"},
           Rotate);
-  rotate.add_option("names", flags->names, "Whose")->type_name("NAME");
+  rotate.AddOption("names", flags->names, "Whose").TypeName("NAME");
   AddDays(rotate, *flags, "as long as before");
 
   Add(certs, context, flags, "show",

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/commands/ckpt_progress.h"
 #include "client/commands/command.h"
+#include "client/follow/coordinator_services.h"
 #include "client/follow/follow_stream.h"
 #include "client/render/checkpoint_view.h"
 #include "client/render/quantity.h"
@@ -77,7 +78,8 @@ ExitCode Verify(CommandContext& context, const CkptFlags& flags) {
   {
     const Interrupt::Registration cancel =
         context.interrupt().OnTrip([&call] { call.TryCancel(); });
-    const auto reader = (*coordinator)->jobs().VerifyCheckpoint(&call, request);
+    const auto reader =
+        (*coordinator)->services().jobs->VerifyCheckpoint(&call, request);
     VerifyProgress progress;
     while (reader->Read(&progress)) {
       bytes = progress.total_bytes();
@@ -128,53 +130,54 @@ ExitCode Remove(CommandContext& context, const CkptFlags& flags) {
 }
 
 // A command about one checkpoint.
-CLI::App& AddAbout(CLI::App& parent, CommandContext& context,
-                   const std::string& name, const std::string& description,
-                   const std::vector<std::string>& examples,
-                   std::function<ExitCode(const CkptFlags&)> run) {
+Command AddAbout(Command parent, CommandContext& context,
+                 const std::string& name, const std::string& description,
+                 const std::vector<std::string>& examples,
+                 std::function<ExitCode(const CkptFlags&)> run) {
   const auto flags = std::make_shared<CkptFlags>();
-  CLI::App& command =
+  Command command =
       AddCommand(parent, context, name, description, examples,
                  [flags, run = std::move(run)] { return run(*flags); });
-  command.add_option("checkpoint", flags->name, kCheckpointHelp)
-      ->required()
-      ->type_name("CHECKPOINT");
+  command.AddOption("checkpoint", flags->name, kCheckpointHelp)
+      .Required()
+      .TypeName("CHECKPOINT");
   if (name == "diff") {
-    command.add_option("other", flags->other, kCheckpointHelp)
-        ->required()
-        ->type_name("CHECKPOINT");
+    command.AddOption("other", flags->other, kCheckpointHelp)
+        .Required()
+        .TypeName("CHECKPOINT");
     return command;
   }
   if (name == "rm") {
-    command.add_flag("--force", flags->force,
-                     "Also if it is pinned or the job's only one");
+    command.AddSwitch("--force", flags->force,
+                      "Also if it is pinned or the job's only one");
   }
   AddOutputFlag(command, flags->format);
   return command;
 }
 
-void AddListing(CLI::App& ckpt, CommandContext& context) {
+void AddListing(Command ckpt, CommandContext& context) {
   const auto flags = std::make_shared<CkptFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       ckpt, context, "list", "List the checkpoints of a job, or of all jobs",
       {"penstock ckpt list", "penstock ckpt list gpt-nano -o wide"},
       [&context, flags] { return List(context, *flags); });
   command
-      .add_option("job", flags->name,
-                  "Id, a unique prefix of it, or the newest job's name")
-      ->type_name("JOB");
-  command.add_flag("-a,--all", flags->all,
-                   "Also those that are deleted or never were complete, as far "
-                   "as they are remembered");
+      .AddOption("job", flags->name,
+                 "Id, a unique prefix of it, or the newest job's name")
+      .TypeName("JOB");
+  command.AddSwitch(
+      "-a,--all", flags->all,
+      "Also those that are deleted or never were complete, as far "
+      "as they are remembered");
   AddOutputFlag(command, flags->format);
 }
 
 }  // namespace
 
-void AddCkpt(CLI::App& app, CommandContext& context) {
-  CLI::App& ckpt =
-      AddGroup(app, "ckpt", "Checkpoints",
-               {"penstock ckpt list", "penstock ckpt verify gpt-nano@500"});
+void AddCkpt(Command app, CommandContext& context) {
+  Command ckpt =
+      app.AddGroup("ckpt", "Checkpoints",
+                   {"penstock ckpt list", "penstock ckpt verify gpt-nano@500"});
   AddListing(ckpt, context);
   AddAbout(
       ckpt, context, "describe", "Show everything about one",

@@ -196,39 +196,39 @@ ExitCode Import(CommandContext& context, const ImportFlags& flags) {
   return ExitCode::kOk;
 }
 
-void AddNamesFlag(CLI::App& command, std::string& names) {
+void AddNamesFlag(Command command, std::string& names) {
   command
-      .add_option("--format", names,
-                  "Whose names and shapes the files have: penstock, or gpt2 "
-                  "(GPT2LMHeadModel of the package transformers) [penstock]")
-      ->check(Quiet(CLI::IsMember({kOwnNames, kGpt2Names})))
-      ->type_name("NAMES");
+      .AddOption("--format", names,
+                 "Whose names and shapes the files have: penstock, or gpt2 "
+                 "(GPT2LMHeadModel of the package transformers) [penstock]")
+      .OneOf({kOwnNames, kGpt2Names})
+      .TypeName("NAMES");
 }
 
 }  // namespace
 
-void AddCkptExport(CLI::App& ckpt, CommandContext& context) {
+void AddCkptExport(Command ckpt, CommandContext& context) {
   const auto flags = std::make_shared<ExportFlags>();
-  CLI::App& command =
+  Command command =
       AddCommand(ckpt, context, "export",
                  "Write the weights of one into a folder, as safetensors files "
                  "that Hugging Face's packages read",
                  {"penstock ckpt export gpt-nano@500 weights/",
                   "penstock ckpt export gpt2-small weights/ --format gpt2"},
                  [&context, flags] { return Export(context, *flags); });
-  command.add_option("checkpoint", flags->checkpoint, kCheckpointHelp)
-      ->required()
-      ->type_name("CHECKPOINT");
-  command.add_option("folder", flags->folder, "An empty or a new one")
-      ->required()
-      ->type_name("FOLDER");
+  command.AddOption("checkpoint", flags->checkpoint, kCheckpointHelp)
+      .Required()
+      .TypeName("CHECKPOINT");
+  command.AddOption("folder", flags->folder, "An empty or a new one")
+      .Required()
+      .TypeName("FOLDER");
   AddNamesFlag(command, flags->names);
   AddOutputFlag(command, flags->format);
 }
 
-void AddCkptImport(CLI::App& ckpt, CommandContext& context) {
+void AddCkptImport(Command ckpt, CommandContext& context) {
   const auto flags = std::make_shared<ImportFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       ckpt, context, "import",
       "Make a checkpoint of weights that were trained elsewhere, of the model "
       "of a job file; penstock submit --from begins with them",
@@ -236,11 +236,11 @@ void AddCkptImport(CLI::App& ckpt, CommandContext& context) {
        "penstock ckpt import gpt2/ job.yaml --format gpt2"},
       [&context, flags] { return Import(context, *flags); });
   command
-      .add_option("folder", flags->folder,
-                  "A safetensors file, or a folder with model.safetensors or "
-                  "model.safetensors.index.json")
-      ->required()
-      ->type_name("FOLDER");
+      .AddOption("folder", flags->folder,
+                 "A safetensors file, or a folder with model.safetensors or "
+                 "model.safetensors.index.json")
+      .Required()
+      .TypeName("FOLDER");
   AddJobFlags(command, flags->job);
   AddNamesFlag(command, flags->names);
   AddOutputFlag(command, flags->format);

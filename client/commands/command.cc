@@ -17,36 +17,21 @@ namespace {
 
 // CLI11's own transformer would print the enum's numbers in the help.
 void AddFormatFlag(
-    CLI::App& command, OutputFormat& format,
+    Command command, OutputFormat& format,
     const std::vector<std::pair<std::string, OutputFormat>>& words) {
   std::vector<std::string> names;
   for (const auto& [word, unused] : words) names.push_back(word);
   command
-      .add_option_function<std::string>(
+      .AddOption(
           "-o,--output",
           [&format, by_word = std::map(words.begin(), words.end())](
               const std::string& word) { format = by_word.at(word); },
           "What to print: text by default")
-      ->check(Quiet(CLI::IsMember(names)))
-      ->type_name(absl::StrJoin(names, "|"));
-}
-
-CLI::App& AddWithExamples(CLI::App& parent, const std::string& name,
-                          const std::string& description,
-                          const std::vector<std::string>& examples) {
-  CLI::App& command = *parent.add_subcommand(name, description);
-  // The global flags may stand after the command too.
-  command.fallthrough();
-  command.footer(
-      absl::StrCat("Examples:\n  ", absl::StrJoin(examples, "\n  ")));
-  return command;
+      .OneOf(names)
+      .TypeName(absl::StrJoin(names, "|"));
 }
 
 }  // namespace
-
-CLI::Validator Quiet(CLI::Validator validator) {
-  return validator.description("");
-}
 
 absl::StatusOr<std::unique_ptr<CoordinatorClient>> CommandContext::Connect(
     Interrupt& interrupt, absl::Duration retry_unavailable) {
@@ -97,7 +82,7 @@ std::unique_ptr<ProgressView> CommandContext::MakeProgressView(
       environment_.columns);
 }
 
-void AddOutputFlag(CLI::App& command, OutputFormat& format) {
+void AddOutputFlag(Command command, OutputFormat& format) {
   AddFormatFlag(command, format,
                 {{"text", OutputFormat::kText},
                  {"wide", OutputFormat::kWide},
@@ -105,45 +90,36 @@ void AddOutputFlag(CLI::App& command, OutputFormat& format) {
                  {"yaml", OutputFormat::kYaml}});
 }
 
-void AddStreamOutputFlag(CLI::App& command, OutputFormat& format) {
+void AddStreamOutputFlag(Command command, OutputFormat& format) {
   AddFormatFlag(command, format,
                 {{"text", OutputFormat::kText}, {"json", OutputFormat::kJson}});
 }
 
-CLI::App& AddCommand(CLI::App& parent, CommandContext& context,
-                     const std::string& name, const std::string& description,
-                     const std::vector<std::string>& examples,
-                     std::function<ExitCode()> run) {
-  CLI::App& command = AddWithExamples(parent, name, description, examples);
-  command.callback([&context, run = std::move(run)] { context.run = run; });
-  return command;
+Command AddCommand(Command parent, CommandContext& context,
+                   const std::string& name, const std::string& description,
+                   const std::vector<std::string>& examples,
+                   std::function<ExitCode()> run) {
+  return parent.AddCommand(
+      name, description, examples,
+      [&context, run = std::move(run)] { context.run = run; });
 }
 
-CLI::App& AddGroup(CLI::App& parent, const std::string& name,
-                   const std::string& description,
-                   const std::vector<std::string>& examples) {
-  CLI::App& group = AddWithExamples(parent, name, description, examples);
-  group.require_subcommand(1);
-  return group;
-}
-
-void AddJobFlags(CLI::App& command, JobFlags& flags) {
+void AddJobFlags(Command command, JobFlags& flags) {
   command
-      .add_option("job_file", flags.path,
-                  "YAML; see docs/job_file.md. Not needed with --emulate")
-      ->type_name("FILE");
+      .AddOption("job_file", flags.path,
+                 "YAML; see docs/job_file.md. Not needed with --emulate")
+      .TypeName("FILE");
   command
-      .add_option("--emulate", flags.emulate,
-                  "Instead of a model, devices that are busy for the times of "
-                  "this profile")
-      ->type_name("PROFILE");
+      .AddOption("--emulate", flags.emulate,
+                 "Instead of a model, devices that are busy for the times of "
+                 "this profile")
+      .TypeName("PROFILE");
   command
-      .add_option("--set", flags.sets,
-                  "Change a key of the job file; may be repeated")
-      ->type_name("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  command.add_option("--name", flags.name, "Name the job")->type_name("NAME");
+      .AddOption("--set", flags.sets,
+                 "Change a key of the job file; may be repeated")
+      .TypeName("KEY=VALUE")
+      .Repeatable();
+  command.AddOption("--name", flags.name, "Name the job").TypeName("NAME");
 }
 
 absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,

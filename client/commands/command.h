@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/command_line.h"
 #include "client/environment.h"
 #include "client/exit_code.h"
 #include "client/follow/coordinator_client.h"
@@ -58,24 +58,16 @@ class CommandContext {
   const Environment& environment_;
 };
 
-// Without its description, which the help would append to the type's name.
-CLI::Validator Quiet(CLI::Validator validator);
-
 // `-o text|wide|json|yaml`.
-void AddOutputFlag(CLI::App& command, OutputFormat& format);
+void AddOutputFlag(Command command, OutputFormat& format);
 // `-o text|json` for streams; JSON is one object a line.
-void AddStreamOutputFlag(CLI::App& command, OutputFormat& format);
+void AddStreamOutputFlag(Command command, OutputFormat& format);
 
-// A subcommand with examples below its help. `run` is what it does.
-CLI::App& AddCommand(CLI::App& parent, CommandContext& context,
-                     const std::string& name, const std::string& description,
-                     const std::vector<std::string>& examples,
-                     std::function<ExitCode()> run);
-
-// A command that only holds subcommands, with examples below its help.
-CLI::App& AddGroup(CLI::App& parent, const std::string& name,
-                   const std::string& description,
-                   const std::vector<std::string>& examples);
+// A command below `parent` that, when it was chosen, is `context.run`.
+Command AddCommand(Command parent, CommandContext& context,
+                   const std::string& name, const std::string& description,
+                   const std::vector<std::string>& examples,
+                   std::function<ExitCode()> run);
 
 // The flags that make a job: the file, --emulate, --set and --name.
 struct JobFlags {
@@ -84,7 +76,7 @@ struct JobFlags {
   std::vector<std::string> sets;
   std::string name;
 };
-void AddJobFlags(CLI::App& command, JobFlags& flags);
+void AddJobFlags(Command command, JobFlags& flags);
 
 // The job of `flags`; `stages` > 0 overrides partition.stages. A file that is
 // not there or none is INVALID_ARGUMENT: it is the command line that is wrong.
@@ -96,30 +88,33 @@ absl::StatusOr<Job> LoadJob(const JobFlags& flags, int stages,
 absl::Status CheckTokens(const Job& job);
 
 // One function per command; each adds it to `app`.
-void AddSubmit(CLI::App& app, CommandContext& context);
-void AddList(CLI::App& app, CommandContext& context);
-void AddStatus(CLI::App& app, CommandContext& context);
-void AddDescribe(CLI::App& app, CommandContext& context);
-void AddLogs(CLI::App& app, CommandContext& context);
-void AddEvents(CLI::App& app, CommandContext& context);
-void AddCancel(CLI::App& app, CommandContext& context);
-void AddSuspend(CLI::App& app, CommandContext& context);
-void AddResume(CLI::App& app, CommandContext& context);
-void AddCkpt(CLI::App& app, CommandContext& context);
-void AddCkptExport(CLI::App& ckpt, CommandContext& context);
-void AddCkptImport(CLI::App& ckpt, CommandContext& context);
-void AddServers(CLI::App& app, CommandContext& context);
-void AddCerts(CLI::App& app, CommandContext& context);
-void AddSchedule(CLI::App& app, CommandContext& context);
-void AddSimulate(CLI::App& app, CommandContext& context);
-void AddTimeline(CLI::App& app, CommandContext& context);
-void AddData(CLI::App& app, CommandContext& context);
-void AddLocal(CLI::App& app, CommandContext& context);
-void AddLocalRun(CLI::App& local, CommandContext& context);
-void AddLocalUp(CLI::App& local, CommandContext& context);
-void AddLocalDown(CLI::App& local, CommandContext& context);
-void AddCompletion(CLI::App& app, CommandContext& context);
-void AddVersion(CLI::App& app, CommandContext& context);
+void AddSubmit(Command app, CommandContext& context);
+void AddList(Command app, CommandContext& context);
+void AddStatus(Command app, CommandContext& context);
+void AddDescribe(Command app, CommandContext& context);
+void AddLogs(Command app, CommandContext& context);
+void AddEvents(Command app, CommandContext& context);
+void AddCancel(Command app, CommandContext& context);
+void AddSuspend(Command app, CommandContext& context);
+void AddResume(Command app, CommandContext& context);
+void AddCkpt(Command app, CommandContext& context);
+void AddCkptExport(Command ckpt, CommandContext& context);
+void AddCkptImport(Command ckpt, CommandContext& context);
+void AddServers(Command app, CommandContext& context);
+void AddCerts(Command app, CommandContext& context);
+void AddSchedule(Command app, CommandContext& context);
+void AddSimulate(Command app, CommandContext& context);
+void AddTop(Command app, CommandContext& context);
+void AddDiagnose(Command app, CommandContext& context);
+void AddDoctor(Command app, CommandContext& context);
+void AddTimeline(Command app, CommandContext& context);
+void AddData(Command app, CommandContext& context);
+void AddLocal(Command app, CommandContext& context);
+void AddLocalRun(Command local, CommandContext& context);
+void AddLocalUp(Command local, CommandContext& context);
+void AddLocalDown(Command local, CommandContext& context);
+void AddCompletion(Command app, CommandContext& context);
+void AddVersion(Command app, CommandContext& context);
 
 }  // namespace penstock
 

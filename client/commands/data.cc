@@ -50,23 +50,23 @@ ExitCode Prepare(CommandContext& context, const PrepareFlags& flags) {
 
 }  // namespace
 
-void AddData(CLI::App& app, CommandContext& context) {
-  CLI::App& data =
-      AddGroup(app, "data", "Training data",
-               {"penstock data prepare --text book.txt -o book.bin"});
+void AddData(Command app, CommandContext& context) {
+  Command data =
+      app.AddGroup("data", "Training data",
+                   {"penstock data prepare --text book.txt -o book.bin"});
   const auto flags = std::make_shared<PrepareFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       data, context, "prepare",
       "Make a token file from a text: each byte is a token",
       {"penstock data prepare --text book.txt -o book.bin",
        "zcat book.gz | penstock data prepare --text /dev/stdin -o book.bin"},
       [&context, flags] { return Prepare(context, *flags); });
-  command.add_option("--text", flags->text, "The text to read")
-      ->required()
-      ->type_name("FILE");
-  command.add_option("-o,--out", flags->output, "The token file to write")
-      ->required()
-      ->type_name("FILE");
+  command.AddOption("--text", flags->text, "The text to read")
+      .Required()
+      .TypeName("FILE");
+  command.AddOption("-o,--out", flags->output, "The token file to write")
+      .Required()
+      .TypeName("FILE");
 }
 
 }  // namespace penstock

@@ -23,17 +23,17 @@ ExitCode Describe(CommandContext& context, const DescribeFlags& flags) {
 
 }  // namespace
 
-void AddDescribe(CLI::App& app, CommandContext& context) {
+void AddDescribe(Command app, CommandContext& context) {
   const auto flags = std::make_shared<DescribeFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       app, context, "describe", "Show everything about one job",
       {"penstock describe gpt-nano", "penstock describe gpt-nano -o yaml"},
       [&context, flags] { return Describe(context, *flags); });
   command
-      .add_option("job", flags->job,
-                  "Id, a unique prefix of it, or the newest job's name")
-      ->required()
-      ->type_name("JOB");
+      .AddOption("job", flags->job,
+                 "Id, a unique prefix of it, or the newest job's name")
+      .Required()
+      .TypeName("JOB");
   AddOutputFlag(command, flags->format);
 }
 

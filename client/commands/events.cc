@@ -27,7 +27,7 @@ ExitCode Events(CommandContext& context, const EventsFlags& flags) {
   const absl::Status status = FollowStream<Event>(
       (*coordinator)->setting(),
       [&](grpc::ClientContext* call) {
-        return (*coordinator)->jobs().WatchEvents(call, request);
+        return (*coordinator)->services().jobs->WatchEvents(call, request);
       },
       [&](const Event& event) {
         request.set_after_sequence(event.sequence());
@@ -45,23 +45,23 @@ ExitCode Events(CommandContext& context, const EventsFlags& flags) {
 
 }  // namespace
 
-void AddEvents(CLI::App& app, CommandContext& context) {
+void AddEvents(Command app, CommandContext& context) {
   const auto flags = std::make_shared<EventsFlags>();
-  CLI::App& command =
+  Command command =
       AddCommand(app, context, "events",
                  "Show what happened to a job, or to all jobs and servers",
                  {"penstock events", "penstock events gpt-nano -f"},
                  [&context, flags] { return Events(context, *flags); });
   command
-      .add_option("job", flags->job,
-                  "Id, a unique prefix of it, or the newest job's name")
-      ->type_name("JOB");
-  command.add_flag("-f,--follow", flags->follow, "Go on with new ones");
+      .AddOption("job", flags->job,
+                 "Id, a unique prefix of it, or the newest job's name")
+      .TypeName("JOB");
+  command.AddSwitch("-f,--follow", flags->follow, "Go on with new ones");
   command
-      .add_option("--after", flags->after,
-                  "Only events with a larger sequence number")
-      ->check(Quiet(CLI::NonNegativeNumber))
-      ->type_name("SEQUENCE");
+      .AddOption("--after", flags->after,
+                 "Only events with a larger sequence number")
+      .AtLeastZero()
+      .TypeName("SEQUENCE");
   AddStreamOutputFlag(command, flags->format);
 }
 

@@ -28,13 +28,13 @@ ExitCode List(CommandContext& context, const ListFlags& flags) {
 
 }  // namespace
 
-void AddList(CLI::App& app, CommandContext& context) {
+void AddList(Command app, CommandContext& context) {
   const auto flags = std::make_shared<ListFlags>();
-  CLI::App& command =
+  Command command =
       AddCommand(app, context, "list", "List the jobs",
                  {"penstock list", "penstock list -a -o wide"},
                  [&context, flags] { return List(context, *flags); });
-  command.add_flag("-a,--all", flags->all, "Jobs that have ended too");
+  command.AddSwitch("-a,--all", flags->all, "Jobs that have ended too");
   AddOutputFlag(command, flags->format);
 }
 

@@ -2,11 +2,11 @@
 
 namespace penstock {
 
-void AddLocal(CLI::App& app, CommandContext& context) {
-  CLI::App& local =
-      AddGroup(app, "local", "A coordinator and stage servers on this machine",
-               {"penstock local run job.yaml --stages 2", "penstock local up",
-                "penstock local down"});
+void AddLocal(Command app, CommandContext& context) {
+  Command local =
+      app.AddGroup("local", "A coordinator and stage servers on this machine",
+                   {"penstock local run job.yaml --stages 2",
+                    "penstock local up", "penstock local down"});
   AddLocalRun(local, context);
   AddLocalUp(local, context);
   AddLocalDown(local, context);

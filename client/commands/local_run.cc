@@ -214,9 +214,9 @@ ExitCode Run(CommandContext& context, const RunFlags& flags) {
 
 }  // namespace
 
-void AddLocalRun(CLI::App& local, CommandContext& context) {
+void AddLocalRun(Command local, CommandContext& context) {
   const auto flags = std::make_shared<RunFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       local, context, "run",
       "Run one job: start a coordinator and stage servers, follow, clean up",
       {"penstock local run deploy/local/jobs/gpt-nano.yaml --stages 2",
@@ -226,25 +226,25 @@ void AddLocalRun(CLI::App& local, CommandContext& context) {
       [&context, flags] { return Run(context, *flags); });
   AddJobFlags(command, flags->job);
   command
-      .add_option("--stages", flags->stages,
-                  "Stages to cut the model into; the job file's by default")
-      ->check(Quiet(CLI::Range(1, 256)))
-      ->type_name("N");
+      .AddOption("--stages", flags->stages,
+                 "Stages to cut the model into; the job file's by default")
+      .Within(1, 256)
+      .TypeName("N");
   command
-      .add_option("--servers", flags->servers,
-                  "Stage servers to start; one per rank by default")
-      ->check(Quiet(CLI::Range(1, 256)))
-      ->type_name("N");
+      .AddOption("--servers", flags->servers,
+                 "Stage servers to start; one per rank by default")
+      .Within(1, 256)
+      .TypeName("N");
   command
-      .add_option("--run-dir", flags->run_dir,
-                  "For logs, store, loss.svg, timeline.svg and job.json; "
-                  "runs/NAME-TIME by default")
-      ->type_name("FOLDER");
+      .AddOption("--run-dir", flags->run_dir,
+                 "For logs, store, loss.svg, timeline.svg and job.json; "
+                 "runs/NAME-TIME by default")
+      .TypeName("FOLDER");
   command
-      .add_option("--bin-dir", flags->bin_dir,
-                  "Where the other two binaries are; beside this one by "
-                  "default")
-      ->type_name("FOLDER");
+      .AddOption("--bin-dir", flags->bin_dir,
+                 "Where the other two binaries are; beside this one by "
+                 "default")
+      .TypeName("FOLDER");
   AddOutputFlag(command, flags->format);
 }
 

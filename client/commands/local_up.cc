@@ -198,43 +198,43 @@ ExitCode Down(CommandContext& context, const DownFlags& flags) {
   return ExitCode::kOk;
 }
 
-void AddStateDirFlag(CLI::App& command, std::string& state_dir) {
+void AddStateDirFlag(Command command, std::string& state_dir) {
   command
-      .add_option("--state-dir", state_dir,
-                  "Holds store, logs and what is running; "
-                  "~/.local/state/penstock/local by default")
-      ->type_name("FOLDER");
+      .AddOption("--state-dir", state_dir,
+                 "Holds store, logs and what is running; "
+                 "~/.local/state/penstock/local by default")
+      .TypeName("FOLDER");
 }
 
 }  // namespace
 
-void AddLocalUp(CLI::App& local, CommandContext& context) {
+void AddLocalUp(Command local, CommandContext& context) {
   const auto flags = std::make_shared<UpFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       local, context, "up",
       "Leave a coordinator and stage servers running in the background",
       {"penstock local up --stages 4",
        "penstock local up --listen 127.0.0.1:0"},
       [&context, flags] { return Up(context, *flags); });
-  command.add_option("--stages", flags->stages, "Stage servers to start (2)")
-      ->check(Quiet(CLI::Range(1, 256)))
-      ->type_name("N");
+  command.AddOption("--stages", flags->stages, "Stage servers to start (2)")
+      .Within(1, 256)
+      .TypeName("N");
   command
-      .add_option("--listen", flags->listen,
-                  "Of the coordinator; port 0 takes a free one")
-      ->type_name("HOST:PORT");
+      .AddOption("--listen", flags->listen,
+                 "Of the coordinator; port 0 takes a free one")
+      .TypeName("HOST:PORT");
   command
-      .add_option("--bin-dir", flags->bin_dir,
-                  "Where the other two binaries are; beside this one by "
-                  "default")
-      ->type_name("FOLDER");
+      .AddOption("--bin-dir", flags->bin_dir,
+                 "Where the other two binaries are; beside this one by "
+                 "default")
+      .TypeName("FOLDER");
   AddStateDirFlag(command, flags->state_dir);
   AddOutputFlag(command, flags->format);
 }
 
-void AddLocalDown(CLI::App& local, CommandContext& context) {
+void AddLocalDown(Command local, CommandContext& context) {
   const auto flags = std::make_shared<DownFlags>();
-  CLI::App& command =
+  Command command =
       AddCommand(local, context, "down", "End what `penstock local up` started",
                  {"penstock local down"},
                  [&context, flags] { return Down(context, *flags); });

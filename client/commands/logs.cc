@@ -44,7 +44,7 @@ ExitCode Logs(CommandContext& context, const LogsFlags& flags) {
   const absl::Status status = FollowStream<LogLine>(
       (*coordinator)->setting(),
       [&](grpc::ClientContext* call) {
-        return (*coordinator)->jobs().StreamLogs(call, request);
+        return (*coordinator)->services().jobs->StreamLogs(call, request);
       },
       [&](const LogLine& line) {
         request.set_after_sequence(line.sequence());
@@ -63,22 +63,22 @@ ExitCode Logs(CommandContext& context, const LogsFlags& flags) {
 
 }  // namespace
 
-void AddLogs(CLI::App& app, CommandContext& context) {
+void AddLogs(Command app, CommandContext& context) {
   const auto flags = std::make_shared<LogsFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       app, context, "logs", "Show what a job's stage servers say",
       {"penstock logs gpt-nano -f", "penstock logs gpt-nano --stage 1 -o json"},
       [&context, flags] { return Logs(context, *flags); });
   command
-      .add_option("job", flags->job,
-                  "Id, a unique prefix of it, or the newest job's name")
-      ->required()
-      ->type_name("JOB");
-  command.add_flag("-f,--follow", flags->follow,
-                   "Go on until the job has ended");
-  command.add_option("--stage", flags->stage, "Only of this stage, from 0")
-      ->check(Quiet(CLI::Range(0, 65535)))
-      ->type_name("N");
+      .AddOption("job", flags->job,
+                 "Id, a unique prefix of it, or the newest job's name")
+      .Required()
+      .TypeName("JOB");
+  command.AddSwitch("-f,--follow", flags->follow,
+                    "Go on until the job has ended");
+  command.AddOption("--stage", flags->stage, "Only of this stage, from 0")
+      .Within(0, 65535)
+      .TypeName("N");
   AddStreamOutputFlag(command, flags->format);
 }
 

@@ -204,36 +204,35 @@ ExitCode Export(CommandContext& context, const ShowFlags& flags) {
   return ExitCode::kOk;
 }
 
-void AddSource(CLI::App& command, std::string& source,
+void AddSource(Command command, std::string& source,
                const std::string& name = "schedule") {
   command
-      .add_option(name, source,
-                  "A name from `penstock schedule list`, or the path of a "
-                  "schedule file, with a / or a . in it")
-      ->required()
-      ->type_name("SCHEDULE");
+      .AddOption(name, source,
+                 "A name from `penstock schedule list`, or the path of a "
+                 "schedule file, with a / or a . in it")
+      .Required()
+      .TypeName("SCHEDULE");
 }
 
-void AddColour(CLI::App& command, std::string& colour) {
+void AddColour(Command command, std::string& colour) {
   command
-      .add_option("--colour", colour,
-                  "Of the svg: what colours tell apart (op)")
-      ->check(Quiet(CLI::IsMember({"op", "microbatch"})))
-      ->type_name("op|microbatch");
+      .AddOption("--colour", colour, "Of the svg: what colours tell apart (op)")
+      .OneOf({"op", "microbatch"})
+      .TypeName("op|microbatch");
 }
 
-void AddScheduleList(CLI::App& group, CommandContext& context) {
+void AddScheduleList(Command group, CommandContext& context) {
   const auto format = std::make_shared<OutputFormat>(OutputFormat::kText);
-  CLI::App& command =
+  Command command =
       AddCommand(group, context, "list", "List the schedules that there are",
                  {"penstock schedule list", "penstock schedule list -o wide"},
                  [&context, format] { return List(context, *format); });
   AddOutputFlag(command, *format);
 }
 
-void AddScheduleShow(CLI::App& group, CommandContext& context) {
+void AddScheduleShow(Command group, CommandContext& context) {
   const auto flags = std::make_shared<ShowFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       group, context, "show", "Draw a schedule",
       {"penstock schedule show chimera --ranks 4 --microbatches 4",
        "penstock schedule show zbv --ranks 8 --microbatches 16 -o svg > "
@@ -248,9 +247,9 @@ void AddScheduleShow(CLI::App& group, CommandContext& context) {
   AddOutputWords(command, flags->output, {"text", "svg", "trace", "json"});
 }
 
-void AddScheduleVerify(CLI::App& group, CommandContext& context) {
+void AddScheduleVerify(Command group, CommandContext& context) {
   const auto flags = std::make_shared<ShowFlags>();
-  CLI::App& command =
+  Command command =
       AddCommand(group, context, "verify",
                  "Prove a schedule sound, or show what is wrong with it",
                  {"penstock schedule verify ./mine.txt",
@@ -263,9 +262,9 @@ void AddScheduleVerify(CLI::App& group, CommandContext& context) {
   AddOutputWords(command, flags->output, {"text", "json"});
 }
 
-void AddScheduleDiff(CLI::App& group, CommandContext& context) {
+void AddScheduleDiff(Command group, CommandContext& context) {
   const auto flags = std::make_shared<ShowFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       group, context, "diff", "Lay two schedules side by side",
       {"penstock schedule diff one_f_one_b zb_h1 --ranks 4 --microbatches 8",
        "penstock schedule diff gpipe ./mine.txt -o svg > diff.svg"},
@@ -278,9 +277,9 @@ void AddScheduleDiff(CLI::App& group, CommandContext& context) {
   AddOutputWords(command, flags->output, {"text", "svg", "trace"});
 }
 
-void AddScheduleExport(CLI::App& group, CommandContext& context) {
+void AddScheduleExport(Command group, CommandContext& context) {
   const auto flags = std::make_shared<ShowFlags>();
-  CLI::App& command =
+  Command command =
       AddCommand(group, context, "export", "Write a schedule as a file",
                  {"penstock schedule export one_f_one_b --ranks 4 > mine.txt",
                   "penstock schedule export zbv --ranks 8 --lowered -o json"},
@@ -292,11 +291,11 @@ void AddScheduleExport(CLI::App& group, CommandContext& context) {
 
 }  // namespace
 
-void AddSchedule(CLI::App& app, CommandContext& context) {
-  CLI::App& group =
-      AddGroup(app, "schedule", "Pipeline schedules",
-               {"penstock schedule list",
-                "penstock schedule show chimera --ranks 4 --microbatches 4"});
+void AddSchedule(Command app, CommandContext& context) {
+  Command group = app.AddGroup(
+      "schedule", "Pipeline schedules",
+      {"penstock schedule list",
+       "penstock schedule show chimera --ranks 4 --microbatches 4"});
   AddScheduleList(group, context);
   AddScheduleShow(group, context);
   AddScheduleVerify(group, context);

@@ -17,66 +17,63 @@
 namespace penstock {
 namespace {
 
-void AddTime(CLI::App& command, const std::string& flag, double& value,
+void AddTime(Command command, const std::string& flag, double& value,
              const std::string& description) {
-  command.add_option(flag, value, description)
-      ->check(Quiet(CLI::Range(0.0, 1e12)))
-      ->type_name("TIME");
+  command.AddOption(flag, value, description)
+      .WithinReal(0.0, 1e12)
+      .TypeName("TIME");
 }
 
 }  // namespace
 
-void AddGeneratorFlags(CLI::App& command, ScheduleFlags& flags) {
-  command.add_option("-p,--ranks", flags.ranks, "Ranks of one pipeline (4)")
-      ->check(Quiet(CLI::Range(1, 1'000'000)))
-      ->type_name("N");
+void AddGeneratorFlags(Command command, ScheduleFlags& flags) {
+  command.AddOption("-p,--ranks", flags.ranks, "Ranks of one pipeline (4)")
+      .Within(1, 1'000'000)
+      .TypeName("N");
   command
-      .add_option("-m,--microbatches", flags.microbatches,
-                  "Microbatches of an update (8)")
-      ->check(Quiet(CLI::Range(1, 100'000'000)))
-      ->type_name("N");
+      .AddOption("-m,--microbatches", flags.microbatches,
+                 "Microbatches of an update (8)")
+      .Within(1, 100'000'000)
+      .TypeName("N");
   command
-      .add_option("--replicas", flags.replicas,
-                  "Ranks that share the microbatches of each rank: one number, "
-                  "or one for each (1)")
-      ->delimiter(',')
-      ->check(Quiet(CLI::Range(1, 1'000'000)))
-      ->type_name("N[,N...]")
-      ->expected(1, 1'000'000)
-      ->allow_extra_args(false);
+      .AddOption("--replicas", flags.replicas,
+                 "Ranks that share the microbatches of each rank: one number, "
+                 "or one for each (1)")
+      .CommaSeparated()
+      .Within(1, 1'000'000)
+      .TypeName("N[,N...]");
   command
-      .add_option("--rank-order", flags.rank_order,
-                  "Of replicas: one pipeline after the other, or the replicas "
-                  "of each rank side by side (pipeline_major)")
-      ->check(Quiet(CLI::IsMember({"pipeline_major", "data_major"})))
-      ->type_name("pipeline_major|data_major");
+      .AddOption("--rank-order", flags.rank_order,
+                 "Of replicas: one pipeline after the other, or the replicas "
+                 "of each rank side by side (pipeline_major)")
+      .OneOf({"pipeline_major", "data_major"})
+      .TypeName("pipeline_major|data_major");
   command
-      .add_option("--stages", flags.stages,
-                  "Stages; else as many as the schedule wants")
-      ->check(Quiet(CLI::Range(1, 1'000'000)))
-      ->type_name("N");
+      .AddOption("--stages", flags.stages,
+                 "Stages; else as many as the schedule wants")
+      .Within(1, 1'000'000)
+      .TypeName("N");
   command
-      .add_option("--param", flags.parameters,
-                  "A parameter of the schedule; may be repeated. `penstock "
-                  "schedule list -o wide` has them")
-      ->type_name("NAME=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+      .AddOption("--param", flags.parameters,
+                 "A parameter of the schedule; may be repeated. `penstock "
+                 "schedule list -o wide` has them")
+      .TypeName("NAME=VALUE")
+      .Repeatable();
   command
-      .add_option("--recompute", flags.lowering.recompute,
-                  "Which forwards run again before their backward (never)")
-      ->type_name("never|except_last|always|STAGES");
-  command.add_flag("--lowered", flags.lowering.whole,
-                   "Add communication, reductions and updates, as stage "
-                   "servers run it");
+      .AddOption("--recompute", flags.lowering.recompute,
+                 "Which forwards run again before their backward (never)")
+      .TypeName("never|except_last|always|STAGES");
+  command.AddSwitch("--lowered", flags.lowering.whole,
+                    "Add communication, reductions and updates, as stage "
+                    "servers run it");
 }
 
-void AddRunFlags(CLI::App& command, ScheduleFlags& flags) {
+void AddRunFlags(Command command, ScheduleFlags& flags) {
   command
-      .add_option("--periods", flags.periods,
-                  "Periods of a continuous schedule's run (4)")
-      ->check(Quiet(CLI::Range(1, 1'000'000)))
-      ->type_name("N");
+      .AddOption("--periods", flags.periods,
+                 "Periods of a continuous schedule's run (4)")
+      .Within(1, 1'000'000)
+      .TypeName("N");
   AddTime(command, "--forward", flags.times.forward,
           "Of a microbatch on one rank's part of the model (1)");
   AddTime(command, "--input-grad", flags.times.input_gradient,
@@ -87,31 +84,31 @@ void AddRunFlags(CLI::App& command, ScheduleFlags& flags) {
   AddTime(command, "--overhead", flags.action_overhead,
           "Of the host before every action (0)");
   command
-      .add_option("--pair-gain", flags.pair_gain,
-                  "What an overlapped pair saves of its shorter part, 0 to 1 "
-                  "(0)")
-      ->check(Quiet(CLI::Range(0.0, 1.0)))
-      ->type_name("PART");
+      .AddOption("--pair-gain", flags.pair_gain,
+                 "What an overlapped pair saves of its shorter part, 0 to 1 "
+                 "(0)")
+      .WithinReal(0.0, 1.0)
+      .TypeName("PART");
   command
-      .add_option("--saved-bytes", flags.times.saved_bytes,
-                  "What one rank keeps of a microbatch for its backward (0)")
-      ->check(Quiet(CLI::NonNegativeNumber))
-      ->type_name("BYTES");
+      .AddOption("--saved-bytes", flags.times.saved_bytes,
+                 "What one rank keeps of a microbatch for its backward (0)")
+      .AtLeastZero()
+      .TypeName("BYTES");
   command
-      .add_option("--profile", flags.profile,
-                  "Take the costs from a profile (JSON of "
-                  "proto/profile.proto) instead of these flags")
-      ->type_name("FILE");
+      .AddOption("--profile", flags.profile,
+                 "Take the costs from a profile (JSON of "
+                 "proto/profile.proto) instead of these flags")
+      .TypeName("FILE");
 }
 
-void AddOutputWords(CLI::App& command, std::string& output,
+void AddOutputWords(Command command, std::string& output,
                     const std::vector<std::string>& words) {
   output = words.front();
   command
-      .add_option("-o,--output", output,
-                  absl::StrCat("What to print: ", words.front(), " by default"))
-      ->check(Quiet(CLI::IsMember(words)))
-      ->type_name(absl::StrJoin(words, "|"));
+      .AddOption("-o,--output", output,
+                 absl::StrCat("What to print: ", words.front(), " by default"))
+      .OneOf(words)
+      .TypeName(absl::StrJoin(words, "|"));
 }
 
 absl::StatusOr<ComparisonRequest> RequestOf(const ScheduleFlags& flags,

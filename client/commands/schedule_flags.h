@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "CLI/CLI.hpp"
 #include "absl/status/statusor.h"
+#include "client/command_line.h"
 #include "client/environment.h"
 #include "client/schedules/comparison.h"
 #include "schedule/simulator/run_view.h"
@@ -29,12 +29,12 @@ struct ScheduleFlags {
   std::string profile;
 };
 
-void AddGeneratorFlags(CLI::App& command, ScheduleFlags& flags);
+void AddGeneratorFlags(Command command, ScheduleFlags& flags);
 // How much of it is run, and the costs.
-void AddRunFlags(CLI::App& command, ScheduleFlags& flags);
+void AddRunFlags(Command command, ScheduleFlags& flags);
 
 // `-o a|b|c`, the first by default; `output` holds the word.
-void AddOutputWords(CLI::App& command, std::string& output,
+void AddOutputWords(Command command, std::string& output,
                     const std::vector<std::string>& words);
 
 // A request without sources. INVALID_ARGUMENT for a bad parameter or profile.

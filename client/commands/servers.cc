@@ -101,23 +101,23 @@ ExitCode SetDuties(CommandContext& context, const DutyFlags& flags,
   return ExitCode::kOk;
 }
 
-void AddNames(CLI::App& command, DutyFlags& flags) {
+void AddNames(Command command, DutyFlags& flags) {
   command
-      .add_option("server", flags.servers,
-                  "Names, ids, or unique prefixes of ids")
-      ->required()
-      ->type_name("SERVER...");
+      .AddOption("server", flags.servers,
+                 "Names, ids, or unique prefixes of ids")
+      .Required()
+      .TypeName("SERVER...");
   AddOutputFlag(command, flags.format);
 }
 
-void AddReason(CLI::App& command, DutyFlags& flags) {
-  command.add_option("--reason", flags.reason, "Kept with the server")
-      ->type_name("TEXT");
+void AddReason(Command command, DutyFlags& flags) {
+  command.AddOption("--reason", flags.reason, "Kept with the server")
+      .TypeName("TEXT");
 }
 
-void AddCordon(CLI::App& servers, CommandContext& context) {
+void AddCordon(Command servers, CommandContext& context) {
   const auto flags = std::make_shared<DutyFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       servers, context, "cordon",
       "Let servers take no ranks any more; those that they have stay",
       {"penstock servers cordon node-3 --reason 'new disks'"},
@@ -133,9 +133,9 @@ void AddCordon(CLI::App& servers, CommandContext& context) {
   AddReason(command, *flags);
 }
 
-void AddUncordon(CLI::App& servers, CommandContext& context) {
+void AddUncordon(Command servers, CommandContext& context) {
   const auto flags = std::make_shared<DutyFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       servers, context, "uncordon", "Let servers take ranks again",
       {"penstock servers uncordon node-3"}, [&context, flags] {
         return SetDuties(context, *flags,
@@ -147,9 +147,9 @@ void AddUncordon(CLI::App& servers, CommandContext& context) {
   AddNames(command, *flags);
 }
 
-void AddDrain(CLI::App& servers, CommandContext& context) {
+void AddDrain(Command servers, CommandContext& context) {
   const auto flags = std::make_shared<DutyFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       servers, context, "drain",
       "Cordon servers, and have the jobs on them keep a checkpoint and go on "
       "elsewhere",
@@ -167,24 +167,24 @@ void AddDrain(CLI::App& servers, CommandContext& context) {
   AddNames(command, *flags);
   AddReason(command, *flags);
   command
-      .add_option("--deadline", flags->deadline_seconds,
-                  "End a job there that has not left after so many seconds; it "
-                  "goes on from what it has kept (0: wait for it)")
-      ->check(Quiet(CLI::Range(0.0, 1e9)))
-      ->type_name("SECONDS");
-  command.add_flag("--wait", flags->wait,
-                   "Until no job has a rank on them any more. Ctrl-C stops "
-                   "waiting, not draining");
+      .AddOption("--deadline", flags->deadline_seconds,
+                 "End a job there that has not left after so many seconds; it "
+                 "goes on from what it has kept (0: wait for it)")
+      .WithinReal(0.0, 1e9)
+      .TypeName("SECONDS");
+  command.AddSwitch("--wait", flags->wait,
+                    "Until no job has a rank on them any more. Ctrl-C stops "
+                    "waiting, not draining");
 }
 
 }  // namespace
 
-void AddServers(CLI::App& app, CommandContext& context) {
-  CLI::App& servers =
-      AddGroup(app, "servers", "Stage servers",
-               {"penstock servers list", "penstock servers drain node-3"});
+void AddServers(Command app, CommandContext& context) {
+  Command servers =
+      app.AddGroup("servers", "Stage servers",
+                   {"penstock servers list", "penstock servers drain node-3"});
   const auto format = std::make_shared<OutputFormat>(OutputFormat::kText);
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       servers, context, "list", "List the stage servers and what they do",
       {"penstock servers list -o wide"},
       [&context, format] { return ListServers(context, *format); });

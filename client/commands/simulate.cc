@@ -98,9 +98,9 @@ ExitCode SimulateSchedules(CommandContext& context,
 
 }  // namespace
 
-void AddSimulate(CLI::App& app, CommandContext& context) {
+void AddSimulate(Command app, CommandContext& context) {
   const auto flags = std::make_shared<SimulateFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       app, context, "simulate",
       "Predict how long schedules take and where they idle",
       {"penstock simulate --schedule zb_h1,zbv,one_f_one_b --ranks 8 "
@@ -113,30 +113,30 @@ void AddSimulate(CLI::App& app, CommandContext& context) {
        "penstock simulate --schedule zbv -o trace > zbv.json   (for Perfetto)"},
       [&context, flags] { return SimulateSchedules(context, *flags); });
   command
-      .add_option("-s,--schedule", flags->sources,
-                  "Names of schedules or paths of schedule files, parted by "
-                  "commas; `all`; `auto` for the best under a memory cap")
-      ->required()
-      ->type_name("NAMES");
+      .AddOption("-s,--schedule", flags->sources,
+                 "Names of schedules or paths of schedule files, parted by "
+                 "commas; `all`; `auto` for the best under a memory cap")
+      .Required()
+      .TypeName("NAMES");
   AddGeneratorFlags(command, flags->schedule);
   AddRunFlags(command, flags->schedule);
   command
-      .add_option("--max-in-flight", flags->max_in_flight,
-                  "Of auto: microbatches in flight on a rank")
-      ->check(Quiet(CLI::PositiveNumber))
-      ->type_name("N");
+      .AddOption("--max-in-flight", flags->max_in_flight,
+                 "Of auto: microbatches in flight on a rank")
+      .AboveZero()
+      .TypeName("N");
   command
-      .add_option("--max-bytes", flags->max_bytes, "Of auto: memory of a rank")
-      ->check(Quiet(CLI::PositiveNumber))
-      ->type_name("BYTES");
-  command.add_flag("--critical-path", flags->critical_path,
-                   "Also what the run's length hangs on: a table, steps in "
-                   "the json, marks in the svg");
+      .AddOption("--max-bytes", flags->max_bytes, "Of auto: memory of a rank")
+      .AboveZero()
+      .TypeName("BYTES");
+  command.AddSwitch("--critical-path", flags->critical_path,
+                    "Also what the run's length hangs on: a table, steps in "
+                    "the json, marks in the svg");
   command
-      .add_option("--colour", flags->colour,
-                  "Of the svg: what colours tell apart (op)")
-      ->check(Quiet(CLI::IsMember({"op", "microbatch"})))
-      ->type_name("op|microbatch");
+      .AddOption("--colour", flags->colour,
+                 "Of the svg: what colours tell apart (op)")
+      .OneOf({"op", "microbatch"})
+      .TypeName("op|microbatch");
   AddOutputWords(command, flags->output,
                  {"text", "json", "csv", "svg", "trace"});
 }

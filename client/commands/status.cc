@@ -75,16 +75,16 @@ ExitCode Status(CommandContext& context, const StatusFlags& flags) {
 
 }  // namespace
 
-void AddStatus(CLI::App& app, CommandContext& context) {
+void AddStatus(Command app, CommandContext& context) {
   const auto flags = std::make_shared<StatusFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       app, context, "status", "Show the coordinator, or one job in a line",
       {"penstock status", "penstock status gpt-nano -o json"},
       [&context, flags] { return Status(context, *flags); });
   command
-      .add_option("job", flags->job,
-                  "Id, a unique prefix of it, or the newest job's name")
-      ->type_name("JOB");
+      .AddOption("job", flags->job,
+                 "Id, a unique prefix of it, or the newest job's name")
+      .TypeName("JOB");
   AddOutputFlag(command, flags->format);
 }
 

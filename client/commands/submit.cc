@@ -114,9 +114,9 @@ ExitCode Submit(CommandContext& context, const SubmitFlags& flags) {
 
 }  // namespace
 
-void AddSubmit(CLI::App& app, CommandContext& context) {
+void AddSubmit(Command app, CommandContext& context) {
   const auto flags = std::make_shared<SubmitFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       app, context, "submit", "Send a job to the coordinator",
       {"penstock submit job.yaml --follow",
        "penstock submit job.yaml --set steps=500 --set optimizer.kind=sgd",
@@ -124,36 +124,36 @@ void AddSubmit(CLI::App& app, CommandContext& context) {
        "penstock submit job.yaml --dry-run -o yaml"},
       [&context, flags] { return Submit(context, *flags); });
   AddJobFlags(command, flags->job);
-  command.add_option("--stages", flags->stages, "Stages to cut the model into")
-      ->check(Quiet(CLI::Range(1, 65535)))
-      ->type_name("N");
-  command.add_flag("-f,--follow", flags->follow,
-                   "Show progress until the job has ended; exit with its "
-                   "outcome. Ctrl-C stops watching, not the job");
-  CLI::Option* const resume =
+  command.AddOption("--stages", flags->stages, "Stages to cut the model into")
+      .Within(1, 65535)
+      .TypeName("N");
+  command.AddSwitch("-f,--follow", flags->follow,
+                    "Show progress until the job has ended; exit with its "
+                    "outcome. Ctrl-C stops watching, not the job");
+  const Flag resume =
       command
-          .add_option("--resume", flags->resume,
-                      "Go on from the newest checkpoint of a job of the same "
-                      "name: never, auto (if there is one) or require")
-          ->check(Quiet(CLI::IsMember({"never", "auto", "require"})))
-          ->type_name("HOW");
+          .AddOption("--resume", flags->resume,
+                     "Go on from the newest checkpoint of a job of the same "
+                     "name: never, auto (if there is one) or require")
+          .OneOf({"never", "auto", "require"})
+          .TypeName("HOW");
   command
-      .add_option("--from", flags->from,
-                  "Begin a new training with the weights of a checkpoint: "
-                  "<job>@<step>, or <job> for its newest")
-      ->type_name("CHECKPOINT")
-      ->excludes(resume);
-  command.add_flag("--dry-run", flags->dry_run,
-                   "Show the plan and why it would wait; start nothing");
+      .AddOption("--from", flags->from,
+                 "Begin a new training with the weights of a checkpoint: "
+                 "<job>@<step>, or <job> for its newest")
+      .TypeName("CHECKPOINT")
+      .Excludes(resume);
+  command.AddSwitch("--dry-run", flags->dry_run,
+                    "Show the plan and why it would wait; start nothing");
   command
-      .add_option("--run-dir", flags->run_dir,
-                  "With --follow: write loss.svg and job.json here")
-      ->type_name("FOLDER");
+      .AddOption("--run-dir", flags->run_dir,
+                 "With --follow: write loss.svg and job.json here")
+      .TypeName("FOLDER");
   command
-      .add_option("--grace", flags->grace_seconds,
-                  "Seconds that a lost coordinator is waited for (60)")
-      ->check(Quiet(CLI::Range(0.0, 1e6)))
-      ->type_name("SECONDS");
+      .AddOption("--grace", flags->grace_seconds,
+                 "Seconds that a lost coordinator is waited for (60)")
+      .WithinReal(0.0, 1e6)
+      .TypeName("SECONDS");
   AddOutputFlag(command, flags->format);
 }
 

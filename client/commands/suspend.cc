@@ -39,32 +39,32 @@ ExitCode Resume(CommandContext& context, const JobFlag& flags) {
       (*coordinator)->ResumeJob(flags.job, context.environment().new_key()));
 }
 
-void AddJob(CLI::App& command, JobFlag& flags) {
+void AddJob(Command command, JobFlag& flags) {
   command
-      .add_option("job", flags.job,
-                  "Id, a unique prefix of it, or the newest job's name")
-      ->required()
-      ->type_name("JOB");
+      .AddOption("job", flags.job,
+                 "Id, a unique prefix of it, or the newest job's name")
+      .Required()
+      .TypeName("JOB");
   AddOutputFlag(command, flags.format);
 }
 
 }  // namespace
 
-void AddSuspend(CLI::App& app, CommandContext& context) {
+void AddSuspend(Command app, CommandContext& context) {
   const auto flags = std::make_shared<JobFlag>();
-  CLI::App& command =
+  Command command =
       AddCommand(app, context, "suspend",
                  "Keep a checkpoint of a job and give its stage servers back",
                  {"penstock suspend gpt-nano"},
                  [&context, flags] { return Suspend(context, *flags); });
   AddJob(command, *flags);
-  command.add_option("--reason", flags->reason, "Kept with the job")
-      ->type_name("TEXT");
+  command.AddOption("--reason", flags->reason, "Kept with the job")
+      .TypeName("TEXT");
 }
 
-void AddResume(CLI::App& app, CommandContext& context) {
+void AddResume(Command app, CommandContext& context) {
   const auto flags = std::make_shared<JobFlag>();
-  CLI::App& command =
+  Command command =
       AddCommand(app, context, "resume",
                  "Let a suspended job go on from its newest checkpoint",
                  {"penstock resume gpt-nano"},

@@ -85,9 +85,9 @@ std::string TimelineStepSvg(const TimelineStep& step) {
                      {.time_unit = "s"});
 }
 
-void AddTimeline(CLI::App& app, CommandContext& context) {
+void AddTimeline(Command app, CommandContext& context) {
   const auto flags = std::make_shared<TimelineFlags>();
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       app, context, "timeline",
       "Show when the actions of a step ran, beside what the simulator predicts",
       {"penstock timeline gpt-nano",
@@ -98,16 +98,16 @@ void AddTimeline(CLI::App& app, CommandContext& context) {
        "measured.json"},
       [&context, flags] { return ShowTimeline(context, *flags); });
   command
-      .add_option("job", flags->job,
-                  "Id, a unique prefix of it, or the newest job's name")
-      ->required()
-      ->type_name("JOB");
+      .AddOption("job", flags->job,
+                 "Id, a unique prefix of it, or the newest job's name")
+      .Required()
+      .TypeName("JOB");
   command
-      .add_option("--step", flags->step,
-                  "A traced step, whose own costs the prediction then has; "
-                  "the newest by default, with those of the last 8")
-      ->check(Quiet(CLI::Range(int64_t{1}, int64_t{1} << 62)))
-      ->type_name("N");
+      .AddOption("--step", flags->step,
+                 "A traced step, whose own costs the prediction then has; "
+                 "the newest by default, with those of the last 8")
+      .Within(1, int64_t{1} << 62)
+      .TypeName("N");
   AddOutputWords(command, flags->output,
                  {"text", "svg", "trace", "json", "profile"});
 }

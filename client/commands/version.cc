@@ -5,9 +5,9 @@
 
 namespace penstock {
 
-void AddVersion(CLI::App& app, CommandContext& context) {
+void AddVersion(Command app, CommandContext& context) {
   const auto format = std::make_shared<OutputFormat>(OutputFormat::kText);
-  CLI::App& command = AddCommand(
+  Command command = AddCommand(
       app, context, "version", "Show this build's version",
       {"penstock version"}, [&context, format] {
         context.Print(*format, {{"version", kBuildVersion}},

@@ -8,6 +8,7 @@
 #include "base/status_macros.h"
 #include "base/tls/identity.h"
 #include "checkpoint/transfer/tls_credentials.h"
+#include "client/follow/coordinator_services.h"
 
 namespace penstock {
 namespace {
@@ -83,9 +84,18 @@ CoordinatorClient::CoordinatorClient(CoordinatorSetting setting,
     : setting_(std::move(setting)),
       policy_(policy),
       interrupt_(interrupt),
-      channel_(MakeChannel(setting_)),
-      jobs_(JobService::NewStub(channel_)),
-      admin_(AdminService::NewStub(channel_)) {}
+      services_(MakeServices(setting_)) {}
+
+CoordinatorClient::~CoordinatorClient() = default;
+
+std::unique_ptr<CoordinatorClient::Services> CoordinatorClient::MakeServices(
+    const CoordinatorSetting& setting) {
+  auto services = std::make_unique<Services>();
+  services->channel = MakeChannel(setting);
+  services->jobs = JobService::NewStub(services->channel);
+  services->admin = AdminService::NewStub(services->channel);
+  return services;
+}
 
 absl::Status CoordinatorClient::Retry(
     const std::function<grpc::Status(grpc::ClientContext*)>& call) {
@@ -120,7 +130,7 @@ absl::StatusOr<JobInfo> CoordinatorClient::SubmitJob(
   *request.mutable_job() = job;
   SubmitJobResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->SubmitJob(context, request, &response);
+    return services_->jobs->SubmitJob(context, request, &response);
   }));
   return std::move(*response.mutable_job());
 }
@@ -131,7 +141,7 @@ absl::StatusOr<ValidateJobResponse> CoordinatorClient::ValidateJob(
   *request.mutable_job() = job;
   ValidateJobResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->ValidateJob(context, request, &response);
+    return services_->jobs->ValidateJob(context, request, &response);
   }));
   return response;
 }
@@ -141,7 +151,7 @@ absl::StatusOr<JobInfo> CoordinatorClient::GetJob(const std::string& job) {
   request.set_job(job);
   GetJobResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->GetJob(context, request, &response);
+    return services_->jobs->GetJob(context, request, &response);
   }));
   return std::move(*response.mutable_job());
 }
@@ -151,7 +161,7 @@ absl::StatusOr<ListJobsResponse> CoordinatorClient::ListJobs(bool all) {
   request.set_all(all);
   ListJobsResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->ListJobs(context, request, &response);
+    return services_->jobs->ListJobs(context, request, &response);
   }));
   return response;
 }
@@ -166,7 +176,7 @@ absl::StatusOr<JobInfo> CoordinatorClient::CancelJob(
   request.set_reason(reason);
   CancelJobResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->CancelJob(context, request, &response);
+    return services_->jobs->CancelJob(context, request, &response);
   }));
   return std::move(*response.mutable_job());
 }
@@ -181,7 +191,7 @@ absl::StatusOr<JobInfo> CoordinatorClient::SuspendJob(
   request.set_reason(reason);
   SuspendJobResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->SuspendJob(context, request, &response);
+    return services_->jobs->SuspendJob(context, request, &response);
   }));
   return std::move(*response.mutable_job());
 }
@@ -194,7 +204,7 @@ absl::StatusOr<JobInfo> CoordinatorClient::ResumeJob(
   request.set_job(job);
   ResumeJobResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->ResumeJob(context, request, &response);
+    return services_->jobs->ResumeJob(context, request, &response);
   }));
   return std::move(*response.mutable_job());
 }
@@ -206,7 +216,7 @@ absl::StatusOr<ListCheckpointsResponse> CoordinatorClient::ListCheckpoints(
   request.set_all(all);
   ListCheckpointsResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->ListCheckpoints(context, request, &response);
+    return services_->jobs->ListCheckpoints(context, request, &response);
   }));
   return response;
 }
@@ -217,7 +227,7 @@ absl::StatusOr<GetCheckpointResponse> CoordinatorClient::GetCheckpoint(
   request.set_checkpoint(checkpoint);
   GetCheckpointResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->GetCheckpoint(context, request, &response);
+    return services_->jobs->GetCheckpoint(context, request, &response);
   }));
   return response;
 }
@@ -232,7 +242,7 @@ absl::StatusOr<CheckpointInfo> CoordinatorClient::PinCheckpoint(
   request.set_pinned(pinned);
   PinCheckpointResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->PinCheckpoint(context, request, &response);
+    return services_->jobs->PinCheckpoint(context, request, &response);
   }));
   return std::move(*response.mutable_info());
 }
@@ -247,7 +257,7 @@ absl::StatusOr<CheckpointInfo> CoordinatorClient::DeleteCheckpoint(
   request.set_force(force);
   DeleteCheckpointResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->DeleteCheckpoint(context, request, &response);
+    return services_->jobs->DeleteCheckpoint(context, request, &response);
   }));
   return std::move(*response.mutable_info());
 }
@@ -258,7 +268,7 @@ absl::StatusOr<BeginImportResponse> CoordinatorClient::BeginImport(
   *request.mutable_job() = job;
   BeginImportResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->BeginImport(context, request, &response);
+    return services_->jobs->BeginImport(context, request, &response);
   }));
   return response;
 }
@@ -267,7 +277,7 @@ absl::StatusOr<CheckpointInfo> CoordinatorClient::CommitImport(
     const CommitImportRequest& request) {
   CommitImportResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->CommitImport(context, request, &response);
+    return services_->jobs->CommitImport(context, request, &response);
   }));
   return std::move(*response.mutable_info());
 }
@@ -275,7 +285,8 @@ absl::StatusOr<CheckpointInfo> CoordinatorClient::CommitImport(
 absl::StatusOr<ListServersResponse> CoordinatorClient::ListServers() {
   ListServersResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return admin_->ListServers(context, ListServersRequest(), &response);
+    return services_->admin->ListServers(context, ListServersRequest(),
+                                         &response);
   }));
   return response;
 }
@@ -290,7 +301,7 @@ absl::StatusOr<ServerInfo> CoordinatorClient::CordonServer(
   request.set_reason(reason);
   CordonServerResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return admin_->CordonServer(context, request, &response);
+    return services_->admin->CordonServer(context, request, &response);
   }));
   return std::move(*response.mutable_server());
 }
@@ -306,7 +317,7 @@ absl::StatusOr<ServerInfo> CoordinatorClient::DrainServer(
   request.set_deadline_seconds(deadline_seconds);
   DrainServerResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return admin_->DrainServer(context, request, &response);
+    return services_->admin->DrainServer(context, request, &response);
   }));
   return std::move(*response.mutable_server());
 }
@@ -319,7 +330,7 @@ absl::StatusOr<ServerInfo> CoordinatorClient::UncordonServer(
   request.set_server(server);
   UncordonServerResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return admin_->UncordonServer(context, request, &response);
+    return services_->admin->UncordonServer(context, request, &response);
   }));
   return std::move(*response.mutable_server());
 }
@@ -331,7 +342,7 @@ absl::StatusOr<GetTimelineResponse> CoordinatorClient::GetTimeline(
   if (step.has_value()) request.set_step(*step);
   GetTimelineResponse response;
   PENSTOCK_RETURN_IF_ERROR(Retry([&](grpc::ClientContext* context) {
-    return jobs_->GetTimeline(context, request, &response);
+    return services_->jobs->GetTimeline(context, request, &response);
   }));
   return response;
 }

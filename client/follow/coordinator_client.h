@@ -11,8 +11,12 @@
 #include "absl/time/time.h"
 #include "client/interrupt.h"
 #include "client/settings.h"
-#include "grpcpp/grpcpp.h"
-#include "proto/coordinator_service.grpc.pb.h"
+#include "proto/coordinator_service.pb.h"
+
+namespace grpc {
+class ClientContext;
+class Status;
+}  // namespace grpc
 
 namespace penstock {
 
@@ -36,6 +40,7 @@ class CoordinatorClient {
  public:
   CoordinatorClient(CoordinatorSetting setting, CallPolicy policy,
                     Interrupt* interrupt);
+  ~CoordinatorClient();
 
   absl::StatusOr<JobInfo> SubmitJob(const Job& job,
                                     const std::string& idempotency_key);
@@ -80,30 +85,26 @@ class CoordinatorClient {
   absl::StatusOr<GetTimelineResponse> GetTimeline(const std::string& job,
                                                   std::optional<int64_t> step);
 
-  // For streams; follow_stream.h reads them.
-  JobService::Stub& jobs() { return *jobs_; }
+  // For streams, which follow_stream.h reads; coordinator_services.h has it.
+  struct Services;
+  Services& services() { return *services_; }
   const CoordinatorSetting& setting() const { return setting_; }
 
  private:
+  static std::unique_ptr<Services> MakeServices(
+      const CoordinatorSetting& setting);
   absl::Status Retry(
       const std::function<grpc::Status(grpc::ClientContext*)>& call);
 
   const CoordinatorSetting setting_;
   const CallPolicy policy_;
   Interrupt* const interrupt_;
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<JobService::Stub> jobs_;
-  const std::unique_ptr<AdminService::Stub> admin_;
+  const std::unique_ptr<Services> services_;
 };
 
 // What to wait before the next attempt: 0.1 s, doubling to 5 s. `attempt`
 // counts from 0.
 absl::Duration BackOff(int attempt);
-
-// `status` of a call to the coordinator at `setting`, as an absl::Status that
-// says for UNAVAILABLE and DEADLINE_EXCEEDED which address and what to do.
-absl::Status FromGrpc(const grpc::Status& status,
-                      const CoordinatorSetting& setting);
 
 }  // namespace penstock
 

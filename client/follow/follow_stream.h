@@ -8,7 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/time.h"
 #include "base/clock.h"
-#include "client/follow/coordinator_client.h"
+#include "client/follow/coordinator_services.h"
 #include "client/interrupt.h"
 #include "grpcpp/grpcpp.h"
 

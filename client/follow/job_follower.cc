@@ -31,7 +31,7 @@ void FollowEvents(CoordinatorClient& coordinator, const std::string& job,
   FollowStream<Event>(
       coordinator.setting(),
       [&](grpc::ClientContext* context) {
-        return coordinator.jobs().WatchEvents(context, request);
+        return coordinator.services().jobs->WatchEvents(context, request);
       },
       [&](const Event& event) {
         request.set_after_sequence(event.sequence());
@@ -54,7 +54,7 @@ absl::Status FollowProgress(CoordinatorClient& coordinator,
   return FollowStream<ProgressRecord>(
       coordinator.setting(),
       [&](grpc::ClientContext* context) {
-        return coordinator.jobs().StreamProgress(context, request);
+        return coordinator.services().jobs->StreamProgress(context, request);
       },
       [&](const ProgressRecord& record) {
         request.set_after_step(record.step());
